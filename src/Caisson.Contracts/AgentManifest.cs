@@ -1,0 +1,131 @@
+namespace Caisson.Contracts;
+
+/// <summary>An agent: what it runs, where, and within which limits. Written in YAML; stored with the run as JSON.</summary>
+public sealed record AgentManifest
+{
+    public required string Name { get; init; }
+    public int? Version { get; init; }
+
+    /// <summary>Present for a loop agent: Caisson runs the model and tool loop itself.</summary>
+    public LoopSettings? Loop { get; init; }
+
+    /// <summary>Present for an agent written in code and registered by the host under this name.</summary>
+    public string? Code { get; init; }
+
+    public SandboxSettings Sandbox { get; init; } = new();
+    public WorkspaceSettings Workspace { get; init; } = new();
+    public LimitSettings Limits { get; init; } = new();
+    public LoopGuardSettings LoopGuard { get; init; } = new();
+    public RetrySettings Retry { get; init; } = new();
+}
+
+/// <param name="Model"><c>provider/model</c>; the provider is one of the server's configuration.</param>
+/// <param name="Tools">Names of built-in tools: <c>shell</c>, <c>files</c>.</param>
+public sealed record LoopSettings(string Model, string Instructions, IReadOnlyList<string> Tools);
+
+/// <summary>The box that the run's tools work in.</summary>
+public sealed record SandboxSettings
+{
+    /// <summary>A floor: a provider of a weaker tier is refused. Default <c>kernel</c>.</summary>
+    public IsolationTier Isolation { get; init; } = IsolationTier.Kernel;
+
+    /// <summary>Cores. Default 1.</summary>
+    public double Cpu { get; init; } = 1;
+
+    /// <summary>Default 512 MiB.</summary>
+    public long MemoryBytes { get; init; } = 512L << 20;
+
+    /// <summary>Processes and threads, those of the sandbox's own kernel included. Default 512, least 256.</summary>
+    public int Pids { get; init; } = 512;
+
+    /// <summary>Size of the workspace. Default 1 GiB.</summary>
+    public long DiskBytes { get; init; } = 1L << 30;
+}
+
+/// <summary>How strong a box is. Higher is stronger; a manifest names a floor.</summary>
+public enum IsolationTier
+{
+    /// <summary>Namespaces and a seccomp filter on the host's kernel: for trusted code only.</summary>
+    Process = 1,
+    /// <summary>A kernel of its own in user space (gVisor).</summary>
+    Kernel = 2,
+    /// <summary>A virtual machine on hardware virtualisation.</summary>
+    Hardware = 3,
+}
+
+/// <param name="Artifacts">Paths in the workspace that users will ask for; they are listed with the run.</param>
+public sealed record WorkspaceSettings(IReadOnlyList<string> Artifacts)
+{
+    public WorkspaceSettings() : this([])
+    {
+    }
+}
+
+/// <summary>Caps of one run. <c>null</c> means no cap.</summary>
+public sealed record LimitSettings
+{
+    /// <summary>Tokens in and out together.</summary>
+    public long? Tokens { get; init; }
+
+    /// <summary>Money, in billionths of a US dollar.</summary>
+    public long? NanoUsd { get; init; }
+
+    /// <summary>Model calls and tool calls together. Default 200.</summary>
+    public long? Steps { get; init; } = DefaultSteps;
+
+    public long? ToolCalls { get; init; }
+
+    /// <summary>Time from the run's creation.</summary>
+    public TimeSpan? Deadline { get; init; }
+
+    /// <summary>What happens at a limit. Default: the run pauses, and a raised limit resumes it.</summary>
+    public LimitPolicy OnLimit { get; init; } = LimitPolicy.Pause;
+
+    public const long DefaultSteps = 200;
+}
+
+public enum LimitPolicy
+{
+    Pause = 1,
+    /// <summary>The run fails with <see cref="ErrorCodes.BudgetExceeded"/> or <see cref="ErrorCodes.DeadlineExceeded"/>.</summary>
+    Stop = 2,
+}
+
+/// <summary>When repeated calls count as a loop.</summary>
+public sealed record LoopGuardSettings
+{
+    /// <summary>Default: the run pauses.</summary>
+    public LoopPolicy OnLoop { get; init; } = LoopPolicy.Pause;
+
+    /// <summary>The same call with the same result this many times in a row pauses the run. Default 8.</summary>
+    public int Repeats { get; init; } = 8;
+}
+
+public enum LoopPolicy
+{
+    Pause = 1,
+    /// <summary>The model is told and an event is journaled; the run goes on.</summary>
+    Warn = 2,
+    /// <summary>The run fails with <see cref="ErrorCodes.LoopDetected"/>.</summary>
+    Stop = 3,
+}
+
+/// <summary>How long a failing step is tried again.</summary>
+public sealed record RetrySettings
+{
+    /// <summary>Attempts in all; 429 and overload do not count. Default 8.</summary>
+    public int Attempts { get; init; } = 8;
+
+    /// <summary>Time from the first attempt. Default 15 minutes.</summary>
+    public TimeSpan Elapsed { get; init; } = TimeSpan.FromMinutes(15);
+}
+
+/// <summary>What a budget counts.</summary>
+public enum LimitDimension
+{
+    NanoUsd = 1,
+    Tokens = 2,
+    Steps = 3,
+    ToolCalls = 4,
+    Deadline = 5,
+}

@@ -1,0 +1,51 @@
+namespace Caisson.Contracts;
+
+/// <summary>Stable error codes. Each has a page <c>docs/errors/CODE.md</c>; a tidy test checks it.</summary>
+public static class ErrorCodes
+{
+    public const string ManifestInvalid = "manifest_invalid";
+    public const string InputInvalid = "input_invalid";
+    public const string PayloadTooLarge = "payload_too_large";
+    public const string RequestInvalid = "request_invalid";
+    public const string RunNotFound = "run_not_found";
+    public const string RunEnded = "run_ended";
+    public const string RunConflict = "run_conflict";
+    public const string IdempotencyMismatch = "idempotency_mismatch";
+    public const string AgentNotFound = "agent_not_found";
+    public const string ConfigInvalid = "config_invalid";
+    public const string NotAllowed = "not_allowed";
+    public const string Draining = "draining";
+
+    public const string DataDirectoryInUse = "data_directory_in_use";
+    public const string DataDirectoryInvalid = "data_directory_invalid";
+    public const string DatabaseForeign = "database_foreign";
+    public const string DatabaseCorrupt = "database_corrupt";
+    public const string StorageFailed = "storage_failed";
+    public const string DiskFull = "disk_full";
+
+    public const string BudgetExceeded = "budget_exceeded";
+    public const string DeadlineExceeded = "deadline_exceeded";
+    public const string LoopDetected = "loop_detected";
+    public const string RetryExhausted = "retry_exhausted";
+    public const string Drift = "drift";
+    public const string Internal = "internal";
+
+    public const string ModelUnknown = "model_unknown";
+    public const string ModelUnpriced = "model_unpriced";
+    public const string ProviderUnreachable = "provider_unreachable";
+    public const string ProviderRejected = "provider_rejected";
+    public const string ProviderThrottled = "provider_throttled";
+    public const string ProviderFailed = "provider_failed";
+    public const string ProviderMalformed = "provider_malformed";
+
+    public const string SandboxUnavailable = "sandbox_unavailable";
+    public const string SandboxStartFailed = "sandbox_start_failed";
+    public const string SandboxLost = "sandbox_lost";
+    public const string SandboxProtocol = "sandbox_protocol";
+    public const string SandboxOom = "sandbox_oom";
+    public const string SandboxPids = "sandbox_pids";
+    public const string SandboxDisk = "sandbox_disk";
+    public const string StepTimeout = "step_timeout";
+    public const string ToolUnknown = "tool_unknown";
+    public const string ToolArguments = "tool_arguments";
+}

@@ -1,0 +1,52 @@
+using Caisson.Contracts;
+
+namespace Caisson.Core.Sandboxes;
+
+/// <summary>
+/// Makes boxes of one kind. Every call to an outside program has a hard time limit; nothing here throws for what a
+/// box or a program does, it answers with an outcome.
+/// </summary>
+public interface ISandboxProvider : IAsyncDisposable
+{
+    /// <summary>Short and stable: <c>gvisor</c>.</summary>
+    string Name { get; }
+
+    IsolationTier Tier { get; }
+
+    /// <summary>Really starts a box and runs a command in it. Cached after the first success.</summary>
+    Task<SandboxProbe> ProbeAsync(CancellationToken cancellationToken);
+
+    /// <summary>Starts a box with the run's workspace restored in it. On failure nothing is left behind.</summary>
+    Task<SandboxCreateOutcome> CreateAsync(SandboxSpec spec, CancellationToken cancellationToken);
+
+    /// <summary>What stands on this host under our prefix and belongs to no box of this process: found in cgroups, /proc, mounts and folders.</summary>
+    Task<IReadOnlyList<SandboxResidue>> ListResidueAsync(CancellationToken cancellationToken);
+
+    /// <summary>Removes what <see cref="ListResidueAsync"/> found and verifies that it is gone. Idempotent; answers what would not go.</summary>
+    Task<IReadOnlyList<SandboxResidue>> ReapAsync(IReadOnlyList<SandboxResidue> residue, CancellationToken cancellationToken);
+}
+
+/// <param name="Offered">Whether boxes can be had.</param>
+/// <param name="Detail">Version and platform, or why not.</param>
+/// <param name="Remedy">What to do where it is not offered.</param>
+public sealed record SandboxProbe(bool Offered, string Detail, string? Remedy);
+
+/// <param name="Run">The run that the box belongs to; for names in logs and lists only, never a path.</param>
+/// <param name="Workspace">The saved workspace to restore, or <c>null</c> for an empty one.</param>
+public sealed record SandboxSpec(RunId Run, long Epoch, SandboxSettings Limits, WorkspaceRoot? Workspace);
+
+/// <summary>Content address of a saved workspace: equal trees have equal roots.</summary>
+public readonly record struct WorkspaceRoot(string Hash)
+{
+    public override string ToString() => Hash;
+}
+
+public abstract record SandboxCreateOutcome
+{
+    public sealed record Started(ISandbox Sandbox) : SandboxCreateOutcome;
+
+    public sealed record Refused(Failure Failure) : SandboxCreateOutcome;
+}
+
+/// <param name="Kind"><c>process</c>, <c>cgroup</c>, <c>mount</c>, <c>loop</c>, <c>directory</c>.</param>
+public sealed record SandboxResidue(string Kind, string Name);
