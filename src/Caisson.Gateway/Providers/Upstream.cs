@@ -208,7 +208,7 @@ internal sealed class Upstream : IDisposable
         // A redirect would carry the prompt to a place that nobody configured.
         AllowAutoRedirect = false,
         UseCookies = false,
-        // A provider must not turn off the journal's own trace, nor learn its ids.
+        // Trace ids are of use to us only.
         ActivityHeadersPropagator = null,
     };
 }
