@@ -59,6 +59,9 @@ public sealed record RunView
     /// <summary>Part of <see cref="SpentUsd"/> that a crash left unsettled.</summary>
     public required string InDoubtUsd { get; init; }
     public string? BudgetUsd { get; init; }
+
+    /// <summary>The limit at which a run paused by its budget stands.</summary>
+    public LimitDimension? LimitAt { get; init; }
     public string? CurrentStep { get; init; }
     public string? Result { get; init; }
     public Failure? Failure { get; init; }
@@ -98,7 +101,21 @@ public sealed record Problem(string Title, int Status, string Code, string Detai
 /// <summary>Answer of <c>/readyz</c>.</summary>
 public sealed record ReadyView(bool Ready, string? Reason, int Running, int Sandboxes);
 
+/// <summary>Media types and headers that both sides of the wire name.</summary>
+public static class ApiNames
+{
+    public const string Problem = "application/problem+json";
+    public const string IdempotencyKey = "Idempotency-Key";
+    public const string LastEventId = "Last-Event-ID";
+    public const string DefaultAddress = "127.0.0.1:7311";
+}
+
+/// <summary>Enums travel as the words that people read: <c>retry_exhausted</c>.</summary>
+public sealed class WordConverter<T>() : JsonStringEnumConverter<T>(JsonNamingPolicy.SnakeCaseLower, allowIntegerValues: false)
+    where T : struct, Enum;
+
 [JsonSourceGenerationOptions(JsonSerializerDefaults.Web, UseStringEnumConverter = true,
+    Converters = [typeof(WordConverter<RunStatus>), typeof(WordConverter<WaitReason>), typeof(WordConverter<PauseCause>), typeof(WordConverter<LimitDimension>)],
     DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
 [JsonSerializable(typeof(CreateRunRequest))]
 [JsonSerializable(typeof(RunOverrides))]
