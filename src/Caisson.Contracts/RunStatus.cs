@@ -35,6 +35,8 @@ public enum PauseCause
     Drift = 3,
     Budget = 4,
     Loop = 5,
+    /// <summary>Its journal cannot be read: a backup must be restored.</summary>
+    Corrupt = 6,
 }
 
 public static class RunStatuses

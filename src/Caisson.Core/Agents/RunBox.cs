@@ -1,0 +1,109 @@
+using Caisson.Contracts;
+using Caisson.Core.Lifecycle;
+using Caisson.Core.Sandboxes;
+using Microsoft.Extensions.Logging;
+
+namespace Caisson.Core.Agents;
+
+internal abstract record BoxOutcome
+{
+    internal sealed record Ready(ISandbox Box) : BoxOutcome;
+
+    internal sealed record Failed(Failure Failure) : BoxOutcome;
+}
+
+/// <summary>
+/// The one box of one ownership: opened at the first step that needs it, with the workspace of the last completed
+/// step, frozen when it has nothing to do, and thrown away whenever its state is not the journal's any more.
+/// </summary>
+internal sealed class RunBox(RunSession session, IReadOnlyList<ISandboxProvider> providers, ILogger log) : IAsyncDisposable
+{
+    private readonly SemaphoreSlim _opening = new(1, 1);
+    private ISandbox? _box;
+    private bool _replaced = session.History.HadBox;
+
+    internal bool IsOpen => _box is not null;
+
+    internal async Task<BoxOutcome> OpenAsync(CancellationToken cancellationToken)
+    {
+        await _opening.WaitAsync(cancellationToken);
+        try
+        {
+            if (_box is { } open)
+                return new BoxOutcome.Ready(open);
+            var wanted = session.Manifest.Sandbox;
+            ISandboxProvider? chosen = null;
+            foreach (var provider in providers.Where(p => p.Tier >= wanted.Isolation))
+            {
+                if ((await provider.ProbeAsync(cancellationToken)).Offered)
+                {
+                    chosen = provider;
+                    break;
+                }
+            }
+
+            if (chosen is null)
+                return new BoxOutcome.Failed(new Failure(ErrorCodes.SandboxUnavailable, $"no sandbox provider of tier {Words.Of(wanted.Isolation)} or stronger on this host: run 'caisson doctor'", Retryable: true));
+            WorkspaceRoot? root = session.Summary.WorkspaceRoot is { } saved ? new WorkspaceRoot(saved) : null;
+            switch (await chosen.CreateAsync(new SandboxSpec(session.Run, session.Epoch, wanted, root), cancellationToken))
+            {
+                case SandboxCreateOutcome.Started started:
+                    _box = started.Sandbox;
+                    return new BoxOutcome.Ready(_box);
+                case SandboxCreateOutcome.Refused refused:
+                    return new BoxOutcome.Failed(refused.Failure with { Retryable = true });
+                default:
+                    throw new InvalidOperationException("unreachable");
+            }
+        }
+        finally
+        {
+            _opening.Release();
+        }
+    }
+
+    /// <summary>Whether the model must be told that processes and /tmp of earlier calls are gone; true once per replacement.</summary>
+    internal bool TakeReplaced()
+    {
+        var replaced = _replaced;
+        _replaced = false;
+        return replaced;
+    }
+
+    /// <summary>Nothing runs in it until the next call.</summary>
+    internal async Task RestAsync()
+    {
+        if (_box is { } box)
+            await box.FreezeAsync(session.Owned);
+    }
+
+    /// <summary>Its files are not what the journal says: the next call gets a new box.</summary>
+    internal async Task DiscardAsync()
+    {
+        if (_box is not { } box)
+            return;
+        _box = null;
+        _replaced = true;
+        await DestroyAsync(box);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (_box is { } box)
+            await DestroyAsync(box);
+        _box = null;
+        _opening.Dispose();
+    }
+
+    private async Task DestroyAsync(ISandbox box)
+    {
+        try
+        {
+            await box.DestroyAsync();
+        }
+        catch (CaissonException problem)
+        {
+            log.LogError("box {Box} of run {Run} is not confirmed gone, the reaper goes on: {Problem}", box.Id, session.Run, problem.Message);
+        }
+    }
+}

@@ -1,0 +1,150 @@
+using System.Text;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Caisson.Contracts;
+using Caisson.Core.Journal;
+using Caisson.Core.Lifecycle;
+using Caisson.Core.Models;
+using Caisson.Core.Sandboxes;
+
+namespace Caisson.Core.Agents.Tools;
+
+/// <summary>What a tool step records.</summary>
+internal sealed record ToolResult(string Text);
+
+[JsonSourceGenerationOptions(JsonSerializerDefaults.Web)]
+[JsonSerializable(typeof(ToolResult))]
+internal sealed partial class ToolJson : JsonSerializerContext;
+
+/// <param name="Fingerprint">Hash of the text and of the workspace it left: what the loop guard compares.</param>
+/// <param name="Seq">Where a recorded answer stands in the journal, 0 for a live one.</param>
+internal sealed record ToolAnswer(ToolCall Call, string Text, string Signature, string Fingerprint, long Seq);
+
+/// <summary>
+/// The tool calls of one model answer. Calls that may write the workspace run one at a time and in the model's order;
+/// between them, calls that only read run side by side. A writer's step ends with the saved workspace, so its record
+/// and its files become durable together.
+/// </summary>
+internal sealed class ToolBatch(RunContext context, IReadOnlyList<ITool> tools)
+{
+    private const int MaxArgumentsShown = 300;
+
+    internal async Task<IReadOnlyList<ToolAnswer>> RunAsync(StepKey model, IReadOnlyList<ToolCall> calls)
+    {
+        var planned = calls.Select((call, ordinal) => Plan(call, RunSession.ToolStep(model, ordinal))).ToList();
+        var answers = new ToolAnswer[planned.Count];
+        for (var next = 0; next < planned.Count;)
+        {
+            var end = next + 1;
+            if (planned[next].Effect == ToolEffect.Reads)
+            {
+                while (end < planned.Count && planned[end].Effect == ToolEffect.Reads)
+                    end++;
+            }
+
+            // One failing reader does not leave its neighbours running behind the run's back: all are awaited.
+            var side = Enumerable.Range(next, end - next).Select(async i => answers[i] = await RunAsync(planned[i])).ToList();
+            await Task.WhenAll(side);
+            next = end;
+        }
+
+        if (context.Box is { } box)
+            await box.RestAsync();
+        return answers;
+    }
+
+    private sealed record PlannedCall(ToolCall Call, StepKey Key, ITool? Tool, ToolEffect Effect, JsonElement Arguments, string? Problem);
+
+    private PlannedCall Plan(ToolCall call, StepKey key)
+    {
+        var tool = tools.FirstOrDefault(t => t.Definition.Name == call.Name);
+        if (tool is null)
+            return new PlannedCall(call, key, null, ToolEffect.Reads, default, $"no tool is named '{Cut(call.Name)}': the tools are {string.Join(", ", tools.Select(t => t.Definition.Name))}");
+        try
+        {
+            using var document = JsonDocument.Parse(call.Arguments);
+            var arguments = document.RootElement.Clone();
+            if (arguments.ValueKind != JsonValueKind.Object)
+                return new PlannedCall(call, key, tool, ToolEffect.Reads, default, "the arguments must be a JSON object");
+            var (effect, problem) = tool.Inspect(arguments);
+            return new PlannedCall(call, key, tool, problem is null ? effect : ToolEffect.Reads, arguments, problem);
+        }
+        catch (JsonException problem)
+        {
+            return new PlannedCall(call, key, tool, ToolEffect.Reads, default, $"the arguments are not JSON: {problem.Message}");
+        }
+    }
+
+    private async Task<ToolAnswer> RunAsync(PlannedCall planned)
+    {
+        var call = planned.Call;
+        var subject = new StepSubject(StepKind.Tool, Cut(call.Name), StepHash.Of(call.Arguments), call.Id, Cut(call.Arguments));
+        var answer = await context.Steps.RunAsync(planned.Key, subject, cancellation => ExecuteAsync(planned, cancellation));
+        var text = JsonSerializer.Deserialize(answer.Result.Span, ToolJson.Default.ToolResult)?.Text
+            ?? throw new CaissonException(ErrorCodes.DatabaseCorrupt, $"the result of tool step {planned.Key} is not readable");
+        return new ToolAnswer(call, text, StepHash.Of(call.Name, call.Arguments), StepHash.Of(text, answer.WorkspaceRoot ?? ""), answer.Seq);
+    }
+
+    private async Task<StepAttempt> ExecuteAsync(PlannedCall planned, CancellationToken cancellationToken)
+    {
+        if (planned.Problem is { } problem)
+        {
+            var code = planned.Tool is null ? ErrorCodes.ToolUnknown : ErrorCodes.ToolArguments;
+            return Done($"error: {problem}", new Failure(code, problem), null);
+        }
+
+        var boxes = context.Box!;
+        ISandbox box;
+        switch (await boxes.OpenAsync(cancellationToken))
+        {
+            case BoxOutcome.Ready ready:
+                box = ready.Box;
+                break;
+            case BoxOutcome.Failed failed:
+                return new StepAttempt.Failed(failed.Failure);
+            default:
+                throw new InvalidOperationException("unreachable");
+        }
+
+        switch (await planned.Tool!.RunAsync(planned.Arguments, box, cancellationToken))
+        {
+            case ToolOutcome.Answered answered:
+                var text = boxes.TakeReplaced()
+                    ? "[caisson: the box was replaced since the last call; files are as they were, background processes and /tmp are gone]\n" + answered.Text
+                    : answered.Text;
+                return planned.Effect == ToolEffect.Writes ? await SavedAsync(boxes, box, text, answered.Failure, cancellationToken) : Done(text, answered.Failure, null);
+            case ToolOutcome.BoxLost lost:
+                await boxes.DiscardAsync();
+
+                // What the command itself did to its box is the model's to mend; a box lost for other reasons is tried again.
+                return lost.Failure.Code is ErrorCodes.SandboxOom or ErrorCodes.SandboxPids or ErrorCodes.SandboxDisk
+                    ? Done($"error: {lost.Failure.Message}; the files are as they were before this call", lost.Failure, null)
+                    : new StepAttempt.Failed(lost.Failure with { Retryable = true });
+            default:
+                throw new InvalidOperationException("unreachable");
+        }
+    }
+
+    private async Task<StepAttempt> SavedAsync(RunBox boxes, ISandbox box, string text, Failure? failure, CancellationToken cancellationToken)
+    {
+        switch (await box.SaveWorkspaceAsync(cancellationToken))
+        {
+            case WorkspaceSaveOutcome.Saved saved:
+                return Done(text, failure, saved.Root.Hash == context.Session.Summary.WorkspaceRoot ? null : saved.Root.Hash);
+            case WorkspaceSaveOutcome.Failed failed when failed.Failure.Retryable:
+                // The command ran, its files cannot be kept: it has to run again on the files it started from.
+                await boxes.DiscardAsync();
+                return new StepAttempt.Failed(failed.Failure);
+            case WorkspaceSaveOutcome.Failed failed:
+                await boxes.DiscardAsync();
+                return Done($"error: {failed.Failure.Message}; the files are as they were before this call", failed.Failure, null);
+            default:
+                throw new InvalidOperationException("unreachable");
+        }
+    }
+
+    private static StepAttempt.Done Done(string text, Failure? failure, string? root) =>
+        new(JsonSerializer.SerializeToUtf8Bytes(new ToolResult(text), ToolJson.Default.ToolResult), failure, root);
+
+    private static string Cut(string text) => text.Length <= MaxArgumentsShown ? text : text[..MaxArgumentsShown] + "…";
+}

@@ -1,0 +1,52 @@
+using Caisson.Contracts;
+using Caisson.Core.Journal;
+
+namespace Caisson.Core.Budgets;
+
+/// <summary>
+/// The limits that the owner checks on its own figures: steps, tool calls and the deadline cost no extra write. Money
+/// and tokens are reserved in the store.
+/// </summary>
+/// <param name="Node">Budget node that the limits belong to.</param>
+internal sealed record CountLimits(string Node, long? Steps, long? ToolCalls, DateTimeOffset? Deadline, TimeSpan? DeadlineSpan)
+{
+    internal static CountLimits Of(RunId run, LimitSettings manifest, RaisedLimits raised, DateTimeOffset createdAt)
+    {
+        var deadline = raised.Deadline ?? manifest.Deadline;
+        return new CountLimits(BudgetNodes.Of(run), raised.Steps ?? manifest.Steps, raised.ToolCalls ?? manifest.ToolCalls,
+            deadline is null ? null : createdAt + deadline, deadline);
+    }
+
+    /// <param name="steps">Completed and in flight.</param>
+    internal LimitDenial? Check(StepKind next, long steps, long toolCalls, DateTimeOffset now)
+    {
+        if (Steps is { } most && steps + 1 > most)
+            return new LimitDenial(Node, LimitDimension.Steps, most, steps, 0, 1);
+        if (next == StepKind.Tool && ToolCalls is { } calls && toolCalls + 1 > calls)
+            return new LimitDenial(Node, LimitDimension.ToolCalls, calls, toolCalls, 0, 1);
+        return DeadlineDenial(now);
+    }
+
+    internal LimitDenial? DeadlineDenial(DateTimeOffset now) =>
+        Deadline is { } deadline && now >= deadline
+            ? new LimitDenial(Node, LimitDimension.Deadline, (long)DeadlineSpan!.Value.TotalMilliseconds, (long)(now - deadline + DeadlineSpan.Value).TotalMilliseconds, 0, 0)
+            : null;
+}
+
+public static class BudgetNodes
+{
+    public static string Of(RunId run) => $"run:{run}";
+}
+
+internal static class LimitDenials
+{
+    /// <summary>One line: which node, which limit, what is gone.</summary>
+    internal static string Text(this LimitDenial denial) => denial.Dimension switch
+    {
+        LimitDimension.NanoUsd => $"money: ${Money.Text(denial.Spent)} spent and ${Money.Text(denial.Held)} held of ${Money.Text(denial.Cap)}, the next call may cost up to ${Money.Text(denial.Wanted)} ({denial.Node})",
+        LimitDimension.Tokens => $"tokens: {denial.Spent} used and {denial.Held} held of {denial.Cap}, the next call may use up to {denial.Wanted} ({denial.Node})",
+        LimitDimension.Steps => $"steps: {denial.Spent} of {denial.Cap} done ({denial.Node})",
+        LimitDimension.ToolCalls => $"tool calls: {denial.Spent} of {denial.Cap} done ({denial.Node})",
+        _ => $"deadline: {Durations.Text(TimeSpan.FromMilliseconds(denial.Cap))} from the run's creation are over ({denial.Node})",
+    };
+}

@@ -1,0 +1,250 @@
+using System.Collections.Concurrent;
+using System.Diagnostics;
+using Caisson.Contracts;
+using Caisson.Core.Agents;
+using Caisson.Core.Blobs;
+using Caisson.Core.Leases;
+using Caisson.Core.Models;
+using Caisson.Core.Sandboxes;
+using Caisson.Core.Stores;
+using Microsoft.Extensions.Logging;
+
+namespace Caisson.Core.Lifecycle;
+
+/// <summary>
+/// Finds the runs that need an owner and drives them.
+/// <para>
+/// Problem: every live run must be driven by exactly one process, also after any of them died, and no hint may be
+/// needed for it. One loop claims what is due, woken by signals and, without any, by a sweep every half second; the
+/// store decides each claim. The sweep also compares what the store says this node owns with what it drives, so that a
+/// run whose driver was lost is adopted again. When this process dies its runs stay in the store with a dead owner,
+/// and the first sweep of the next process claims them.
+/// </para>
+/// </summary>
+public sealed class Engine : IAsyncDisposable
+{
+    private const int ClaimBatch = 100;
+    private static readonly TimeSpan SweepEvery = TimeSpan.FromMilliseconds(500);
+
+    private readonly EngineOptions _options;
+    private readonly INodeStore _nodes;
+    private readonly RunServices _services;
+    private readonly IModels _models;
+    private readonly IReadOnlyList<ISandboxProvider> _sandboxes;
+    private readonly IReadOnlyDictionary<string, IAgent> _codeAgents;
+    private readonly Random _random;
+    private readonly ILogger _log;
+    private readonly NodeLease _lease;
+    private readonly ConcurrentDictionary<RunId, (RunDriver Driver, Task Drive)> _drives = new();
+    private readonly CancellationTokenSource _stopClaiming = new();
+    private readonly CancellationTokenSource _end = new();
+    private readonly TaskCompletionSource _stopped = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private Task _loop = Task.CompletedTask;
+    private bool _started;
+
+    public Engine(
+        EngineOptions options, IRunStore store, IRunReader reader, INodeStore nodes, IBlobStore blobs, IModels models,
+        IReadOnlyList<ISandboxProvider> sandboxes, IReadOnlyDictionary<string, IAgent> codeAgents, RunSignals signals,
+        TimeProvider clock, IIdSource ids, Random random, ILoggerFactory logs)
+    {
+        (_options, _nodes, _models, _sandboxes, _codeAgents, _random) = (options, nodes, models, sandboxes, codeAgents, random);
+        _services = new RunServices(store, reader, blobs, signals, clock, ids);
+        _log = logs.CreateLogger("Caisson.Engine");
+        _lease = new NodeLease(new NodeId(ids.NextRandom()), nodes, clock, logs.CreateLogger("Caisson.Lease")) { Fenced = Fence };
+    }
+
+    /// <summary>Completes when the engine may act no more; with a <see cref="CaissonException"/> when the process must exit and be restarted.</summary>
+    public Task Stopped => _stopped.Task;
+
+    public int Running => _drives.Count;
+
+    public bool Draining => _stopClaiming.IsCancellationRequested;
+
+    /// <summary>Whether new work is taken: the lease holds and nobody asked to drain.</summary>
+    public bool Ready => _started && !Draining && _lease.State == LeaseState.Live;
+
+    /// <summary>What a run does right now, if this process drives it.</summary>
+    public string? CurrentStep(RunId run) => _drives.TryGetValue(run, out var drive) ? drive.Driver.CurrentStep : null;
+
+    /// <summary>Registers the node, clears what earlier processes left behind, and begins to claim.</summary>
+    public async Task StartAsync(CancellationToken cancellationToken)
+    {
+        await _nodes.RegisterAsync(Registration(), cancellationToken);
+        foreach (var provider in _sandboxes)
+            await ReapAsync(provider, cancellationToken);
+        _lease.Start();
+        _loop = Task.Run(DispatchAsync, CancellationToken.None);
+        _started = true;
+    }
+
+    /// <summary>Takes no new runs, lets each finish its step, and hands them back. What is not done at the limit is left to recovery.</summary>
+    public async Task DrainAsync(TimeSpan limit)
+    {
+        await _stopClaiming.CancelAsync();
+        await _loop;
+        var drives = _drives.Values.ToList();
+        foreach (var (driver, _) in drives)
+            _ = driver.DrainAsync();
+        await Task.WhenAny(Task.WhenAll(drives.Select(d => d.Drive)), Task.Delay(limit, _services.Clock, CancellationToken.None));
+        await _end.CancelAsync();
+        await Task.WhenAll(_drives.Values.Select(d => d.Drive));
+        if (_started && _lease.State != LeaseState.Fenced)
+            await _nodes.RetireAsync(_lease.Node, CancellationToken.None);
+        _stopped.TrySetResult();
+    }
+
+    private async Task DispatchAsync()
+    {
+        var due = _services.Signals.DueRuns;
+        var ct = _stopClaiming.Token;
+        try
+        {
+            while (!ct.IsCancellationRequested)
+            {
+                _lease.DispatcherAlive();
+                if (_lease.State == LeaseState.Live)
+                    await SweepAsync(ct);
+
+                // One signal is enough to sweep again; the rest of the burst is swallowed, since the sweep sees it all.
+                using var pause = CancellationTokenSource.CreateLinkedTokenSource(ct);
+                var signal = due.WaitToReadAsync(pause.Token).AsTask();
+                await Task.WhenAny(signal, Task.Delay(SweepEvery, _services.Clock, pause.Token));
+                await pause.CancelAsync();
+                while (due.TryRead(out var run))
+                {
+                    if (_drives.TryGetValue(run, out var drive))
+                        Poke(run, drive.Driver);
+                }
+            }
+        }
+        catch (OperationCanceledException) when (ct.IsCancellationRequested)
+        {
+            // Draining.
+        }
+        catch (Exception problem)
+        {
+            Die(problem);
+        }
+    }
+
+    private async Task SweepAsync(CancellationToken cancellationToken)
+    {
+        while (_drives.Count < _options.MaxConcurrentRuns)
+        {
+            var limit = Math.Min(ClaimBatch, _options.MaxConcurrentRuns - _drives.Count);
+            var claimable = await _services.Reader.FindClaimableAsync(_lease.Node, limit, cancellationToken);
+            var fresh = claimable.Where(run => !_drives.ContainsKey(run)).ToList();
+            if (fresh.Count == 0)
+                break;
+            await Task.WhenAll(fresh.Select(run => ClaimAsync(run, cancellationToken)));
+            _lease.DispatcherAlive();
+        }
+
+        foreach (var owned in await _services.Reader.ListOwnedAsync(_lease.Node, cancellationToken))
+        {
+            if (!_drives.TryGetValue(owned.Run, out var drive))
+                await ClaimAsync(owned.Run, cancellationToken);
+            else if (owned.HasInput)
+                Poke(owned.Run, drive.Driver);
+        }
+    }
+
+    private async Task ClaimAsync(RunId run, CancellationToken cancellationToken)
+    {
+        if (await _services.Store.ClaimAsync(run, _lease.Node, cancellationToken) is not ClaimOutcome.Claimed claimed)
+            return;
+        var driver = new RunDriver(_services, _lease, _models, _sandboxes, _codeAgents, _random, _log);
+        var gate = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var drive = Task.Run(async () =>
+        {
+            await gate.Task;
+            await DriveAsync(driver, claimed.Run);
+        }, CancellationToken.None);
+
+        // Listed before it starts, so that its end always finds the entry that it removes.
+        _drives[run] = (driver, drive);
+        gate.SetResult();
+    }
+
+    private async Task DriveAsync(RunDriver driver, RunRecord run)
+    {
+        try
+        {
+            await driver.DriveAsync(run, _end.Token);
+        }
+        catch (OperationCanceledException) when (_end.IsCancellationRequested)
+        {
+            // This process ends; the next one goes on.
+        }
+        catch (Exception problem)
+        {
+            Die(problem);
+        }
+        finally
+        {
+            _drives.TryRemove(run.Id, out _);
+            _services.Signals.Changed(run.Id);
+
+            // An input may have come between the last look and the release.
+            _services.Signals.Due(run.Id);
+        }
+    }
+
+    private void Poke(RunId run, RunDriver driver) => _ = Task.Run(async () =>
+    {
+        try
+        {
+            await driver.PokeAsync();
+        }
+        catch (Exception problem) when (problem is OperationCanceledException or ObjectDisposedException)
+        {
+            _log.LogDebug("run {Run} was released before its input was read; it is claimed again for it", run);
+        }
+        catch (Exception problem)
+        {
+            Die(problem);
+        }
+    });
+
+    private async Task ReapAsync(ISandboxProvider provider, CancellationToken cancellationToken)
+    {
+        var residue = await provider.ListResidueAsync(cancellationToken);
+        if (residue.Count == 0)
+            return;
+        var left = await provider.ReapAsync(residue, cancellationToken);
+        _log.LogInformation("{Provider}: {Count} things of earlier boxes found, {Left} could not be removed", provider.Name, residue.Count, left.Count);
+    }
+
+    private void Fence(Failure failure)
+    {
+        _log.LogCritical("fenced: {Problem}", failure.Message);
+        _stopClaiming.Cancel();
+        _end.Cancel();
+        _stopped.TrySetException(new CaissonException(failure.Code, failure.Message));
+    }
+
+    /// <summary>Something happened after which memory cannot be trusted: only a new process can, from the journal.</summary>
+    private void Die(Exception problem)
+    {
+        _log.LogCritical(problem, "the engine stops");
+        _stopClaiming.Cancel();
+        _end.Cancel();
+        _stopped.TrySetException(problem as CaissonException ?? new CaissonException(ErrorCodes.Internal, $"{problem.GetType().Name}: {problem.Message}", inner: problem));
+    }
+
+    private NodeRegistration Registration()
+    {
+        using var self = Process.GetCurrentProcess();
+        var boot = File.Exists("/proc/sys/kernel/random/boot_id") ? File.ReadAllText("/proc/sys/kernel/random/boot_id").Trim() : "";
+        return new NodeRegistration(_lease.Node, Environment.MachineName, boot, Environment.ProcessId, self.StartTime.ToUniversalTime().Ticks);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (!_stopped.Task.IsCompleted)
+            await DrainAsync(TimeSpan.Zero);
+        _lease.Dispose();
+        _stopClaiming.Dispose();
+        _end.Dispose();
+    }
+}

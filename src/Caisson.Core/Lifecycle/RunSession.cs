@@ -1,0 +1,354 @@
+using Caisson.Contracts;
+using Caisson.Core.Blobs;
+using Caisson.Core.Budgets;
+using Caisson.Core.Journal;
+using Caisson.Core.Leases;
+using Caisson.Core.Stores;
+
+namespace Caisson.Core.Lifecycle;
+
+/// <summary>
+/// One ownership of one run: the only writer of its journal while it lasts.
+/// <para>
+/// Problem: steps of one run finish side by side, operators speak at any time, and another node may have taken the run
+/// over without this one knowing. States: owned → released (this session let go) or lost (the store refused its fence).
+/// Invariants: one change set is under way at a time, so sequence numbers have no gaps; nothing is written after the
+/// release; memory never runs ahead of what is committed. If this process dies, whatever was acknowledged is in the
+/// store and the next owner reads it; if the store refuses a write, <see cref="Owned"/> is cancelled and every waiting
+/// call ends with <see cref="OperationCanceledException"/>.
+/// </para>
+/// </summary>
+internal sealed class RunSession : IStepLog, IDisposable
+{
+    private readonly Fence _fence;
+    private readonly RunServices _services;
+    private readonly NodeLease _lease;
+    private readonly SemaphoreSlim _gate = new(1, 1);
+    private readonly CancellationTokenSource _owned;
+    private readonly CancellationTokenSource _interrupt;
+    private readonly Dictionary<string, int> _occurrences = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, DateTimeOffset> _inFlight = new(StringComparer.Ordinal);
+    private readonly HashSet<string> _held = new(StringComparer.Ordinal);
+    private readonly Lock _memory = new();
+    private RunState _state;
+    private RunSummary _summary;
+    private DateTimeOffset? _dueAt;
+    private long _nextSeq;
+    private bool _released;
+
+    internal RunSession(RunRecord claimed, RunHistory history, NodeId node, NodeLease lease, RunServices services, CancellationToken ended)
+    {
+        Run = claimed.Id;
+        Epoch = claimed.Epoch;
+        History = history;
+        _fence = new Fence(node, claimed.Epoch);
+        _lease = lease;
+        _services = services;
+        _owned = CancellationTokenSource.CreateLinkedTokenSource(ended);
+        _interrupt = CancellationTokenSource.CreateLinkedTokenSource(_owned.Token);
+        _state = new RunState(claimed.Status, claimed.Waiting, claimed.Paused);
+        _summary = claimed.Summary;
+        _dueAt = claimed.DueAt;
+        _nextSeq = history.LastSeq + 1;
+        Manifest = history.Created?.Manifest ?? throw new CaissonException(ErrorCodes.DatabaseCorrupt, $"run {Run} has no RunCreated entry");
+    }
+
+    public RunId Run { get; }
+
+    public long Epoch { get; }
+
+    public bool MaySend => _lease.MaySend;
+
+    internal AgentManifest Manifest { get; }
+
+    internal RunHistory History { get; }
+
+    internal RunState State => _state;
+
+    internal RunSummary Summary => _summary;
+
+    /// <summary>Ends when the ownership does.</summary>
+    internal CancellationToken Owned => _owned.Token;
+
+    /// <summary>Ends when tools must stop at once: ownership lost, run cancelled, deadline over.</summary>
+    internal CancellationToken Interrupted => _interrupt.Token;
+
+    internal StopRequest? Stop { get; private set; }
+
+    internal CountLimits Limits => CountLimits.Of(Run, Manifest.Limits, History.Raised, History.CreatedAt);
+
+    internal int LoopRepeats => History.Raised.LoopRepeats ?? Manifest.LoopGuard.Repeats;
+
+    /// <summary>The step under way the longest, for people.</summary>
+    internal string? CurrentStep { get; private set; }
+
+    internal async Task RequestStopAsync(StopRequest request)
+    {
+        lock (_memory)
+        {
+            if (Stop is not null && Stop.Kind >= request.Kind)
+                return;
+            Stop = request;
+        }
+
+        if (request.Kind >= StopKind.Deadline)
+            await _interrupt.CancelAsync();
+    }
+
+    /// <summary>This process must act no more for the run; nothing is written.</summary>
+    internal Task LoseAsync() => _owned.CancelAsync();
+
+    public StepKey ModelStep(string identity) => Occurrence("model", identity);
+
+    internal StepKey NamedStep(string name) => Occurrence("named", name);
+
+    internal static StepKey ToolStep(StepKey model, int ordinal) =>
+        new(StepHash.Of("tool", "", model.Hash, ordinal.ToString(System.Globalization.CultureInfo.InvariantCulture)));
+
+    public StepLookup Find(StepKey key, StepSubject subject)
+    {
+        lock (_memory)
+            return History.Find(key, subject);
+    }
+
+    public async Task<BeginOutcome> BeginAsync(StepKey key, StepSubject subject, Hold? hold, CancellationToken cancellationToken)
+    {
+        var now = _services.Clock.GetUtcNow();
+        int attempt;
+        lock (_memory)
+        {
+            var others = _inFlight.Count - (_inFlight.ContainsKey(key.Hash) ? 1 : 0);
+            if (Limits.Check(subject.Kind, _summary.Steps + others, _summary.ToolCalls + others, now) is { } denial)
+                return new BeginOutcome.Denied(denial);
+            _inFlight.TryAdd(key.Hash, now);
+            CurrentStep = $"{Words.Of(subject.Kind)} {subject.Name}";
+            attempt = History.Attempt(key);
+        }
+
+        if (hold is null)
+            return new BeginOutcome.Begun();
+        var draft = new JournalDraft(EntryKind.StepStarted, JournalJson.Write(new EntryBody.StepStarted(subject, hold)), Key: key.Hash, Attempt: attempt);
+        var outcome = await WriteAsync([draft], Proceed(), [new BudgetChange.Reserve(key.Hash, hold)], [], s => s with { CurrentStep = CurrentStep, Detail = null }, cancellationToken);
+        if (outcome is AppendOutcome.Denied denied)
+        {
+            lock (_memory)
+                _inFlight.Remove(key.Hash);
+            return new BeginOutcome.Denied(denied.Denial);
+        }
+
+        lock (_memory)
+            _held.Add(key.Hash);
+        return new BeginOutcome.Begun();
+    }
+
+    public async Task FailAttemptAsync(StepKey key, StepSubject subject, int attempt, Failure failure, HoldFate fate, DateTimeOffset? retryAt, CancellationToken cancellationToken)
+    {
+        List<BudgetChange> budget = [];
+        lock (_memory)
+        {
+            History.Attempted(key, attempt);
+            if (retryAt is null)
+                _inFlight.Remove(key.Hash);
+            if (fate != HoldFate.Keep && _held.Remove(key.Hash))
+                budget.Add(fate == HoldFate.InDoubt ? new BudgetChange.Doubt(key.Hash) : new BudgetChange.Release(key.Hash));
+        }
+
+        var draft = new JournalDraft(EntryKind.StepFailed, JournalJson.Write(new EntryBody.StepFailed(subject, failure, fate, retryAt)), Key: key.Hash, Attempt: attempt);
+        await WriteAsync([draft], s => retryAt is { } at ? RunStateMachine.Apply(s, new RunCommand.Wait(WaitReason.Retry, at)) : null, budget, [],
+            s => s with { Detail = retryAt is { } at ? $"attempt {attempt} failed, next at {at:HH:mm:ss}: {failure.Message}" : failure.Message }, cancellationToken);
+    }
+
+    public async Task CompleteAsync(StepKey key, StepSubject subject, StepResult result, CancellationToken cancellationToken)
+    {
+        var took = (long)(_services.Clock.GetUtcNow() - result.StartedAt).TotalMilliseconds;
+        var usage = result.Usage == Usage.None ? null : result.Usage;
+        var body = JournalJson.Write(new EntryBody.StepCompleted(subject, usage, took, result.Failure, result.WorkspaceRoot));
+        var draft = await JournalWriter.DraftAsync(_services.Blobs, EntryKind.StepCompleted, body, cancellationToken, key: key.Hash, attempt: result.Attempt, payload: result.Result);
+        List<BudgetChange> budget = [];
+        lock (_memory)
+        {
+            if (_held.Remove(key.Hash))
+                budget.Add(new BudgetChange.Settle(key.Hash, result.Usage));
+            _inFlight.Remove(key.Hash);
+        }
+
+        await WriteAsync([draft], Proceed(), budget, [], s => s with
+        {
+            Steps = s.Steps + 1,
+            ToolCalls = s.ToolCalls + (subject.Kind == StepKind.Tool ? 1 : 0),
+            InputTokens = s.InputTokens + result.Usage.InputTokens,
+            OutputTokens = s.OutputTokens + result.Usage.OutputTokens,
+            WorkspaceRoot = result.WorkspaceRoot ?? s.WorkspaceRoot,
+            CurrentStep = null,
+            Detail = null,
+        }, cancellationToken);
+    }
+
+    /// <summary>Journals something beside the steps.</summary>
+    internal Task NoteAsync<T>(EntryKind kind, T body, CancellationToken cancellationToken) where T : EntryBody =>
+        WriteAsync([new JournalDraft(kind, JournalJson.Write(body))], _ => null, [], [], s => s, cancellationToken);
+
+    /// <summary>Brings the run into another state; a halt settles what is still held as spent in doubt.</summary>
+    internal async Task ApplyAsync(RunCommand command, Func<RunSummary, RunSummary> summary, IReadOnlyList<JournalDraft> before, IReadOnlyList<long> consumed, CancellationToken cancellationToken)
+    {
+        List<BudgetChange> budget = [];
+        lock (_memory)
+        {
+            if (RunStateMachine.Apply(_state, command).Release)
+            {
+                budget.AddRange(_held.Select(key => new BudgetChange.Doubt(key)));
+                _held.Clear();
+            }
+        }
+
+        await WriteAsync(before, state => RunStateMachine.Apply(state, command), budget, consumed, summary, cancellationToken);
+    }
+
+    /// <summary>Takes over what came from outside, in its order.</summary>
+    internal async Task DrainInboxAsync(CancellationToken cancellationToken)
+    {
+        foreach (var input in await _services.Reader.ReadInboxAsync(Run, 100, cancellationToken))
+        {
+            var body = JournalJson.Read<InputBody.Operator>(input.Payload);
+            switch (input.Kind)
+            {
+                case InputKind.Cancel:
+                    await WriteAsync([], s => RunStateMachine.Apply(s, new RunCommand.RequestCancel(body.By, body.Reason)), [], [input.Id], s => s, cancellationToken);
+                    await RequestStopAsync(new StopRequest(StopKind.Cancel, body.By, body.Reason, null));
+                    break;
+                case InputKind.Pause when _state.Status == RunStatus.Paused:
+                    await WriteAsync([], _ => null, [], [input.Id], s => s, cancellationToken);
+                    break;
+                case InputKind.Pause:
+                    await RequestStopAsync(new StopRequest(StopKind.Pause, body.By, body.Reason, input.Id));
+                    break;
+                case InputKind.Resume:
+                    await ResumeAsync(input, body, cancellationToken);
+                    break;
+            }
+        }
+    }
+
+    private async Task ResumeAsync(InboxInput input, InputBody.Operator body, CancellationToken cancellationToken)
+    {
+        List<JournalDraft> before = [];
+        List<BudgetChange> caps = [];
+        List<long> consumed = [input.Id];
+        lock (_memory)
+        {
+            if (Stop is { Kind: StopKind.Pause, Input: { } pause })
+            {
+                consumed.Add(pause);
+                Stop = null;
+            }
+        }
+
+        if (body.Raise is { } raise && raise != new RaisedLimits())
+        {
+            before.Add(new JournalDraft(EntryKind.LimitRaised, JournalJson.Write(new EntryBody.LimitRaised(raise, body.By))));
+            if (raise.NanoUsd is { } nano)
+                caps.Add(new BudgetChange.SetCap(LimitDimension.NanoUsd, nano));
+            if (raise.Tokens is { } tokens)
+                caps.Add(new BudgetChange.SetCap(LimitDimension.Tokens, tokens));
+            lock (_memory)
+                History.Raise(raise);
+        }
+
+        var fromLoop = _state is { Status: RunStatus.Paused, Paused: PauseCause.Loop };
+        await WriteAsync(before, s => RunStateMachine.Apply(s, new RunCommand.Resume(body.By)), caps, consumed,
+            s => s with { Detail = null, LimitAt = null }, cancellationToken);
+        if (fromLoop)
+        {
+            lock (_memory)
+                History.LoopReset(_nextSeq - 1);
+        }
+    }
+
+    private static Func<RunState, Transition?> Proceed() =>
+        state => state.Status == RunStatus.Waiting ? RunStateMachine.Apply(state, new RunCommand.Proceed()) : null;
+
+    private async Task<AppendOutcome> WriteAsync(
+        IReadOnlyList<JournalDraft> entries,
+        Func<RunState, Transition?> transition,
+        List<BudgetChange> budget,
+        IReadOnlyList<long> consumed,
+        Func<RunSummary, RunSummary> update,
+        CancellationToken cancellationToken)
+    {
+        await _gate.WaitAsync(cancellationToken);
+        try
+        {
+            _owned.Token.ThrowIfCancellationRequested();
+            if (_released)
+                throw new OperationCanceledException("the run was released");
+            var change = transition(_state);
+            var state = change?.State ?? _state;
+            var due = change?.DueAt.Kind switch
+            {
+                DueKind.Now => _services.Clock.GetUtcNow(),
+                DueKind.Never => null,
+                DueKind.At => change.DueAt.At,
+                _ => _dueAt,
+            };
+            var drafts = change is null or { Writes.Count: 0 }
+                ? entries
+                : [.. entries, .. await DraftsAsync(change.Writes, cancellationToken)];
+            var summary = update(_summary);
+            if (drafts.Count == 0 && consumed.Count == 0 && budget.Count == 0 && state == _state && change is not { Release: true })
+                return new AppendOutcome.Committed();
+
+            var unit = new ChangeSet(Run, _fence, _services.Ids.NextRandom(), _nextSeq, _services.Clock.GetUtcNow(), drafts,
+                new RunRow(state.Status, state.Waiting, state.Paused, due, change?.Release ?? false, summary), budget, consumed);
+
+            // Not cancellable: a change set that was sent has an outcome, and memory must follow it.
+            var outcome = await _services.Store.AppendAsync(unit, CancellationToken.None);
+            switch (outcome)
+            {
+                case AppendOutcome.Committed:
+                    (_state, _summary, _dueAt) = (state, summary, due);
+                    _nextSeq += drafts.Count;
+                    _released = change?.Release ?? false;
+                    _services.Signals.Changed(Run);
+                    break;
+                case AppendOutcome.Fenced:
+                    await _owned.CancelAsync();
+                    throw new OperationCanceledException(_owned.Token);
+            }
+
+            return outcome;
+        }
+        finally
+        {
+            _gate.Release();
+        }
+    }
+
+    private async Task<IReadOnlyList<JournalDraft>> DraftsAsync(IReadOnlyList<(EntryKind Kind, EntryBody Body)> writes, CancellationToken cancellationToken)
+    {
+        var drafts = new List<JournalDraft>(writes.Count);
+        foreach (var (kind, body) in writes)
+            drafts.Add(await JournalWriter.DraftAsync(_services.Blobs, kind, EntryBodies.Write(body), cancellationToken));
+        return drafts;
+    }
+
+    private StepKey Occurrence(string kind, string identity)
+    {
+        lock (_memory)
+        {
+            var name = kind + "\0" + identity;
+            var nth = _occurrences.GetValueOrDefault(name);
+            _occurrences[name] = nth + 1;
+            return new StepKey(StepHash.Of(kind, "", identity, nth.ToString(System.Globalization.CultureInfo.InvariantCulture)));
+        }
+    }
+
+    public void Dispose()
+    {
+        _interrupt.Dispose();
+        _owned.Dispose();
+        _gate.Dispose();
+    }
+}
+
+/// <summary>What every ownership of a run works with.</summary>
+internal sealed record RunServices(IRunStore Store, IRunReader Reader, IBlobStore Blobs, RunSignals Signals, TimeProvider Clock, IIdSource Ids);

@@ -1,0 +1,103 @@
+using Caisson.Contracts;
+using Caisson.Core.Journal;
+
+namespace Caisson.Core.Lifecycle;
+
+/// <summary>What the state machine knows of a run.</summary>
+internal readonly record struct RunState(RunStatus Status, WaitReason Waiting = WaitReason.None, PauseCause Paused = PauseCause.None)
+{
+    public bool IsFinal => Status.IsFinal();
+}
+
+internal abstract record RunCommand
+{
+    /// <summary>A node took the run over. The store has journaled the claim itself.</summary>
+    internal sealed record Claim : RunCommand;
+
+    internal sealed record Wait(WaitReason Reason, DateTimeOffset Until) : RunCommand;
+
+    /// <summary>The wait is over and the owner goes on.</summary>
+    internal sealed record Proceed : RunCommand;
+
+    internal sealed record Pause(PauseCause Cause, string Detail) : RunCommand;
+
+    internal sealed record Resume(string By) : RunCommand;
+
+    internal sealed record RequestCancel(string By, string? Reason) : RunCommand;
+
+    internal sealed record Complete(string Result) : RunCommand;
+
+    internal sealed record Fail(Failure Failure) : RunCommand;
+
+    /// <summary>The run's box is confirmed gone, nothing of it acts any more.</summary>
+    internal sealed record ConfirmCancel : RunCommand;
+
+    /// <summary>The owner lets go in an orderly way; the next node goes on at once.</summary>
+    internal sealed record Yield : RunCommand;
+}
+
+/// <summary>What a command makes of a state.</summary>
+/// <param name="Writes">Journal entries that commit together with the new state.</param>
+/// <param name="DueAt">When the run must be claimed if nobody owns it.</param>
+/// <param name="Release">Whether the owner lets go.</param>
+internal sealed record Transition(RunState State, IReadOnlyList<(EntryKind Kind, EntryBody Body)> Writes, RunDue DueAt, bool Release)
+{
+    /// <summary>The command did not fit and changed nothing.</summary>
+    internal bool Ignored => Writes.Count == 0 && DueAt.Kind == DueKind.Unchanged && !Release;
+}
+
+internal enum DueKind
+{
+    Unchanged,
+    Now,
+    Never,
+    At,
+}
+
+internal readonly record struct RunDue(DueKind Kind, DateTimeOffset At = default)
+{
+    internal static readonly RunDue Unchanged = new(DueKind.Unchanged);
+    internal static readonly RunDue Now = new(DueKind.Now);
+    internal static readonly RunDue Never = new(DueKind.Never);
+}
+
+/// <summary>
+/// The whole life of a run. Pure: it changes nothing and reads no clock. A live run always has a reason to wake: an
+/// owner, a due time, or a pause that somebody must end.
+/// </summary>
+internal static class RunStateMachine
+{
+    // A command that does not fit the state changes nothing: commands arrive late and more than once.
+    internal static Transition Apply(RunState state, RunCommand command) => (state.Status, command) switch
+    {
+        (RunStatus.Completed or RunStatus.Failed or RunStatus.Cancelled, _) => Same(state),
+
+        (RunStatus.Paused, RunCommand.Claim) => new(state, [], RunDue.Now, false),
+        (_, RunCommand.Claim) => new(new(RunStatus.Running), [], RunDue.Now, false),
+
+        (RunStatus.Running, RunCommand.Wait w) => new(new(RunStatus.Waiting, w.Reason), [], new(DueKind.At, w.Until), false),
+        (RunStatus.Waiting, RunCommand.Proceed) => new(new(RunStatus.Running), [], RunDue.Now, false),
+
+        (RunStatus.Running or RunStatus.Waiting, RunCommand.Pause p) =>
+            new(new(RunStatus.Paused, Paused: p.Cause), [(EntryKind.Paused, new EntryBody.Paused(p.Cause, p.Detail))], RunDue.Never, true),
+        (RunStatus.Paused, RunCommand.Resume r) =>
+            new(new(RunStatus.Running), [(EntryKind.Resumed, new EntryBody.Resumed(r.By))], RunDue.Now, false),
+
+        (_, RunCommand.RequestCancel c) =>
+            new(state, [(EntryKind.CancelRequested, new EntryBody.CancelRequested(c.By, c.Reason))], RunDue.Now, false),
+        (_, RunCommand.ConfirmCancel) => End(RunStatus.Cancelled, null, null),
+
+        (RunStatus.Running, RunCommand.Complete c) => End(RunStatus.Completed, c.Result, null),
+        (RunStatus.Running or RunStatus.Waiting, RunCommand.Fail f) => End(RunStatus.Failed, null, f.Failure),
+
+        (RunStatus.Running or RunStatus.Waiting, RunCommand.Yield) => new(new(RunStatus.Ready), [], RunDue.Now, true),
+        (RunStatus.Paused, RunCommand.Yield) => new(state, [], RunDue.Never, true),
+
+        _ => Same(state),
+    };
+
+    private static Transition Same(RunState state) => new(state, [], RunDue.Unchanged, false);
+
+    private static Transition End(RunStatus status, string? result, Failure? failure) =>
+        new(new(status), [(EntryKind.RunEnded, new EntryBody.RunEnded(status, result, failure))], RunDue.Never, true);
+}

@@ -1,0 +1,244 @@
+using System.Globalization;
+using System.Runtime.CompilerServices;
+using Caisson.Contracts;
+using Caisson.Core.Blobs;
+using Caisson.Core.Journal;
+using Caisson.Core.Manifests;
+using Caisson.Core.Models;
+using Caisson.Core.Sandboxes;
+using Caisson.Core.Stores;
+
+namespace Caisson.Core.Lifecycle;
+
+/// <summary>Everything that people and programs may ask of runs. Thin shells (HTTP, CLI) call it and map the outcomes.</summary>
+public sealed class Runs(
+    IRunStore store,
+    IRunReader reader,
+    IBlobStore blobs,
+    IModels models,
+    IReadOnlyList<ISandboxProvider> sandboxes,
+    IWorkspaceStore workspaces,
+    RunSignals signals,
+    TimeProvider clock,
+    IIdSource ids)
+{
+    /// <summary>Input of a run, in UTF-8.</summary>
+    public const int MaxInputBytes = 1 << 20;
+
+    public const int MaxManifestBytes = 256 << 10;
+
+    private const int PageSize = 500;
+
+    public async Task<CreateRunOutcome> CreateAsync(CreateRun command, CancellationToken cancellationToken)
+    {
+        if (Sizes.Utf8(command.Input) > MaxInputBytes)
+            return Refuse(ErrorCodes.PayloadTooLarge, $"the input has {Sizes.Utf8(command.Input)} bytes, at most {MaxInputBytes} are allowed: put large data into files");
+        if (Sizes.Utf8(command.Manifest) > MaxManifestBytes)
+            return Refuse(ErrorCodes.PayloadTooLarge, $"the manifest has {Sizes.Utf8(command.Manifest)} bytes, at most {MaxManifestBytes} are allowed");
+        if (command.IdempotencyKey is { Length: > 200 or 0 })
+            return Refuse(ErrorCodes.RequestInvalid, "an idempotency key has 1 to 200 characters");
+        if (command.Labels.Count > 32 || command.Labels.Any(l => l.Key.Length is 0 or > 100 || l.Value.Length > 200))
+            return Refuse(ErrorCodes.RequestInvalid, "labels: at most 32, with keys of 1 to 100 and values of up to 200 characters");
+        switch (ManifestReader.Read(command.Manifest, command.ManifestFile))
+        {
+            case ManifestOutcome.Invalid invalid:
+                return new CreateRunOutcome.Refused(invalid.Problem);
+            case ManifestOutcome.Valid valid:
+                return await CreateAsync(command, valid, cancellationToken);
+            default:
+                throw new InvalidOperationException("unreachable");
+        }
+    }
+
+    private async Task<CreateRunOutcome> CreateAsync(CreateRun command, ManifestOutcome.Valid valid, CancellationToken cancellationToken)
+    {
+        var overridden = LimitOverrides.Apply(valid.Manifest, command.Limits);
+        if (overridden.Failure is { } bad)
+            return new CreateRunOutcome.Refused(bad);
+        var manifest = overridden.Manifest;
+        if (manifest.Loop is { } loop)
+        {
+            if (models.Check(loop.Model, manifest.Limits.NanoUsd is not null) is { } unknown)
+                return new CreateRunOutcome.Refused(unknown);
+            if (loop.Tools.Count > 0 && await FindSandboxProviderAsync(manifest.Sandbox.Isolation, cancellationToken) is { } missing)
+                return new CreateRunOutcome.Refused(missing);
+        }
+
+        var id = new RunId(ids.NextRun());
+        var now = clock.GetUtcNow();
+        var created = new EntryBody.RunCreated(manifest, valid.Hash, command.Input, EngineVersion.Text, command.Labels);
+        var draft = await JournalWriter.DraftAsync(blobs, EntryKind.RunCreated, JournalJson.Write(created), cancellationToken);
+        var outcome = await store.CreateAsync(
+            new NewRun(id, manifest.Name, command.IdempotencyKey,
+                StepHash.Of("request", valid.Hash, command.Input), now, draft,
+                new RunSummary { Artifacts = manifest.Workspace.Artifacts, Labels = command.Labels },
+                manifest.Limits.NanoUsd, manifest.Limits.Tokens),
+            cancellationToken);
+        switch (outcome)
+        {
+            case CreateOutcome.Created:
+                signals.Due(id);
+                return new CreateRunOutcome.Accepted(id, Existing: false);
+            case CreateOutcome.Existing existing:
+                return new CreateRunOutcome.Accepted(existing.Run, Existing: true);
+            case CreateOutcome.KeyMismatch mismatch:
+                return Refuse(ErrorCodes.IdempotencyMismatch, $"the idempotency key belongs to run {mismatch.Run}, which had another manifest or input: use a new key");
+            default:
+                throw new InvalidOperationException("unreachable");
+        }
+    }
+
+    public Task<RunRecord?> FindAsync(RunId run, CancellationToken cancellationToken) => reader.FindAsync(run, cancellationToken);
+
+    /// <summary>A run by its id or by a prefix that only one run has.</summary>
+    public async Task<ResolveOutcome> ResolveAsync(string idOrPrefix, CancellationToken cancellationToken)
+    {
+        if (RunId.TryParse(idOrPrefix, out var id))
+            return await reader.FindAsync(id, cancellationToken) is null ? new ResolveOutcome.NotFound() : new ResolveOutcome.Found(id);
+        if (idOrPrefix.Length is < 4 or > 36 || !idOrPrefix.All(c => char.IsAsciiHexDigitLower(c) || c == '-'))
+            return new ResolveOutcome.NotFound();
+        var found = await reader.FindByPrefixAsync(idOrPrefix, 2, cancellationToken);
+        return found.Count switch
+        {
+            0 => new ResolveOutcome.NotFound(),
+            1 => new ResolveOutcome.Found(found[0]),
+            _ => new ResolveOutcome.Ambiguous(),
+        };
+    }
+
+    public Task<IReadOnlyList<RunRecord>> ListAsync(RunFilter filter, CancellationToken cancellationToken) => reader.ListAsync(filter, cancellationToken);
+
+    /// <summary>A page of the journal, results included.</summary>
+    public async Task<IReadOnlyList<JournalEntry>> JournalAsync(RunId run, long afterSeq, int limit, CancellationToken cancellationToken) =>
+        await JournalWriter.ResolveAsync(blobs, await reader.ReadJournalAsync(run, afterSeq, Math.Clamp(limit, 1, PageSize), cancellationToken), cancellationToken);
+
+    /// <summary>The journal from a place on, as it grows, until the run's end. No gap, no duplicate.</summary>
+    public async IAsyncEnumerable<JournalEntry> FollowAsync(RunId run, long afterSeq, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            var changed = signals.WhenChanged(run);
+            var page = await JournalAsync(run, afterSeq, PageSize, cancellationToken);
+            foreach (var entry in page)
+            {
+                yield return entry;
+                if (entry.Kind == EntryKind.RunEnded)
+                    yield break;
+                afterSeq = entry.Seq;
+            }
+
+            // The signal is a hint that may be lost (another process may own the run): a slow poll stands behind it.
+            if (page.Count == 0)
+                await Task.WhenAny(changed, Task.Delay(TimeSpan.FromSeconds(1), clock, cancellationToken));
+            cancellationToken.ThrowIfCancellationRequested();
+        }
+    }
+
+    public Task<InputOutcome> CancelAsync(RunId run, string by, string? reason, CancellationToken cancellationToken) =>
+        PostAsync(run, InputKind.Cancel, new InputBody.Operator(by, reason, null), cancellationToken);
+
+    public Task<InputOutcome> PauseAsync(RunId run, string by, string? reason, CancellationToken cancellationToken) =>
+        PostAsync(run, InputKind.Pause, new InputBody.Operator(by, reason, null), cancellationToken);
+
+    /// <summary>Resumes a paused run, with raised limits where given; refuses where it would pause again at once.</summary>
+    public async Task<InputOutcome> ResumeAsync(RunId run, string by, RunOverrides raise, CancellationToken cancellationToken)
+    {
+        if (await reader.FindAsync(run, cancellationToken) is not { } record)
+            return new InputOutcome.NotFound();
+        var parsed = LimitOverrides.Parse(raise);
+        if (parsed.Failure is { } bad)
+            return new InputOutcome.Refused(bad);
+        if (record.Status.IsFinal())
+            return Ended(run, record.Status);
+        if (record.Status != RunStatus.Paused && parsed.Limits == new RaisedLimits())
+            return new InputOutcome.Refused(new Failure(ErrorCodes.RunConflict, $"run {run} is {Words.Of(record.Status)}, not paused: nothing to resume"));
+        if (record is { Status: RunStatus.Paused, Paused: PauseCause.Budget } && LimitOverrides.StillReached(record, parsed.Limits) is { } still)
+            return new InputOutcome.Refused(still);
+        return await PostAsync(run, InputKind.Resume, new InputBody.Operator(by, null, parsed.Limits), cancellationToken);
+    }
+
+    /// <summary>A file of the run's workspace as of its last completed step.</summary>
+    public async Task<ReadOnlyMemory<byte>?> ReadFileAsync(RunId run, string path, CancellationToken cancellationToken) =>
+        (await reader.FindAsync(run, cancellationToken))?.Summary.WorkspaceRoot is { } root
+            ? await workspaces.ReadFileAsync(new WorkspaceRoot(root), path, cancellationToken)
+            : null;
+
+    public async Task<IReadOnlyList<FileEntry>> ListFilesAsync(RunId run, int limit, CancellationToken cancellationToken) =>
+        (await reader.FindAsync(run, cancellationToken))?.Summary.WorkspaceRoot is { } root
+            ? await workspaces.ListAsync(new WorkspaceRoot(root), limit, cancellationToken)
+            : [];
+
+    private async Task<InputOutcome> PostAsync(RunId run, InputKind kind, InputBody.Operator body, CancellationToken cancellationToken)
+    {
+        var outcome = await store.PostAsync(new NewInput(run, ids.NextRandom().ToString("N", CultureInfo.InvariantCulture), kind, JournalJson.Write(body)), cancellationToken);
+        if (outcome is PostOutcome.Posted)
+            signals.Due(run);
+        return outcome switch
+        {
+            PostOutcome.NotFound => new InputOutcome.NotFound(),
+            PostOutcome.Ended ended => Ended(run, ended.Status),
+            _ => new InputOutcome.Accepted(),
+        };
+    }
+
+    private async Task<Failure?> FindSandboxProviderAsync(IsolationTier floor, CancellationToken cancellationToken)
+    {
+        var reasons = new List<string>();
+        foreach (var provider in sandboxes)
+        {
+            if (provider.Tier < floor)
+            {
+                reasons.Add($"{provider.Name} is of tier {Words.Of(provider.Tier)}");
+                continue;
+            }
+
+            var probe = await provider.ProbeAsync(cancellationToken);
+            if (probe.Offered)
+                return null;
+            reasons.Add($"{provider.Name}: {probe.Detail}{(probe.Remedy is null ? "" : "; " + probe.Remedy)}");
+        }
+
+        var found = reasons.Count == 0 ? "none is configured" : string.Join("; ", reasons);
+        return new Failure(ErrorCodes.SandboxUnavailable, $"no sandbox provider of tier {Words.Of(floor)} or stronger ({found}): run 'caisson doctor'");
+    }
+
+    private static InputOutcome.Refused Ended(RunId run, RunStatus status) =>
+        new(new Failure(ErrorCodes.RunEnded, $"run {run} is {Words.Of(status)}: an ended run takes no more input"));
+
+    private static CreateRunOutcome.Refused Refuse(string code, string message) => new(new Failure(code, message));
+}
+
+public sealed record CreateRun(
+    string Manifest,
+    string ManifestFile,
+    string Input,
+    RunOverrides Limits,
+    IReadOnlyDictionary<string, string> Labels,
+    string? IdempotencyKey);
+
+public abstract record CreateRunOutcome
+{
+    /// <param name="Existing">The idempotency key was seen before with the same request.</param>
+    public sealed record Accepted(RunId Run, bool Existing) : CreateRunOutcome;
+
+    public sealed record Refused(Failure Failure) : CreateRunOutcome;
+}
+
+public abstract record InputOutcome
+{
+    /// <summary>Durable; the run's owner acts on it next.</summary>
+    public sealed record Accepted : InputOutcome;
+
+    public sealed record NotFound : InputOutcome;
+
+    public sealed record Refused(Failure Failure) : InputOutcome;
+}
+
+public abstract record ResolveOutcome
+{
+    public sealed record Found(RunId Run) : ResolveOutcome;
+
+    public sealed record NotFound : ResolveOutcome;
+
+    public sealed record Ambiguous : ResolveOutcome;
+}

@@ -1,0 +1,98 @@
+using Caisson.Contracts;
+using Caisson.Core.Journal;
+
+namespace Caisson.Core.Stores;
+
+/// <summary>Everything that one write of an owner changes: all of it or nothing.</summary>
+/// <param name="AppendId">Random: the same unit sent again is recognised by it.</param>
+/// <param name="FirstSeq">The place of the first entry; a mismatch means a stale fence.</param>
+/// <param name="State">The run's row after the change.</param>
+/// <param name="ConsumedInputs">Inbox rows that the entries stand for.</param>
+public sealed record ChangeSet(
+    RunId Run,
+    Fence Fence,
+    Guid AppendId,
+    long FirstSeq,
+    DateTimeOffset At,
+    IReadOnlyList<JournalDraft> Entries,
+    RunRow State,
+    IReadOnlyList<BudgetChange> Budget,
+    IReadOnlyList<long> ConsumedInputs);
+
+/// <summary>What the store keeps about a run beside its journal.</summary>
+/// <param name="DueAt">When a node should claim it; <c>null</c> for a paused or ended run.</param>
+/// <param name="Release">Whether the owner lets go of it with this write.</param>
+public sealed record RunRow(RunStatus Status, WaitReason Waiting, PauseCause Paused, DateTimeOffset? DueAt, bool Release, RunSummary Summary);
+
+public abstract record BudgetChange
+{
+    /// <summary>Adds a hold on every node of the path, or denies the unit: spent + held + hold ≤ cap on each.</summary>
+    public sealed record Reserve(string StepKey, Hold Hold) : BudgetChange;
+
+    /// <summary>Ends the hold and adds what was really used; the sum may pass the cap, which then admits nothing more.</summary>
+    public sealed record Settle(string StepKey, Usage Usage) : BudgetChange;
+
+    /// <summary>Ends the hold: nothing was used.</summary>
+    public sealed record Release(string StepKey) : BudgetChange;
+
+    /// <summary>Ends the hold and counts it as spent, in doubt.</summary>
+    public sealed record Doubt(string StepKey) : BudgetChange;
+
+    public sealed record SetCap(LimitDimension Dimension, long Cap) : BudgetChange;
+}
+
+/// <summary>The part of a run's row that nothing is searched by. Stored as JSON.</summary>
+public sealed record RunSummary
+{
+    public string? Detail { get; init; }
+    public long Steps { get; init; }
+    public long ToolCalls { get; init; }
+    public long InputTokens { get; init; }
+    public long OutputTokens { get; init; }
+    public string? CurrentStep { get; init; }
+    public string? Result { get; init; }
+    public Failure? Failure { get; init; }
+    public string? WorkspaceRoot { get; init; }
+
+    /// <summary>The limit that a run paused by its budget has reached.</summary>
+    public LimitDimension? LimitAt { get; init; }
+    public IReadOnlyList<string> Artifacts { get; init; } = [];
+    public IReadOnlyDictionary<string, string> Labels { get; init; } = new Dictionary<string, string>();
+}
+
+/// <summary>A run's row as read, with the state of its budget node.</summary>
+public sealed record RunRecord(
+    RunId Id,
+    string Agent,
+    RunStatus Status,
+    WaitReason Waiting,
+    PauseCause Paused,
+    DateTimeOffset CreatedAt,
+    DateTimeOffset UpdatedAt,
+    DateTimeOffset? EndedAt,
+    DateTimeOffset? DueAt,
+    NodeId? Owner,
+    long Epoch,
+    long LastSeq,
+    RunSummary Summary,
+    BudgetState Money,
+    BudgetState Tokens);
+
+/// <param name="Cap"><c>null</c> for none.</param>
+/// <param name="InDoubt">Part of <paramref name="Spent"/> that a crash left unsettled.</param>
+public sealed record BudgetState(long? Cap, long Spent, long Held, long InDoubt)
+{
+    public static readonly BudgetState None = new(null, 0, 0, 0);
+}
+
+public enum InputKind
+{
+    Cancel = 1,
+    Pause = 2,
+    Resume = 3,
+}
+
+/// <param name="InputId">Unique within the run; a second post with it is a duplicate.</param>
+public sealed record NewInput(RunId Run, string InputId, InputKind Kind, ReadOnlyMemory<byte> Payload);
+
+public sealed record InboxInput(long Id, InputKind Kind, ReadOnlyMemory<byte> Payload, DateTimeOffset At);
