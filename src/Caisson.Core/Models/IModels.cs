@@ -27,7 +27,11 @@ public sealed record ModelRequest(
     string Identity,
     string? Note,
     int? MaxOutputTokens,
-    RetrySettings Retry);
+    RetrySettings Retry)
+{
+    /// <summary>Whether a money cap stands anywhere on the run's budget path: a model without a price is then refused. A caller that does not say gets the safe answer.</summary>
+    public bool MoneyIsCapped { get; init; } = true;
+}
 
 public enum ModelRole
 {

@@ -1,0 +1,55 @@
+using Caisson.Core.Journal;
+using Caisson.Core.Models;
+using Caisson.Gateway.Prices;
+
+namespace Caisson.Gateway;
+
+/// <summary>
+/// How large a call can become at most. A hold must be an upper bound of the bill, or a budget is a wish: one token per
+/// byte of the request (tokens are made of bytes), and room for what providers add around messages and tools.
+/// </summary>
+internal static class CallBounds
+{
+    private const int PerMessage = 16;
+    private const int PerTool = 32;
+
+    // Providers put an unseen prompt of up to about 550 tokens before tools.
+    private const int ForTools = 640;
+    private const int ForCall = 64;
+
+    // English and code run at about four bytes a token; three errs to the dear side.
+    private const int BytesPerToken = 3;
+
+    /// <summary>Most output tokens of the answer: what the client, the provider's settings and half of the model's context allow.</summary>
+    public static int ClampOutput(int? client, int cap, long? context)
+    {
+        var bound = Math.Min(client ?? cap, cap);
+        if (context is { } size)
+            bound = (int)Math.Min(bound, Math.Max(size / 2, 1));
+        return Math.Max(bound, 1);
+    }
+
+    /// <param name="price"><c>null</c>: unpriced, where no money is capped; tokens are held all the same.</param>
+    public static Hold Hold(ModelRequest request, int bodyBytes, int maxOutput, ModelPrice? price)
+    {
+        var input = MaxInput(request, bodyBytes);
+        return new Hold(price?.UpperBound(input, maxOutput) ?? 0, input + maxOutput);
+    }
+
+    public static long MaxInput(ModelRequest request, int bodyBytes) =>
+        bodyBytes + Overhead(request);
+
+    /// <summary>A count for a provider that gives none. Never 0.</summary>
+    public static TokenUsage Estimate(int bodyBytes, ModelAnswer answer)
+    {
+        var outputBytes = (long)Bytes(answer.Text) + answer.Calls.Sum(c => (long)Bytes(c.Name) + Bytes(c.Arguments));
+        return new TokenUsage(Tokens(bodyBytes), Tokens(outputBytes), Estimated: true);
+    }
+
+    private static long Overhead(ModelRequest request) =>
+        ForCall + (long)PerMessage * (request.Messages.Count + 1) + (request.Tools.Count > 0 ? ForTools + (long)PerTool * request.Tools.Count : 0);
+
+    private static long Tokens(long bytes) => Math.Max(1, (bytes + BytesPerToken - 1) / BytesPerToken);
+
+    private static int Bytes(string text) => System.Text.Encoding.UTF8.GetByteCount(text);
+}

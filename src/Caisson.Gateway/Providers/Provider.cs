@@ -1,0 +1,63 @@
+using Caisson.Contracts;
+using Caisson.Gateway.Prices;
+
+namespace Caisson.Gateway.Providers;
+
+/// <summary>A configured provider, ready to be called. Its key stays in here and in the request's header.</summary>
+internal sealed class Provider
+{
+    private readonly string? _keyVariable;
+    private readonly PriceTable _table;
+    private readonly string _pricesAs;
+    private readonly (string Pattern, ModelPrice Price)[] _ownPrices;
+
+    public Provider(ProviderOptions options, PriceTable table, Func<string, string?> environment)
+    {
+        Name = options.Name;
+        Endpoint = new Uri(options.BaseUrl.TrimEnd('/') + "/chat/completions");
+        _keyVariable = options.ApiKeyEnvironment;
+        Key = options.ApiKey ?? (_keyVariable is null ? null : environment(_keyVariable)?.Trim());
+        MaxTokensField = options.MaxTokensField ?? FieldFor(Endpoint.Host);
+        MaxOutputTokens = options.MaxOutputTokens;
+        ConnectTimeout = options.ConnectTimeout;
+        Timeout = options.Timeout;
+        _table = table;
+        _pricesAs = options.PricesAs ?? options.Name;
+        _ownPrices = options.Prices.Select(p => (p.Key, ToPrice(p.Value))).ToArray();
+    }
+
+    public string Name { get; }
+
+    public Uri Endpoint { get; }
+
+    public string? Key { get; }
+
+    public string MaxTokensField { get; }
+
+    public int MaxOutputTokens { get; }
+
+    public TimeSpan ConnectTimeout { get; }
+
+    public TimeSpan Timeout { get; }
+
+    /// <summary>A key that is named but not there is told at the call, not at start: a server may know providers that it has no key for.</summary>
+    public Failure? KeyProblem => _keyVariable switch
+    {
+        null => null,
+        _ when string.IsNullOrEmpty(Key) => new(ErrorCodes.ConfigInvalid, $"providers.{Name}: the environment variable {_keyVariable} (api_key_env) is not set"),
+        _ when !ProviderOptions.IsHeaderSafe(Key) => new(ErrorCodes.ConfigInvalid, $"providers.{Name}: the value of {_keyVariable} (api_key_env) must be printable ASCII without spaces"),
+        _ => null,
+    };
+
+    public ModelPrice? PriceOf(string model) => ModelPattern.Best(_ownPrices, model) ?? _table.Find(_pricesAs, model);
+
+    private static string FieldFor(string host) =>
+        host.EndsWith(".openai.com", StringComparison.OrdinalIgnoreCase) || host.EndsWith(".openai.azure.com", StringComparison.OrdinalIgnoreCase)
+            ? "max_completion_tokens"
+            : "max_tokens";
+
+    private static ModelPrice ToPrice(PriceOptions price) =>
+        new(new TokenRates(Pico(price.Input), Pico(price.Output), price.CachedInput is { } cached ? Pico(cached) : null));
+
+    private static long Pico(decimal usdPerMillion) => (long)decimal.Ceiling(usdPerMillion * 1_000_000m);
+}

@@ -1,0 +1,211 @@
+using System.Buffers;
+using System.Globalization;
+using System.Net;
+using System.Net.Http.Headers;
+using System.Text;
+using System.Text.Json;
+using Caisson.Contracts;
+using Caisson.Core.Journal;
+using Caisson.Gateway.OpenAi;
+
+namespace Caisson.Gateway.Providers;
+
+/// <summary>Sends one attempt to a provider and says what it came to. Everything that comes back is bounded and suspect.</summary>
+internal sealed class Upstream : IDisposable
+{
+    private const int MaxAnswerBytes = 16 << 20;
+    private static readonly TimeSpan ReasonTimeout = TimeSpan.FromSeconds(10);
+    private static readonly string[] ReasonMembers = ["error", "message", "detail"];
+
+    private readonly Provider _provider;
+    private readonly HttpClient _client;
+    private readonly TimeProvider _time;
+
+    public Upstream(Provider provider, TimeProvider time, HttpMessageHandler? handler)
+    {
+        _provider = provider;
+        _time = time;
+        _client = new HttpClient(handler ?? NewHandler(provider), disposeHandler: handler is null)
+        {
+            // The time limit is our own: it runs on the TimeProvider and covers the answer's body.
+            Timeout = Timeout.InfiniteTimeSpan,
+        };
+    }
+
+    public void Dispose() => _client.Dispose();
+
+    public async Task<UpstreamReply> SendAsync(string model, ReadOnlyMemory<byte> body, StepKey key, int attempt, IStepLog log, CancellationToken cancellationToken)
+    {
+        using var limit = new CancellationTokenSource(_provider.Timeout, _time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellationToken);
+        using var content = new GuardedContent(body, log);
+        using var request = NewRequest(content, key, attempt, log);
+        try
+        {
+            using var response = await _client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, either.Token);
+            return response.IsSuccessStatusCode
+                ? await ReadAnswerAsync(response, model, either.Token)
+                : await ReadRefusalAsync(response, either.Token);
+        }
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+        {
+            throw;
+        }
+        catch (Exception) when (content.Withheld)
+        {
+            return new UpstreamReply.Withheld();
+        }
+        catch (Exception e) when (!content.Sent && e is HttpRequestException or IOException or OperationCanceledException)
+        {
+            return new UpstreamReply.Failed(Unreachable(e), RetryClass.Counted);
+        }
+        catch (OperationCanceledException)
+        {
+            return Lost($"gave no whole answer within {_provider.Timeout.TotalSeconds.ToString(CultureInfo.InvariantCulture)} s");
+        }
+        catch (Exception e) when (e is HttpRequestException or IOException)
+        {
+            return Lost($"broke the connection before its answer was whole ({Reason(e)})");
+        }
+    }
+
+    private HttpRequestMessage NewRequest(HttpContent content, StepKey key, int attempt, IStepLog log)
+    {
+        var request = new HttpRequestMessage(HttpMethod.Post, _provider.Endpoint) { Content = content };
+        if (_provider.Key is { } apiKey)
+            request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", apiKey);
+        request.Headers.Accept.Add(new MediaTypeWithQualityHeaderValue("application/json"));
+        request.Headers.UserAgent.Add(new ProductInfoHeaderValue("caisson", null));
+        // The step's key alone repeats in every run with the same prompt; a provider that honours the header would
+        // then give one run the other's answer.
+        request.Headers.Add("Idempotency-Key", $"{log.Run}.{key}");
+        request.Headers.Add("Run-Epoch", log.Epoch.ToString(CultureInfo.InvariantCulture));
+        request.Headers.Add("Attempt", attempt.ToString(CultureInfo.InvariantCulture));
+        return request;
+    }
+
+    private async Task<UpstreamReply> ReadAnswerAsync(HttpResponseMessage response, string model, CancellationToken cancellationToken)
+    {
+        var (bytes, whole) = await ReadBoundedAsync(response.Content, MaxAnswerBytes, cancellationToken);
+        var parsed = whole
+            ? ChatAnswer.Parse(bytes, model)
+            : new ChatParse.Nonsense($"more than {MaxAnswerBytes >> 20} MiB");
+        return parsed switch
+        {
+            ChatParse.Understood(var answer, var usage) => new UpstreamReply.Answered(answer, usage),
+            ChatParse.Nonsense(var problem) => new UpstreamReply.Failed(
+                Fail(ErrorCodes.ProviderMalformed, $"answered {(int)response.StatusCode} with what is no chat completion: {problem}", true),
+                RetryClass.Counted,
+                MaybeBilled: true),
+            _ => throw new InvalidOperationException($"unknown parse {parsed}"),
+        };
+    }
+
+    private async Task<UpstreamReply> ReadRefusalAsync(HttpResponseMessage response, CancellationToken cancellationToken)
+    {
+        var status = response.StatusCode;
+        var (code, retry) = Classify(status);
+        var message = $"answered {(int)status} {status}";
+        // Some providers quote part of the key when they refuse it, so a 401 is told without their words.
+        if (status == HttpStatusCode.Unauthorized)
+            message += "; check the key of this provider (api_key_env)";
+        else if (await ReadReasonAsync(response, cancellationToken) is { Length: > 0 } reason)
+            message += $": {reason}";
+        return new UpstreamReply.Failed(Fail(code, message, retry != RetryClass.Never), retry, RetryAfter: RetryAfter(response));
+    }
+
+    private static (string Code, RetryClass Retry) Classify(HttpStatusCode status) => (int)status switch
+    {
+        429 => (ErrorCodes.ProviderThrottled, RetryClass.Throttled),
+        503 or 529 => (ErrorCodes.ProviderFailed, RetryClass.Throttled),
+        408 or 409 or 425 or >= 500 => (ErrorCodes.ProviderFailed, RetryClass.Counted),
+        _ => (ErrorCodes.ProviderRejected, RetryClass.Never),
+    };
+
+    private TimeSpan? RetryAfter(HttpResponseMessage response) => response.Headers.RetryAfter switch
+    {
+        { Delta: { } delta } => delta,
+        { Date: { } date } => date - _time.GetUtcNow(),
+        _ => null,
+    };
+
+    /// <summary>The provider's own words, from wherever the usual servers put them. A reason that does not come is no reason to lose the status.</summary>
+    private async Task<string> ReadReasonAsync(HttpResponseMessage response, CancellationToken cancellationToken)
+    {
+        using var limit = new CancellationTokenSource(ReasonTimeout, _time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellationToken);
+        try
+        {
+            var (bytes, _) = await ReadBoundedAsync(response.Content, ProviderText.Window, either.Token);
+            return FindReason(Encoding.UTF8.GetString(bytes.Span));
+        }
+        catch (Exception e) when (e is HttpRequestException or IOException || (e is OperationCanceledException && !cancellationToken.IsCancellationRequested))
+        {
+            return "";
+        }
+    }
+
+    private static string FindReason(string text)
+    {
+        try
+        {
+            using var document = JsonDocument.Parse(text);
+            return Find(document.RootElement, 0) ?? text;
+        }
+        catch (Exception e) when (e is JsonException or InvalidOperationException)
+        {
+            return text;
+        }
+
+        static string? Find(JsonElement element, int depth) => element.ValueKind switch
+        {
+            JsonValueKind.String => element.GetString(),
+            JsonValueKind.Object when depth < 3 => ReasonMembers
+                .Select(name => element.TryGetProperty(name, out var inner) ? Find(inner, depth + 1) : null)
+                .FirstOrDefault(found => found is not null),
+            _ => null,
+        };
+    }
+
+    private static async Task<(ReadOnlyMemory<byte> Bytes, bool Whole)> ReadBoundedAsync(HttpContent content, int limit, CancellationToken cancellationToken)
+    {
+        await using var stream = await content.ReadAsStreamAsync(cancellationToken);
+        var bytes = new ArrayBufferWriter<byte>(8 << 10);
+        while (await stream.ReadAsync(bytes.GetMemory(8 << 10), cancellationToken) is > 0 and var read)
+        {
+            bytes.Advance(read);
+            if (bytes.WrittenCount > limit)
+                return (bytes.WrittenMemory[..limit], false);
+        }
+
+        return (bytes.WrittenMemory, true);
+    }
+
+    private UpstreamReply.Failed Lost(string what) =>
+        new(Fail(ErrorCodes.ProviderFailed, what, true), RetryClass.Counted, MaybeBilled: true);
+
+    private Failure Unreachable(Exception e) =>
+        Fail(ErrorCodes.ProviderUnreachable, $"cannot be reached at {_provider.Endpoint.Authority} ({Reason(e)})", true);
+
+    private Failure Fail(string code, string message, bool retryable) =>
+        new(code, ProviderText.Quote($"provider {_provider.Name} {message}", key: _provider.Key), retryable);
+
+    private static string Reason(Exception e) => e switch
+    {
+        OperationCanceledException => "connecting took too long",
+        HttpRequestException { HttpRequestError: not HttpRequestError.Unknown } http => $"{http.HttpRequestError}: {(e.InnerException ?? e).Message}",
+        _ => (e.InnerException ?? e).Message,
+    };
+
+    private static SocketsHttpHandler NewHandler(Provider provider) => new()
+    {
+        ConnectTimeout = provider.ConnectTimeout,
+        // Names move; a connection that lives for ever would never see it.
+        PooledConnectionLifetime = TimeSpan.FromMinutes(5),
+        // A redirect would carry the prompt to a place that nobody configured.
+        AllowAutoRedirect = false,
+        UseCookies = false,
+        // A provider must not turn off the journal's own trace, nor learn its ids.
+        ActivityHeadersPropagator = null,
+    };
+}

@@ -1,0 +1,104 @@
+using Caisson.Contracts;
+using Caisson.Core.Journal;
+using Microsoft.Extensions.Time.Testing;
+
+namespace Caisson.Gateway.Tests.Harness;
+
+/// <summary>A step log that keeps everything in lists. Time stands still but for back-offs, which are over at once.</summary>
+internal sealed class TestStepLog(FakeTimeProvider clock) : IStepLog
+{
+    private readonly Lock _lock = new();
+    private readonly Dictionary<string, int> _occurrences = [];
+    private TaskCompletionSource _asked = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private volatile bool _maySend = true;
+
+    public RunId Run { get; init; } = RunId.Parse("01981d3c-0000-7000-8000-000000000001");
+
+    public long Epoch { get; init; } = 3;
+
+    public Dictionary<StepKey, StepRecord> Records { get; } = [];
+
+    public DriftReport? Drift { get; set; }
+
+    public LimitDenial? Denial { get; set; }
+
+    /// <summary>Everything in the order in which it came, a word each.</summary>
+    public List<string> Events { get; } = [];
+
+    public List<Hold?> Holds { get; } = [];
+
+    public List<(int Attempt, Failure Failure, HoldFate Fate, TimeSpan? Wait)> Failures { get; } = [];
+
+    public List<StepResult> Completed { get; } = [];
+
+    public bool MaySend
+    {
+        get
+        {
+            if (!_maySend)
+                _asked.TrySetResult();
+            return _maySend;
+        }
+        set => _maySend = value;
+    }
+
+    /// <summary>Somebody wanted to send and was not allowed to.</summary>
+    public Task AskedInVain => _asked.Task;
+
+    public StepKey ModelStep(string identity)
+    {
+        var occurrence = _occurrences[identity] = _occurrences.GetValueOrDefault(identity) + 1;
+        return new StepKey($"{identity}-{occurrence}");
+    }
+
+    public StepLookup Find(StepKey key, StepSubject subject) =>
+        Drift is { } drift ? new StepLookup.Drifted(drift)
+        : Records.TryGetValue(key, out var record) ? new StepLookup.Recorded(record)
+        : new StepLookup.NotRecorded(PriorAttempts);
+
+    public int PriorAttempts { get; set; }
+
+    public Task<BeginOutcome> BeginAsync(StepKey key, StepSubject subject, Hold? hold, CancellationToken cancellationToken)
+    {
+        lock (_lock)
+        {
+            Events.Add("begin");
+            Holds.Add(hold);
+            return Task.FromResult<BeginOutcome>(Denial is { } denial ? new BeginOutcome.Denied(denial) : new BeginOutcome.Begun());
+        }
+    }
+
+    public Task FailAttemptAsync(StepKey key, StepSubject subject, int attempt, Failure failure, HoldFate fate, DateTimeOffset? retryAt, CancellationToken cancellationToken)
+    {
+        lock (_lock)
+        {
+            Events.Add($"fail:{fate}");
+            Failures.Add((attempt, failure, fate, retryAt - clock.GetUtcNow()));
+            if (retryAt is { } time)
+                clock.SetUtcNow(time);
+        }
+
+        return Task.CompletedTask;
+    }
+
+    public Task CompleteAsync(StepKey key, StepSubject subject, StepResult result, CancellationToken cancellationToken)
+    {
+        lock (_lock)
+        {
+            Events.Add("complete");
+            Completed.Add(result);
+            Records[key] = new StepRecord(Records.Count + 1, key, subject, result.Result, result.Failure, null);
+        }
+
+        return Task.CompletedTask;
+    }
+
+    /// <summary>The same journal as the next owner sees it.</summary>
+    public TestStepLog Reopened()
+    {
+        var next = new TestStepLog(clock) { Epoch = Epoch + 1 };
+        foreach (var (key, record) in Records)
+            next.Records.Add(key, record);
+        return next;
+    }
+}
