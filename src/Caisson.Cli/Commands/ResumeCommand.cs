@@ -22,14 +22,14 @@ internal static class ResumeCommand
 
     private static async Task<int> ResumeAsync(CommandContext context, LimitOptions limits)
     {
-        var view = await context.Client.ResumeAsync(context.Get(Run), limits.Read(context), context.Interrupted);
-        var before = view.LastSeq;
+        var before = await context.Client.GetRunAsync(context.Get(Run), context.Interrupted);
+        var view = await context.Client.ResumeAsync(before.Id, limits.Read(context), context.Interrupted);
 
-        // Without this a 'wait' right after could still see the pause that was just lifted.
-        if (view.Status == RunStatus.Paused)
-            view = await new RunWatch(context).UntilTakenAsync(view, run => run.Status != RunStatus.Paused || run.LastSeq > before + 1);
+        // Without this a 'wait' right after could still see the pause that is being lifted.
+        if (before.Status == RunStatus.Paused)
+            view = await new RunWatch(context).UntilTakenAsync(before, "resumed", "run_ended");
         if (context.Get(Wait) || context.Get(Stream))
-            return await RunCommand.WatchAsync(context, view.Id, before, context.Get(Stream));
+            return await RunCommand.WatchAsync(context, view.Id, before.LastSeq, context.Get(Stream));
         if (context.IsJson)
             context.Json(view, ApiJson.Default.RunView);
         else

@@ -28,27 +28,25 @@ internal sealed class RunWatch(CommandContext context)
         }
     }
 
-    /// <summary>Until the owner has taken up what was asked, which was recorded when <paramref name="asked"/> was answered.</summary>
-    internal async Task<RunView> UntilTakenAsync(RunView asked, Func<RunView, bool> fits)
+    /// <summary>Until the owner has taken up what was asked: one of these kinds stands in the journal after <paramref name="before"/>.</summary>
+    internal async Task<RunView> UntilTakenAsync(RunView before, params string[] kinds)
     {
-        context.OnInterrupt = $"stopped waiting; what was asked of run {asked.Id} is recorded and will happen";
+        context.OnInterrupt = $"stopped waiting; what was asked of run {before.Id} is recorded and will happen";
         using var limit = new CancellationTokenSource(TakenWithin, context.Shell.Clock);
         using var both = CancellationTokenSource.CreateLinkedTokenSource(context.Interrupted, limit.Token);
         try
         {
-            var run = asked;
-            while (!fits(run))
+            await foreach (var entry in _client.FollowAsync(before.Id, Options(before.LastSeq), both.Token))
             {
-                await foreach (var _ in _client.FollowAsync(run.Id, Options(run.LastSeq), both.Token))
+                if (kinds.Contains(entry.Kind))
                     break;
-                run = await GetAsync(run.Id, both.Token);
             }
 
-            return run;
+            return await GetAsync(before.Id, both.Token);
         }
         catch (OperationCanceledException) when (!context.Interrupted.IsCancellationRequested)
         {
-            throw new CommandFailure(ExitCodes.TimedOut, "wait_timed_out", $"run {asked.Id} has not taken it up after {TakenWithin.TotalSeconds} s; it is recorded and will happen: 'caisson get {asked.Id}' shows it");
+            throw new CommandFailure(ExitCodes.TimedOut, "wait_timed_out", $"run {before.Id} has not taken it up after {TakenWithin.TotalSeconds} s; it is recorded and will happen: 'caisson get {before.Id}' shows it");
         }
     }
 

@@ -8,14 +8,12 @@ namespace Caisson.Cli.Commands;
 internal static class SteerCommands
 {
     internal static Command Cancel(Shell shell) => Create(shell, "cancel", "End a run", "cancelled",
-        (context, run, reason) => context.Client.CancelAsync(run, reason, context.Interrupted),
-        run => run.Status.IsFinal());
+        (context, run, reason) => context.Client.CancelAsync(run, reason, context.Interrupted), "run_ended");
 
     internal static Command Pause(Shell shell) => Create(shell, "pause", "Stop a run until it is resumed", "paused",
-        (context, run, reason) => context.Client.PauseAsync(run, reason, context.Interrupted),
-        run => run.Status == RunStatus.Paused || run.Status.IsFinal());
+        (context, run, reason) => context.Client.PauseAsync(run, reason, context.Interrupted), "paused", "run_ended");
 
-    private static Command Create(Shell shell, string name, string description, string done, Func<CommandContext, string, string?, Task<RunView>> ask, Func<RunView, bool> fits)
+    private static Command Create(Shell shell, string name, string description, string done, Func<CommandContext, string, string?, Task<RunView>> ask, params string[] kinds)
     {
         var run = RunArgument.Create();
         var reason = new Option<string?>("--reason") { Description = "Why; it is journaled", HelpName = "TEXT" };
@@ -23,9 +21,11 @@ internal static class SteerCommands
         var command = new Command(name, description) { run, reason, noWait };
         shell.Bind(command, async context =>
         {
-            var view = await ask(context, context.Get(run), context.Get(reason));
-            if (!context.Get(noWait))
-                view = await new RunWatch(context).UntilTakenAsync(view, fits);
+            var before = await context.Client.GetRunAsync(context.Get(run), context.Interrupted);
+            var view = await ask(context, before.Id, context.Get(reason));
+            var pausedAlready = name == "pause" && before.Status == RunStatus.Paused;
+            if (!context.Get(noWait) && !pausedAlready)
+                view = await new RunWatch(context).UntilTakenAsync(before, kinds);
             if (context.IsJson)
                 context.Json(view, ApiJson.Default.RunView);
             else
