@@ -27,8 +27,8 @@ internal sealed class LoopAgent : IAgent
         {
             context.Checkpoint();
             var note = await guard.HeedAsync();
-            var request = new ModelRequest(loop.Model, messages, definitions, identity, note, null, context.Manifest.Retry);
-            var (answer, key) = await context.AskAsync(request) switch
+            var request = new ModelRequest(loop.Model, messages, definitions, identity, note, null, context.Manifest.Retry) { MoneyIsCapped = context.MoneyIsCapped };
+            var (answer, key) = await context.Models.CallAsync(request, context.Session, cancellationToken) switch
             {
                 ModelOutcome.Answered answered => (answered.Answer, answered.Key),
                 ModelOutcome.LimitReached reached => throw new RunHaltException(new RunHalt.AtLimit(reached.Denial)),

@@ -45,7 +45,7 @@ public sealed class RunContext
         return record.Result;
     }
 
-    internal Task<ModelOutcome> AskAsync(ModelRequest request) => Models.CallAsync(request, _session, _session.Owned);
+    internal bool MoneyIsCapped => (_session.History.Raised.NanoUsd ?? Manifest.Limits.NanoUsd) is not null;
 
     /// <summary>A place where the run may halt: between steps, on new ground.</summary>
     internal void Checkpoint()

@@ -39,9 +39,6 @@ internal abstract record EntryBody
     internal sealed record RunEnded(RunStatus Status, string? Result, Failure? Failure) : EntryBody;
 }
 
-/// <summary>A hold that its owner's end left unsettled: spent until somebody knows better.</summary>
-internal sealed record DoubtfulHold(string StepKey, long Epoch, long NanoUsd, long Tokens);
-
 /// <summary>New caps, each <c>null</c> where it stays.</summary>
 internal sealed record RaisedLimits(long? NanoUsd = null, long? Tokens = null, long? Steps = null, long? ToolCalls = null, TimeSpan? Deadline = null, int? LoopRepeats = null);
 

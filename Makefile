@@ -1,0 +1,45 @@
+.DEFAULT_GOAL := help
+.PHONY: help setup build publish demo test format lint bench soak clean
+.NOTPARALLEL:
+MAKEFLAGS += --no-print-directory
+
+export DOTNET_CLI_TELEMETRY_OPTOUT := 1
+export DOTNET_NOLOGO := 1
+export CONFIGURATION ?= Release
+export TESTS
+export TEST_TIMEOUT
+export ROUNDS
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s  %s\n", $$1, $$2 }' Makefile
+
+setup: ## install what is missing on this machine: packages, runsc, the guest agent
+	@scripts/setup
+
+build: ## build everything (CONFIGURATION=Debug for a debug build)
+	@dotnet build Caisson.slnx -c $(CONFIGURATION) -v minimal
+
+publish: ## put the precompiled command into artifacts/caisson
+	@scripts/publish
+
+demo: setup publish ## crash, escape and loop: the three incidents, on real files, without a key or a network
+	@scripts/demo
+
+test: setup ## run all tests (TESTS="Core Tidy" for some of them)
+	@scripts/test
+
+format: ## format the source
+	@dotnet format Caisson.slnx
+
+lint: ## fail where the source is not formatted
+	@dotnet format Caisson.slnx --verify-no-changes
+
+bench: ## durable steps a second and step latency, beside the disk's own sync rate
+	@dotnet run -c Release --project bench/Caisson.Bench
+
+soak: setup publish ## run the demo ten times and stop at the first broken promise (ROUNDS=n)
+	@scripts/soak
+
+clean: ## remove what was built; keeps the tools folder
+	@rm -rf artifacts
+	@find src tests bench samples -type d \( -name bin -o -name obj \) -prune -exec rm -rf {} + 2> /dev/null || true

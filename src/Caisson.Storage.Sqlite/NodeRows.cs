@@ -1,0 +1,59 @@
+using Caisson.Contracts;
+using Caisson.Core.Stores;
+using Microsoft.Data.Sqlite;
+
+namespace Caisson.Storage.Sqlite;
+
+/// <summary>
+/// Leases of processes. The data directory's lock says that no other process lives, so registering declares all others
+/// dead at once; nobody has to wait for a lease to run out. A connection of its own: a renewal must not queue behind
+/// the batches whose slowness it is there to survive.
+/// </summary>
+internal sealed class NodeRows(SqliteConnection connection, TimeProvider clock) : IDisposable
+{
+    private readonly Lock _one = new();
+
+    internal void Register(NodeRegistration node)
+    {
+        lock (_one)
+        {
+            var now = RunWrites.Ms(clock.GetUtcNow());
+            using var transaction = connection.BeginTransaction();
+            Run("UPDATE nodes SET dead_at = $now WHERE dead_at IS NULL", ("$now", now));
+            Run("DELETE FROM nodes WHERE dead_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM runs WHERE owner = nodes.node)");
+            Run("INSERT INTO nodes (node, host, boot, pid, start_ticks, started_at) VALUES ($node, $host, $boot, $pid, $ticks, $now)",
+                ("$node", node.Id.ToString()), ("$host", node.Host), ("$boot", node.Boot), ("$pid", node.Pid), ("$ticks", node.StartTicks), ("$now", now));
+            transaction.Commit();
+        }
+    }
+
+    internal RenewOutcome Renew(NodeId node)
+    {
+        try
+        {
+            lock (_one)
+                return Run("UPDATE nodes SET beat = beat + 1 WHERE node = $node AND dead_at IS NULL", ("$node", node.ToString())) == 1 ? RenewOutcome.Renewed : RenewOutcome.Fenced;
+        }
+        catch (SqliteException problem)
+        {
+            throw new CaissonException(ErrorCodes.StorageFailed, $"the database failed: {problem.Message}", isTransient: true, inner: problem);
+        }
+    }
+
+    internal void Retire(NodeId node)
+    {
+        lock (_one)
+            Run("UPDATE nodes SET dead_at = $now WHERE node = $node", ("$now", RunWrites.Ms(clock.GetUtcNow())), ("$node", node.ToString()));
+    }
+
+    private int Run(string sql, params ReadOnlySpan<(string Name, object Value)> values)
+    {
+        using var command = connection.CreateCommand();
+        command.CommandText = sql;
+        foreach (var (name, value) in values)
+            command.Parameters.AddWithValue(name, value);
+        return command.ExecuteNonQuery();
+    }
+
+    public void Dispose() => connection.Dispose();
+}
