@@ -30,10 +30,10 @@ internal static class ExitCodes
         ErrorCodes.RequestInvalid when problem.Status == 404 => NotFound,
         ErrorCodes.RequestInvalid or ErrorCodes.InputInvalid or ErrorCodes.PayloadTooLarge => Usage,
         ErrorCodes.ManifestInvalid or ErrorCodes.ConfigInvalid or ErrorCodes.ModelUnknown or ErrorCodes.ModelUnpriced or ErrorCodes.SandboxUnavailable
-            or ErrorCodes.DataDirectoryInvalid or ErrorCodes.DatabaseForeign or ErrorCodes.DatabaseCorrupt => Config,
+            or ErrorCodes.DataDirectoryInUse or ErrorCodes.DataDirectoryInvalid or ErrorCodes.DatabaseForeign or ErrorCodes.DatabaseCorrupt => Config,
         ErrorCodes.NotAllowed => NotAllowed,
         ErrorCodes.RunNotFound or ErrorCodes.AgentNotFound => NotFound,
-        ErrorCodes.RunEnded or ErrorCodes.RunConflict or ErrorCodes.IdempotencyMismatch or ErrorCodes.DataDirectoryInUse => Conflict,
+        ErrorCodes.RunEnded or ErrorCodes.RunConflict or ErrorCodes.IdempotencyMismatch => Conflict,
         ErrorCodes.BudgetExceeded => Budget,
         ErrorCodes.Draining => Draining,
         _ => Failed,

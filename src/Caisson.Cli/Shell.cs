@@ -7,7 +7,8 @@ using Caisson.Core;
 namespace Caisson.Cli;
 
 /// <summary>What every command gets from its process: a terminal, a clock, ids, and word when the user interrupts.</summary>
-internal sealed class Shell(Terminal terminal, TimeProvider clock, IIdSource ids, CancellationToken interrupted)
+/// <param name="listenDescriptor">The socket that a supervisor lends, or <c>null</c>.</param>
+internal sealed class Shell(Terminal terminal, TimeProvider clock, IIdSource ids, Signals signals, int? listenDescriptor)
 {
     internal Terminal Terminal { get; } = terminal;
 
@@ -15,7 +16,11 @@ internal sealed class Shell(Terminal terminal, TimeProvider clock, IIdSource ids
 
     internal IIdSource Ids { get; } = ids;
 
-    internal CancellationToken Interrupted { get; } = interrupted;
+    internal Signals Signals { get; } = signals;
+
+    internal CancellationToken Interrupted => Signals.First;
+
+    internal int? ListenDescriptor { get; } = listenDescriptor;
 
     internal void Bind(Command command, Func<CommandContext, Task<int>> act) =>
         command.SetAction(async (parse, _) =>

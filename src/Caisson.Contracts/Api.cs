@@ -73,7 +73,11 @@ public sealed record RunView
 }
 
 /// <param name="Next">Cursor of the next page, or <c>null</c> at the end.</param>
-public sealed record RunPage(IReadOnlyList<RunView> Items, string? Next);
+public sealed record RunPage(IReadOnlyList<RunView> Items, string? Next)
+{
+    /// <summary>Version of this shape.</summary>
+    public int Schema { get; init; } = 1;
+}
 
 /// <summary>One journal entry as the API shows it.</summary>
 /// <param name="Body">What the entry says; its shape depends on <paramref name="Kind"/>.</param>
@@ -90,7 +94,11 @@ public sealed record JournalEntryView(
     JsonElement? Result,
     long ResultBytes);
 
-public sealed record JournalPage(IReadOnlyList<JournalEntryView> Items, long? NextAfter);
+public sealed record JournalPage(IReadOnlyList<JournalEntryView> Items, long? NextAfter)
+{
+    /// <summary>Version of this shape.</summary>
+    public int Schema { get; init; } = 1;
+}
 
 /// <summary>A file of a run's workspace.</summary>
 public sealed record WorkspaceFileView(string Path, string Kind, long Size);
@@ -99,7 +107,7 @@ public sealed record WorkspaceFileView(string Path, string Kind, long Size);
 public sealed record Problem(string Title, int Status, string Code, string Detail);
 
 /// <summary>Answer of <c>/readyz</c>.</summary>
-public sealed record ReadyView(bool Ready, string? Reason, int Running, int Sandboxes);
+public sealed record ReadyView(bool Ready, string? Reason, int Running);
 
 /// <summary>Media types and headers that both sides of the wire name.</summary>
 public static class ApiNames

@@ -31,7 +31,7 @@ internal static class InputText
         var buffer = new byte[64 * 1024];
         for (int count; (count = await source.ReadAsync(buffer, cancellationToken)) > 0;)
         {
-            bytes.Write(buffer, 0, count);
+            await bytes.WriteAsync(buffer.AsMemory(0, count), cancellationToken);
             if (bytes.Length > most)
                 throw new CommandFailure(ExitCodes.Usage, ErrorCodes.PayloadTooLarge, $"{what}: {name} has more than {most} bytes: put large data into files of the workspace");
         }

@@ -13,9 +13,11 @@ internal static class WaitCommand
         var command = new Command("wait", "Wait for a run and print its result") { Run, Limit };
         shell.Bind(command, async context =>
         {
+            var timeout = context.Duration(Limit);
+
             // The first look is not patient: a wrong address should be told at once.
             var run = await context.Client.GetRunAsync(context.Get(Run), context.Interrupted);
-            return RunReport.Write(context, await new RunWatch(context).UntilAtRestAsync(run.Id, run.LastSeq, null, context.Duration(Limit)));
+            return RunReport.Write(context, await new RunWatch(context).UntilAtRestAsync(run.Id, run.LastSeq, null, timeout));
         });
         return command;
     }

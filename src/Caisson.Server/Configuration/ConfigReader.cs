@@ -7,8 +7,7 @@ namespace Caisson.Server.Configuration;
 
 public abstract record ConfigOutcome
 {
-    /// <param name="File">The file that was read, or <c>null</c> where there was none.</param>
-    public sealed record Valid(ServerOptions Options, string? File) : ConfigOutcome;
+    public sealed record Valid(ServerOptions Options) : ConfigOutcome;
 
     public sealed record Invalid(IReadOnlyList<ConfigProblem> Problems) : ConfigOutcome;
 }
@@ -23,7 +22,8 @@ public static class ConfigReader
 
     /// <param name="file">From <c>--config</c>; <c>null</c> reads <c>caisson.toml</c> in the working directory if there is one.</param>
     /// <param name="flags">From the command line; they win.</param>
-    public static ConfigOutcome Read(string? file, System.Collections.IDictionary environment, IReadOnlyList<ConfigSetting> flags)
+    /// <param name="dataDirectory">In place of the default.</param>
+    public static ConfigOutcome Read(string? file, System.Collections.IDictionary environment, IReadOnlyList<ConfigSetting> flags, string? dataDirectory)
     {
         const string usual = "caisson.toml";
         var path = file ?? (File.Exists(usual) ? usual : null);
@@ -35,10 +35,11 @@ public static class ConfigReader
                 return new ConfigOutcome.Invalid([problem]);
         }
 
-        return Bind([.. fromFile, .. EnvironmentSource.Read(environment), .. flags], path);
+        IEnumerable<ConfigSetting> defaults = dataDirectory is null ? [] : [new ConfigSetting(["data", "directory"], dataDirectory, "default")];
+        return Bind([.. defaults, .. fromFile, .. EnvironmentSource.Read(environment), .. flags]);
     }
 
-    internal static ConfigOutcome Bind(IReadOnlyList<ConfigSetting> settings, string? file)
+    internal static ConfigOutcome Bind(IReadOnlyList<ConfigSetting> settings)
     {
         var options = new ServerOptions();
         var problems = new List<ConfigProblem>();
@@ -52,14 +53,14 @@ public static class ConfigReader
         options.Providers = [.. providers.Values.Select(p => p.Options)];
         foreach (var (provider, where) in providers.Values)
             problems.AddRange(ProviderOptions.Validate([provider]).Select(f => new ConfigProblem(where, f.Message)));
-        return problems.Count > 0 ? new ConfigOutcome.Invalid(problems) : new ConfigOutcome.Valid(options, file);
+        return problems.Count > 0 ? new ConfigOutcome.Invalid(problems) : new ConfigOutcome.Valid(options);
     }
 
     /// <summary>What is wrong with the setting, or <c>null</c>.</summary>
     private static string? Apply(ConfigSetting setting, ServerOptions options, SortedDictionary<string, (ProviderOptions Options, string Where)> providers)
     {
         var text = setting.Text;
-        switch (setting.Path)
+        switch (setting.Path.ToArray())
         {
             case ["server", "listen"]:
                 return Listen(text, value => options.Listen = value);
@@ -82,7 +83,7 @@ public static class ConfigReader
         }
     }
 
-    private static string? ApplyProvider(IReadOnlyList<string> key, string text, ProviderOptions provider)
+    private static string? ApplyProvider(string[] key, string text, ProviderOptions provider)
     {
         switch (key)
         {

@@ -46,7 +46,7 @@ public sealed class CaissonHost : IAsyncDisposable
     public IPEndPoint Address { get; }
 
     /// <summary>Completes with a failure when this process must end and be started anew: the lease or the storage is lost.</summary>
-    public Task Stopped => _rooms.Engine.Stopped;
+    public Task Stopped => _rooms.Stopped;
 
     /// <param name="listenHandle">A socket that listens already and outlives this process, or <c>null</c> to open <see cref="ServerOptions.Listen"/>.</param>
     public static async Task<HostOutcome> StartAsync(ServerOptions options, ulong? listenHandle, TimeProvider clock, IIdSource ids, ILoggerFactory logs, CancellationToken cancellationToken)

@@ -6,6 +6,8 @@ using Caisson.Core.Sandboxes;
 using Caisson.Gateway;
 using Caisson.Gateway.Prices;
 using Caisson.Sandboxes;
+using Caisson.Sandboxes.GVisor;
+using Caisson.Sandboxes.Workspaces;
 using Caisson.Server.Configuration;
 using Caisson.Storage.Sqlite;
 using Caisson.Storage.Sqlite.Blobs;
@@ -46,7 +48,13 @@ internal sealed class Rooms : IAsyncDisposable
         }
     }
 
-    internal ReadyView Ready() => new(!Engine.Draining, Engine.Draining ? "the server is stopping" : null, Engine.Running, 0);
+    /// <summary>Completes when this process must end: the engine may act no more, or the disk failed.</summary>
+    internal Task Stopped => Task.WhenAny(Engine.Stopped, _store.Faulted).Unwrap();
+
+    internal ReadyView Ready() => new(
+        Engine.Ready,
+        Engine.Ready ? null : Engine.Draining ? "the server is stopping" : "the server has lost touch with its store",
+        Engine.Running);
 
     public async ValueTask DisposeAsync()
     {
@@ -62,6 +70,22 @@ internal sealed class Rooms : IAsyncDisposable
 #pragma warning disable RS0030 // The composition is where the process's one source of chance is made.
         var random = new Random();
 #pragma warning restore RS0030
-        throw new NotImplementedException();
+        var blobs = new FileBlobStore(Path.Combine(options.DataDirectory, "blobs"), store.TenantKey.Span);
+        var models = new ModelCallPipeline(options.Providers, PriceTable.Embedded, clock, random, logs.CreateLogger<ModelCallPipeline>());
+        var gvisor = new GVisorProvider(SandboxOptionsOf(options), blobs, clock, logs.CreateLogger<GVisorProvider>());
+        ISandboxProvider[] sandboxes = [gvisor];
+        var signals = new RunSignals();
+        var engine = new Engine(
+            new EngineOptions { MaxConcurrentRuns = options.MaxConcurrentRuns }, store, store, store, blobs, models, sandboxes,
+            new Dictionary<string, IAgent>(), signals, clock, ids, random, logs);
+        var runs = new Runs(store, store, blobs, models, sandboxes, new WorkspaceStore(blobs), signals, clock, ids);
+        return new Rooms(store, models, sandboxes, engine, runs);
     }
+
+    internal static SandboxOptions SandboxOptionsOf(ServerOptions options) => new()
+    {
+        StateDirectory = Path.Combine(options.DataDirectory, "boxes"),
+        RunscPath = options.Sandbox.Runsc,
+        GuestPath = options.Sandbox.GuestAgent,
+    };
 }
