@@ -1,1 +1,20 @@
-return 0;
+using Caisson.Cli;
+using Caisson.Cli.Output;
+using Caisson.Cli.Supervise;
+using Caisson.Core;
+
+var listen = Supervised.Begin();
+using var signals = new Signals();
+using var terminal = Terminal.OfProcess();
+var shell = new Shell(terminal, TimeProvider.System, new SystemIds(TimeProvider.System), signals, listen);
+var exit = await CommandTree.InvokeAsync(shell, args);
+try
+{
+    terminal.Flush();
+}
+catch (IOException)
+{
+    // Whoever read our output has had enough.
+}
+
+return exit;

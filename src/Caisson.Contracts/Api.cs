@@ -59,6 +59,9 @@ public sealed record RunView
     /// <summary>Part of <see cref="SpentUsd"/> that a crash left unsettled.</summary>
     public required string InDoubtUsd { get; init; }
     public string? BudgetUsd { get; init; }
+
+    /// <summary>The limit at which a run paused by its budget stands.</summary>
+    public LimitDimension? LimitAt { get; init; }
     public string? CurrentStep { get; init; }
     public string? Result { get; init; }
     public Failure? Failure { get; init; }
@@ -70,7 +73,11 @@ public sealed record RunView
 }
 
 /// <param name="Next">Cursor of the next page, or <c>null</c> at the end.</param>
-public sealed record RunPage(IReadOnlyList<RunView> Items, string? Next);
+public sealed record RunPage(IReadOnlyList<RunView> Items, string? Next)
+{
+    /// <summary>Version of this shape.</summary>
+    public int Schema { get; init; } = 1;
+}
 
 /// <summary>One journal entry as the API shows it.</summary>
 /// <param name="Body">What the entry says; its shape depends on <paramref name="Kind"/>.</param>
@@ -87,7 +94,11 @@ public sealed record JournalEntryView(
     JsonElement? Result,
     long ResultBytes);
 
-public sealed record JournalPage(IReadOnlyList<JournalEntryView> Items, long? NextAfter);
+public sealed record JournalPage(IReadOnlyList<JournalEntryView> Items, long? NextAfter)
+{
+    /// <summary>Version of this shape.</summary>
+    public int Schema { get; init; } = 1;
+}
 
 /// <summary>A file of a run's workspace.</summary>
 public sealed record WorkspaceFileView(string Path, string Kind, long Size);
@@ -96,9 +107,23 @@ public sealed record WorkspaceFileView(string Path, string Kind, long Size);
 public sealed record Problem(string Title, int Status, string Code, string Detail);
 
 /// <summary>Answer of <c>/readyz</c>.</summary>
-public sealed record ReadyView(bool Ready, string? Reason, int Running, int Sandboxes);
+public sealed record ReadyView(bool Ready, string? Reason, int Running);
+
+/// <summary>Media types and headers that both sides of the wire name.</summary>
+public static class ApiNames
+{
+    public const string Problem = "application/problem+json";
+    public const string IdempotencyKey = "Idempotency-Key";
+    public const string LastEventId = "Last-Event-ID";
+    public const string DefaultAddress = "127.0.0.1:7311";
+}
+
+/// <summary>Enums travel as the words that people read: <c>retry_exhausted</c>.</summary>
+public sealed class WordConverter<T>() : JsonStringEnumConverter<T>(JsonNamingPolicy.SnakeCaseLower, allowIntegerValues: false)
+    where T : struct, Enum;
 
 [JsonSourceGenerationOptions(JsonSerializerDefaults.Web, UseStringEnumConverter = true,
+    Converters = [typeof(WordConverter<RunStatus>), typeof(WordConverter<WaitReason>), typeof(WordConverter<PauseCause>), typeof(WordConverter<LimitDimension>)],
     DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
 [JsonSerializable(typeof(CreateRunRequest))]
 [JsonSerializable(typeof(RunOverrides))]

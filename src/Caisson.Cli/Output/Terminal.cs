@@ -1,0 +1,79 @@
+using System.Text;
+using Caisson.Contracts;
+using Microsoft.Win32.SafeHandles;
+
+namespace Caisson.Cli.Output;
+
+/// <summary>Where a command writes: data to stdout, progress to stderr.</summary>
+internal sealed class Terminal : IDisposable
+{
+    private readonly Stream _rawOut;
+
+    internal Terminal(Stream output, TextWriter error, bool outIsTerminal, bool errorIsTerminal)
+    {
+        _rawOut = output;
+        Out = new StreamWriter(output, new UTF8Encoding(false), 16 * 1024) { NewLine = "\n" };
+        Error = error;
+        OutIsTerminal = outIsTerminal;
+        ErrorIsTerminal = errorIsTerminal;
+    }
+
+    internal TextWriter Out { get; }
+
+    internal TextWriter Error { get; }
+
+    internal bool OutIsTerminal { get; }
+
+    internal bool ErrorIsTerminal { get; }
+
+    /// <summary>
+    /// The process's own. Stdout is opened as a file: the framework's console stream swallows a broken pipe, and
+    /// <c>caisson logs -f | head</c> would never end.
+    /// </summary>
+    internal static Terminal OfProcess()
+    {
+        Stream output;
+        try
+        {
+            output = new FileStream(new SafeFileHandle(1, ownsHandle: false), FileAccess.Write, bufferSize: 0);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException)
+        {
+            output = Stream.Null;
+        }
+
+        return new Terminal(output, Console.Error, !Console.IsOutputRedirected, !Console.IsErrorRedirected);
+    }
+
+    internal void WriteLine(string line) => Out.WriteLine(line);
+
+    /// <summary>A line that a reader waits for.</summary>
+    internal void WriteLineNow(string line)
+    {
+        Out.WriteLine(line);
+        Out.Flush();
+    }
+
+    /// <summary>Text that is not ours: as it is into a file or pipe, harmless onto a terminal.</summary>
+    internal void WriteForeign(string text)
+    {
+        if (!OutIsTerminal)
+        {
+            Out.WriteLine(text);
+            return;
+        }
+
+        foreach (var line in PlainText.Lines(text))
+            Out.WriteLine(line);
+    }
+
+    internal void WriteBytes(ReadOnlySpan<byte> bytes)
+    {
+        Out.Flush();
+        _rawOut.Write(bytes);
+    }
+
+    internal void Flush() => Out.Flush();
+
+    public void Dispose() => _rawOut.Dispose();
+}

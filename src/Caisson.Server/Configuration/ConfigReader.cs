@@ -1,0 +1,162 @@
+using System.Globalization;
+using System.Net;
+using Caisson.Core;
+using Caisson.Gateway.Providers;
+
+namespace Caisson.Server.Configuration;
+
+public abstract record ConfigOutcome
+{
+    public sealed record Valid(ServerOptions Options) : ConfigOutcome;
+
+    public sealed record Invalid(IReadOnlyList<ConfigProblem> Problems) : ConfigOutcome;
+}
+
+/// <summary>Lays the sources over one another, gives each setting its meaning and reports every problem at once.</summary>
+public static class ConfigReader
+{
+    private const string Known =
+        "server.listen, data.directory, sandbox.runsc, sandbox.guest_agent, engine.max_concurrent_runs, engine.drain_limit, " +
+        "providers.NAME.base_url, .api_key_env, .api_key, .max_tokens_field, .max_output_tokens, .connect_timeout, .timeout, .prices_as, " +
+        "providers.NAME.prices.MODEL.input, .output, .cached_input";
+
+    /// <param name="file">From <c>--config</c>; <c>null</c> reads <c>caisson.toml</c> in the working directory if there is one.</param>
+    /// <param name="flags">From the command line; they win.</param>
+    /// <param name="dataDirectory">In place of the default.</param>
+    public static ConfigOutcome Read(string? file, System.Collections.IDictionary environment, IReadOnlyList<ConfigSetting> flags, string? dataDirectory)
+    {
+        const string usual = "caisson.toml";
+        var path = file ?? (File.Exists(usual) ? usual : null);
+        IReadOnlyList<ConfigSetting> fromFile = [];
+        if (path is not null)
+        {
+            (fromFile, var problem) = TomlSource.ReadFile(path);
+            if (problem is not null)
+                return new ConfigOutcome.Invalid([problem]);
+        }
+
+        IEnumerable<ConfigSetting> defaults = dataDirectory is null ? [] : [new ConfigSetting(["data", "directory"], dataDirectory, "default")];
+        return Bind([.. defaults, .. fromFile, .. EnvironmentSource.Read(environment), .. flags]);
+    }
+
+    internal static ConfigOutcome Bind(IReadOnlyList<ConfigSetting> settings)
+    {
+        var options = new ServerOptions();
+        var problems = new List<ConfigProblem>();
+        var providers = new SortedDictionary<string, (ProviderOptions Options, string Where)>(StringComparer.Ordinal);
+        foreach (var setting in settings)
+        {
+            if (Apply(setting, options, providers) is { } message)
+                problems.Add(new ConfigProblem(setting.Where, $"{setting.Key}: {message}"));
+        }
+
+        options.Providers = [.. providers.Values.Select(p => p.Options)];
+        foreach (var (provider, where) in providers.Values)
+            problems.AddRange(ProviderOptions.Validate([provider]).Select(f => new ConfigProblem(where, f.Message)));
+        return problems.Count > 0 ? new ConfigOutcome.Invalid(problems) : new ConfigOutcome.Valid(options);
+    }
+
+    /// <summary>What is wrong with the setting, or <c>null</c>.</summary>
+    private static string? Apply(ConfigSetting setting, ServerOptions options, SortedDictionary<string, (ProviderOptions Options, string Where)> providers)
+    {
+        var text = setting.Text;
+        switch (setting.Path.ToArray())
+        {
+            case ["server", "listen"]:
+                return Listen(text, value => options.Listen = value);
+            case ["data", "directory"]:
+                return Path(text, value => options.DataDirectory = value);
+            case ["sandbox", "runsc"]:
+                return Path(text, value => options.Sandbox.Runsc = value);
+            case ["sandbox", "guest_agent"]:
+                return Path(text, value => options.Sandbox.GuestAgent = value);
+            case ["engine", "max_concurrent_runs"]:
+                return Whole(text, 1, 100_000, value => options.MaxConcurrentRuns = value);
+            case ["engine", "drain_limit"]:
+                return Duration(text, TimeSpan.FromMinutes(10), value => options.DrainLimit = value);
+            case ["providers", var name, .. var rest]:
+                if (!providers.TryGetValue(name, out var provider))
+                    providers[name] = provider = (new ProviderOptions { Name = name }, setting.Where);
+                return ApplyProvider(rest, text, provider.Options);
+            default:
+                return $"unknown key; known are {Known}";
+        }
+    }
+
+    private static string? ApplyProvider(string[] key, string text, ProviderOptions provider)
+    {
+        switch (key)
+        {
+            case ["base_url"]:
+                provider.BaseUrl = text;
+                return null;
+            case ["api_key_env"]:
+                provider.ApiKeyEnvironment = text;
+                return null;
+            case ["api_key"]:
+                provider.ApiKey = text;
+                return null;
+            case ["max_tokens_field"]:
+                provider.MaxTokensField = text;
+                return null;
+            case ["prices_as"]:
+                provider.PricesAs = text;
+                return null;
+            case ["max_output_tokens"]:
+                return Whole(text, 1, 1_000_000, value => provider.MaxOutputTokens = value);
+            case ["connect_timeout"]:
+                return Duration(text, TimeSpan.FromMinutes(5), value => provider.ConnectTimeout = value);
+            case ["timeout"]:
+                return Duration(text, TimeSpan.FromHours(2), value => provider.Timeout = value);
+            case ["prices", var model, var rate and ("input" or "output" or "cached_input")]:
+                if (!decimal.TryParse(text, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var usd))
+                    return $"found '{text}', allowed is an amount of US dollars per million tokens, as 0.25";
+                if (!provider.Prices.TryGetValue(model, out var price))
+                    provider.Prices[model] = price = new PriceOptions();
+                (price.Input, price.Output, price.CachedInput) = rate switch
+                {
+                    "input" => (usd, price.Output, price.CachedInput),
+                    "output" => (price.Input, usd, price.CachedInput),
+                    _ => (price.Input, price.Output, usd),
+                };
+                return null;
+            default:
+                return $"unknown key; known are {Known}";
+        }
+    }
+
+    private static string? Listen(string text, Action<IPEndPoint> use)
+    {
+        var given = text.StartsWith("localhost:", StringComparison.OrdinalIgnoreCase) ? "127.0.0.1" + text["localhost".Length..] : text;
+        if (!given.Contains(':', StringComparison.Ordinal) || !IPEndPoint.TryParse(given, out var address) || given.EndsWith(']'))
+            return $"found '{text}', allowed is ADDRESS:PORT, as 127.0.0.1:7311 or [::1]:7311";
+        if (!IPAddress.IsLoopback(address.Address))
+            return $"found '{text}', but this version has no authentication and listens on loopback only: use 127.0.0.1:PORT behind a proxy that authenticates";
+        use(address);
+        return null;
+    }
+
+    private static string? Path(string text, Action<string> use)
+    {
+        if (text.Length == 0 || text.Contains('\0', StringComparison.Ordinal))
+            return "found an empty path, allowed is a path";
+        use(System.IO.Path.GetFullPath(text));
+        return null;
+    }
+
+    private static string? Whole(string text, int least, int most, Action<int> use)
+    {
+        if (!int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var value) || value < least || value > most)
+            return $"found '{text}', allowed is a whole number from {least} to {most}";
+        use(value);
+        return null;
+    }
+
+    private static string? Duration(string text, TimeSpan most, Action<TimeSpan> use)
+    {
+        if (!Durations.TryParse(text, out var value) || value <= TimeSpan.Zero || value > most)
+            return $"found '{text}', allowed is a duration as 500ms, 30s, 10m, at most {most:c}";
+        use(value);
+        return null;
+    }
+}

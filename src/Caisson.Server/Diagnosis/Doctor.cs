@@ -1,0 +1,171 @@
+using System.Globalization;
+using System.Net.Sockets;
+using System.Runtime.InteropServices;
+using System.Text.RegularExpressions;
+using Caisson.Core;
+using Caisson.Sandboxes;
+using Caisson.Sandboxes.GVisor;
+using Caisson.Server.Configuration;
+using Caisson.Storage.Sqlite;
+using Caisson.Storage.Sqlite.Blobs;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace Caisson.Server.Diagnosis;
+
+/// <summary>Looks at everything that a server needs of its machine, by trying it where that changes nothing.</summary>
+public sealed partial class Doctor(ServerOptions options, TimeProvider clock, IIdSource ids)
+{
+    private const string Setup = "run scripts/setup as root: it installs runsc and builds the guest agent";
+    private static readonly TimeSpan ProbeLimit = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan OldRunsc = TimeSpan.FromDays(3 * 365);
+
+    public async Task<DoctorReport> ExamineAsync(CancellationToken cancellationToken)
+    {
+        var findings = new List<Finding> { System(), User(), Cgroups(), LoopDevices() };
+        findings.AddRange(await SandboxAsync(cancellationToken));
+        findings.AddRange(await StorageAsync());
+        findings.AddRange(Providers());
+        findings.Add(await PortAsync(cancellationToken));
+        return new DoctorReport(1, findings);
+    }
+
+    private static Finding System() => OperatingSystem.IsLinux()
+        ? Finding.Ok("system", $"{RuntimeInformation.OSDescription}, {RuntimeInformation.OSArchitecture.ToString().ToLowerInvariant()}, {Environment.ProcessorCount} cores")
+        : Finding.Fail("system", RuntimeInformation.OSDescription, "sandboxes need Linux: run the server there; this command line works as its client");
+
+    private static Finding User() => Environment.IsPrivilegedProcess
+        ? Finding.Ok("user", "root")
+        : Finding.Warn("user", Environment.UserName, "run the server as root: limits of memory and processes, and loop workspaces, need it");
+
+    private static Finding Cgroups()
+    {
+        if (File.Exists("/sys/fs/cgroup/cgroup.controllers"))
+            return Finding.Ok("cgroups", $"version 2 ({File.ReadAllText("/sys/fs/cgroup/cgroup.controllers").Trim()})");
+        string[] needed = ["memory", "cpu", "pids", "freezer"];
+        var missing = needed.Where(c => !Directory.Exists($"/sys/fs/cgroup/{c}")).ToArray();
+        return missing.Length == 0
+            ? Finding.Ok("cgroups", "version 1")
+            : Finding.Fail("cgroups", $"no {string.Join(", ", missing)}", "mount the cgroup file system: boxes have no limits without it");
+    }
+
+    private static Finding LoopDevices() => File.Exists("/dev/loop-control")
+        ? Finding.Ok("loop devices", "/dev/loop-control")
+        : Finding.Fail("loop devices", "no /dev/loop-control", "load the module 'loop', or give the container the device: workspaces are loop images");
+
+    /// <summary>Starts a real box, in a folder of its own so that a running server's boxes are left alone.</summary>
+    private async Task<IReadOnlyList<Finding>> SandboxAsync(CancellationToken cancellationToken)
+    {
+        var folder = Path.Combine(Path.GetTempPath(), $"caisson-doctor-{ids.NextRandom():N}"[..24]);
+        try
+        {
+            Directory.CreateDirectory(folder);
+            var sandbox = new SandboxOptions { StateDirectory = Path.Combine(folder, "boxes"), RunscPath = options.Sandbox.Runsc, GuestPath = options.Sandbox.GuestAgent };
+            var blobs = new FileBlobStore(Path.Combine(folder, "blobs"), new byte[32]);
+            await using var provider = new GVisorProvider(sandbox, blobs, clock, NullLogger.Instance);
+            var began = clock.GetTimestamp();
+            var probe = await provider.ProbeAsync(cancellationToken).WaitAsync(ProbeLimit, clock, cancellationToken);
+            var took = clock.GetElapsedTime(began);
+            var guest = options.Sandbox.GuestAgent ?? $"in {SandboxOptions.ToolsDirectory} or on the PATH";
+            return probe.Offered
+                ? [RunscFinding(probe.Detail, took), Finding.Ok("guest agent", $"answers ({guest})")]
+                : [Finding.Fail("sandbox", $"gvisor: {probe.Detail}", probe.Remedy ?? Setup)];
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or TimeoutException)
+        {
+            return [Finding.Fail("sandbox", $"gvisor: {e.Message}", Setup)];
+        }
+        finally
+        {
+            if (Directory.Exists(folder))
+                Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    private Finding RunscFinding(string detail, TimeSpan took)
+    {
+        var text = string.Create(CultureInfo.InvariantCulture, $"gvisor: {detail}; a box started and ran in {took.TotalMilliseconds:0} ms");
+        if (Release().Match(detail) is { Success: true } match
+            && DateOnly.TryParseExact(match.Value, "yyyyMMdd", CultureInfo.InvariantCulture, DateTimeStyles.None, out var date))
+        {
+            var age = clock.GetUtcNow() - new DateTimeOffset(date, TimeOnly.MinValue, TimeSpan.Zero);
+            text = string.Create(CultureInfo.InvariantCulture, $"{text}; {age.TotalDays / 365:0.0} years old");
+            if (age > OldRunsc)
+                return Finding.Warn("sandbox", text, "take a newer runsc: an old one lacks fixes, and commands that newer programs need");
+        }
+
+        return Finding.Ok("sandbox", text);
+    }
+
+    private async Task<IReadOnlyList<Finding>> StorageAsync()
+    {
+        var path = options.DataDirectory;
+        var existing = path;
+        while (!Directory.Exists(existing) && Path.GetDirectoryName(existing) is { Length: > 0 } parent)
+            existing = parent;
+        List<Finding> disk = [DiskProbe.Sync(existing, clock, ids), DiskProbe.Free(existing)];
+        if (!Directory.Exists(path))
+            return [.. disk, Finding.Ok("data directory", $"{path} will be made by the server")];
+        if (DiskProbe.IsHeld(Path.Combine(path, "lock")))
+            return [.. disk, Finding.Ok("data directory", $"{path} is in use by a running server")];
+        disk.Add(Finding.Ok("data directory", path));
+        if (!File.Exists(Path.Combine(path, "caisson.db")))
+            return disk;
+        switch (SqliteStore.Open(new SqliteOptions { DataDirectory = path }, clock, NullLogger.Instance))
+        {
+            case SqliteOpenOutcome.Opened opened:
+                await opened.Store.DisposeAsync();
+                return [.. disk, Finding.Ok("database", "opens")];
+            case SqliteOpenOutcome.Refused refused:
+                return [.. disk, Finding.Fail("database", refused.Failure.Message, $"see docs/errors/{refused.Failure.Code}.md")];
+            default:
+                throw new InvalidOperationException("unreachable");
+        }
+    }
+
+    private IEnumerable<Finding> Providers()
+    {
+        if (options.Providers.Count == 0)
+            yield return Finding.Warn("providers", "none is configured", "add [providers.NAME] with base_url and api_key_env to caisson.toml; 'caisson dev' brings a scripted model");
+        foreach (var provider in options.Providers)
+        {
+            var check = $"provider {provider.Name}";
+            if (provider.ApiKeyEnvironment is not { } variable)
+                yield return Finding.Ok(check, provider.ApiKey is null ? "without a key" : "with a key from the configuration");
+            else if (string.IsNullOrEmpty(Environment.GetEnvironmentVariable(variable)))
+                yield return Finding.Fail(check, $"{variable} is not set", $"put the key into the environment variable {variable} of the server");
+            else
+                yield return Finding.Ok(check, $"key in {variable}");
+        }
+    }
+
+    private async Task<Finding> PortAsync(CancellationToken cancellationToken)
+    {
+        if (options.Listen.Port == 0)
+            return Finding.Ok("port", "any free one");
+        using var socket = new Socket(options.Listen.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+        try
+        {
+            socket.Bind(options.Listen);
+            return Finding.Ok("port", $"{options.Listen} is free");
+        }
+        catch (SocketException)
+        {
+            using var http = new HttpClient { Timeout = TimeSpan.FromSeconds(3) };
+            try
+            {
+                using var answer = await http.GetAsync(new Uri($"http://{options.Listen}/healthz"), cancellationToken);
+                if (answer.IsSuccessStatusCode && answer.Headers.Contains("X-Content-Type-Options"))
+                    return Finding.Ok("port", $"a server answers on {options.Listen}");
+            }
+            catch (Exception e) when (e is HttpRequestException or TaskCanceledException && !cancellationToken.IsCancellationRequested)
+            {
+                // Something else holds the port.
+            }
+
+            return Finding.Fail("port", $"{options.Listen} is taken by another program", "choose another with --listen or server.listen");
+        }
+    }
+
+    [GeneratedRegex(@"20\d{6}")]
+    private static partial Regex Release();
+}

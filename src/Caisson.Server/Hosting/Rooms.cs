@@ -1,0 +1,91 @@
+using Caisson.Contracts;
+using Caisson.Core;
+using Caisson.Core.Agents;
+using Caisson.Core.Lifecycle;
+using Caisson.Core.Sandboxes;
+using Caisson.Gateway;
+using Caisson.Gateway.Prices;
+using Caisson.Sandboxes;
+using Caisson.Sandboxes.GVisor;
+using Caisson.Sandboxes.Workspaces;
+using Caisson.Server.Configuration;
+using Caisson.Storage.Sqlite;
+using Caisson.Storage.Sqlite.Blobs;
+using Microsoft.Extensions.Logging;
+
+namespace Caisson.Server.Hosting;
+
+/// <summary>The parts of a server, put together by hand: one place shows who gets what.</summary>
+internal sealed class Rooms : IAsyncDisposable
+{
+    private readonly SqliteStore _store;
+    private readonly ModelCallPipeline _models;
+    private readonly IReadOnlyList<ISandboxProvider> _sandboxes;
+
+    private Rooms(SqliteStore store, ModelCallPipeline models, IReadOnlyList<ISandboxProvider> sandboxes, Engine engine, Runs runs)
+    {
+        _store = store;
+        _models = models;
+        _sandboxes = sandboxes;
+        Engine = engine;
+        Runs = runs;
+    }
+
+    internal Engine Engine { get; }
+
+    internal Runs Runs { get; }
+
+    internal static (Rooms? Rooms, Failure? Failure) Open(ServerOptions options, TimeProvider clock, IIdSource ids, ILoggerFactory logs)
+    {
+        switch (SqliteStore.Open(new SqliteOptions { DataDirectory = options.DataDirectory }, clock, logs.CreateLogger<SqliteStore>()))
+        {
+            case SqliteOpenOutcome.Refused refused:
+                return (null, refused.Failure);
+            case SqliteOpenOutcome.Opened opened:
+                return (Assemble(options, opened.Store, clock, ids, logs), null);
+            default:
+                throw new InvalidOperationException("unreachable");
+        }
+    }
+
+    /// <summary>Completes when this process must end: the engine may act no more, or the disk failed.</summary>
+    internal Task Stopped => Task.WhenAny(Engine.Stopped, _store.Faulted).Unwrap();
+
+    internal ReadyView Ready() => new(
+        Engine.Ready,
+        Engine.Ready ? null : Engine.Draining ? "the server is stopping" : "the server has lost touch with its store",
+        Engine.Running);
+
+    public async ValueTask DisposeAsync()
+    {
+        await Engine.DisposeAsync();
+        foreach (var sandbox in _sandboxes)
+            await sandbox.DisposeAsync();
+        _models.Dispose();
+        await _store.DisposeAsync();
+    }
+
+    private static Rooms Assemble(ServerOptions options, SqliteStore store, TimeProvider clock, IIdSource ids, ILoggerFactory logs)
+    {
+#pragma warning disable RS0030 // The composition is where the process's one source of chance is made.
+        var random = new Random();
+#pragma warning restore RS0030
+        var blobs = new FileBlobStore(Path.Combine(options.DataDirectory, "blobs"), store.TenantKey.Span);
+        var models = new ModelCallPipeline(options.Providers, PriceTable.Embedded, clock, random, logs.CreateLogger<ModelCallPipeline>());
+        var gvisor = new GVisorProvider(SandboxOptionsOf(options), blobs, clock, logs.CreateLogger<GVisorProvider>());
+        ISandboxProvider[] sandboxes = [gvisor];
+        var signals = new RunSignals();
+        var engine = new Engine(
+            new EngineOptions { MaxConcurrentRuns = options.MaxConcurrentRuns }, store, store, store, blobs, models, sandboxes,
+            new Dictionary<string, IAgent>(), signals, clock, ids, random, logs);
+        var runs = new Runs(store, store, blobs, models, sandboxes, new WorkspaceStore(blobs), signals, clock, ids);
+        return new Rooms(store, models, sandboxes, engine, runs);
+    }
+
+    internal static SandboxOptions SandboxOptionsOf(ServerOptions options) => new()
+    {
+        StateDirectory = Path.Combine(options.DataDirectory, "boxes"),
+        RunscPath = options.Sandbox.Runsc,
+        GuestPath = options.Sandbox.GuestAgent,
+    };
+}
