@@ -26,11 +26,11 @@ internal static class CrashIncident
         {
             switch (entry.Kind)
             {
-                case nameof(EntryKind.StepCompleted):
+                case "step_completed":
                     completed++;
                     Console.WriteLine($"      step {completed,2}  {Describe(entry)}");
                     break;
-                case nameof(EntryKind.EpochClaimed) when killedAt is { } at:
+                case "epoch_claimed" when killedAt is { } at:
                     recovered = (long)(entry.At - at).TotalMilliseconds;
                     Console.WriteLine($"      --------  the server is back after {recovered} ms and owns the run again (epoch {entry.Epoch})");
                     break;
@@ -78,9 +78,9 @@ internal static class CrashIncident
     /// </summary>
     private static async Task<int> ExecutedTwiceAsync(CaissonClient client, string run, List<JournalEntryView> journal)
     {
-        var completions = journal.Where(e => e.Kind == nameof(EntryKind.StepCompleted)).GroupBy(e => e.Key).Sum(g => g.Count() - 1);
+        var completions = journal.Where(e => e.Kind == "step_completed").GroupBy(e => e.Key).Sum(g => g.Count() - 1);
         var marks = Encoding.UTF8.GetString(await client.ReadFileAsync(run, "marks.txt", default)).Split('\n', StringSplitOptions.RemoveEmptyEntries);
-        var shown = journal.Where(e => e.Kind == nameof(EntryKind.StepCompleted)).Select(e => e.Result?.ToString() ?? "").ToList();
+        var shown = journal.Where(e => e.Kind == "step_completed").Select(e => e.Result?.ToString() ?? "").ToList();
         var strays = marks.Count(mark => !shown.Any(text => text.Contains(mark, StringComparison.Ordinal)));
         var doubles = marks.GroupBy(m => m.Split(' ')[0]).Sum(g => g.Count() - 1);
         return completions + strays + doubles;
@@ -97,7 +97,7 @@ internal static class CrashIncident
     private static int InDoubt(List<JournalEntryView> journal) => DoubtfulKeys(journal).Count();
 
     private static IEnumerable<string> DoubtfulKeys(List<JournalEntryView> journal) =>
-        journal.Where(e => e.Kind == nameof(EntryKind.EpochClaimed)).SelectMany(e => e.Body.GetProperty("in_doubt").EnumerateArray()).Select(h => h.GetProperty("step_key").GetString()!);
+        journal.Where(e => e.Kind == "epoch_claimed").SelectMany(e => e.Body.GetProperty("in_doubt").EnumerateArray()).Select(h => h.GetProperty("step_key").GetString()!);
 
     /// <summary>Idempotency keys of the requests that the provider answered, by its own log.</summary>
     internal static List<string> AnsweredCalls(string log)
@@ -118,7 +118,7 @@ internal static class CrashIncident
         var step = entry.Body.GetProperty("step");
         var text = entry.Result is { } result && result.TryGetProperty("text", out var said) ? said.GetString() ?? "" : "";
         var line = text.Split('\n').FirstOrDefault(l => l.Length > 0 && !l.StartsWith('[')) ?? "";
-        return $"{step.GetProperty("kind").GetString()!.ToLowerInvariant(),-5} {(line.Length > 90 ? line[..90] + "…" : line)}";
+        return $"{step.GetProperty("kind").GetString(),-5} {(line.Length > 90 ? line[..90] + "…" : line)}";
     }
 
     internal static string Words(RunStatus status) => status.ToString().ToLowerInvariant();

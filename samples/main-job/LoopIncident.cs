@@ -15,7 +15,7 @@ internal static class LoopIncident
         var (spender, _) = await client.CreateRunAsync(new CreateRunRequest(await File.ReadAllTextAsync(spenderAgent), "spender.yaml", "Think."), null, default);
 
         var loop = await UntilAsync(client, repeater.Id, RunStatus.Paused);
-        var calls = (await CrashIncident.JournalAsync(client, loop.Id)).Count(e => e.Kind == nameof(EntryKind.StepCompleted) && e.Body.GetProperty("step").GetProperty("kind").GetString() == "Tool");
+        var calls = (await CrashIncident.JournalAsync(client, loop.Id)).Count(e => e.Kind == "step_completed" && e.Body.GetProperty("step").GetProperty("kind").GetString() == "tool");
         Console.WriteLine($"      run {loop.Id}: {CrashIncident.Words(loop.Status)} by the loop guard after {calls} calls: {loop.Detail}");
 
         var poor = await UntilAsync(client, spender.Id, RunStatus.Paused);
