@@ -42,7 +42,9 @@ internal static class CrashIncident
 
         var end = await client.RetryAsync(ct => client.GetRunAsync(run.Id, ct), CaissonClient.DefaultPatience, default);
         var journal = await JournalAsync(client, run.Id);
-        Console.WriteLine($"      {Words(end.Status)}: {end.Result}");
+        Console.WriteLine($"      {Words(end.Status)}: {end.Result ?? end.Detail}");
+        if (end.Status != RunStatus.Completed)
+            return new CrashReport(end.Steps, 0, 0, 0, recovered, end.Status);
         Console.WriteLine();
         foreach (var line in Encoding.UTF8.GetString(await client.ReadFileAsync(run.Id, "report.md", default)).Split('\n'))
             Console.WriteLine("      | " + line);

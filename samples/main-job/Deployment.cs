@@ -21,6 +21,13 @@ internal sealed class Deployment : IAsyncDisposable
 
     internal CaissonClient Client { get; }
 
+    /// <summary>For an interrupted demo: nothing of it may outlive it. The server dies with its supervisor, and its boxes with it.</summary>
+    internal void Kill()
+    {
+        _supervisor.Kill();
+        _model.Kill();
+    }
+
     internal Uri Address { get; }
 
     internal static async Task<Deployment> StartAsync(string caisson, World world, string models)
@@ -35,7 +42,7 @@ internal sealed class Deployment : IAsyncDisposable
             [data]
             directory = "{{world.Data}}"
             [providers.demo]
-            base_url = "{{new Uri(modelAddress, "v1")}}"
+            base_url = "{{modelAddress.ToString().TrimEnd('/')}}"
             [providers.demo.prices."*"]
             input = 1.00
             output = 2.00

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Runtime.InteropServices;
 using Caisson.Contracts;
 using MainJob;
 
@@ -21,6 +22,8 @@ LoopReport loop;
 int exit;
 await using (var deployment = await Deployment.StartAsync(caisson, world, Path.Combine(here, "models.yaml")))
 {
+    using var interrupted = PosixSignalRegistration.Create(PosixSignal.SIGINT, _ => deployment.Kill());
+    using var terminated = PosixSignalRegistration.Create(PosixSignal.SIGTERM, _ => deployment.Kill());
     Console.WriteLine("[1/3] crashed at minute thirty-eight: an inventory in forty steps, and kill -9 in step 38");
     crash = await CrashIncident.PlayAsync(deployment, world, Agent("inventory"));
     Console.WriteLine("[2/3] cleaned up the wrong directory: injected orders to delete, to read secrets, to call out");

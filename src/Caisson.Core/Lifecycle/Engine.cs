@@ -65,9 +65,6 @@ public sealed class Engine : IAsyncDisposable
     /// <summary>Whether new work is taken: the lease holds and nobody asked to drain.</summary>
     public bool Ready => _started && !Draining && _lease.State == LeaseState.Live;
 
-    /// <summary>What a run does right now, if this process drives it.</summary>
-    public string? CurrentStep(RunId run) => _drives.TryGetValue(run, out var drive) ? drive.Driver.CurrentStep : null;
-
     /// <summary>Registers the node, clears what earlier processes left behind, and begins to claim.</summary>
     public async Task StartAsync(CancellationToken cancellationToken)
     {

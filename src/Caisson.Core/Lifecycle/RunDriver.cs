@@ -36,8 +36,6 @@ internal sealed class RunDriver(RunServices services, NodeLease lease, IModels m
             await session.RequestStopAsync(new StopRequest(StopKind.Drain, "server", null, null));
     }
 
-    internal string? CurrentStep => _session.Task is { IsCompletedSuccessfully: true, Result: { } session } ? session.CurrentStep : null;
-
     internal async Task DriveAsync(RunRecord claimed, CancellationToken processEnds)
     {
         // 1. Load the journal.
@@ -122,7 +120,7 @@ internal sealed class RunDriver(RunServices services, NodeLease lease, IModels m
         try
         {
             var result = await agent.RunAsync(context, grace.Token);
-            await session.ApplyAsync(new RunCommand.Complete(result), s => s with { Result = Cut(result), CurrentStep = null, Detail = null }, [], [], session.Owned);
+            await session.ApplyAsync(new RunCommand.Complete(result), s => s with { Result = Cut(result), Detail = null }, [], [], session.Owned);
             return null;
         }
         catch (RunHaltException halted)
@@ -184,7 +182,7 @@ internal sealed class RunDriver(RunServices services, NodeLease lease, IModels m
                 break;
             case StopKind.Pause:
                 var detail = $"paused by {stop.By}{(stop.Reason is null ? "" : ": " + stop.Reason)}";
-                await session.ApplyAsync(new RunCommand.Pause(PauseCause.Operator, detail), s => s with { Detail = detail, CurrentStep = null }, [], stop.Input is { } input ? [input] : [], session.Owned);
+                await session.ApplyAsync(new RunCommand.Pause(PauseCause.Operator, detail), s => s with { Detail = detail }, [], stop.Input is { } input ? [input] : [], session.Owned);
                 break;
             case StopKind.Deadline when session.Limits.DeadlineDenial(services.Clock.GetUtcNow()) is { } denial:
                 await LimitAsync(session, denial);
@@ -192,7 +190,7 @@ internal sealed class RunDriver(RunServices services, NodeLease lease, IModels m
             case StopKind.Cancel:
                 // Cancelled means that nothing of the run acts any more: first the box, then the word.
                 await box.DiscardAsync();
-                await session.ApplyAsync(new RunCommand.ConfirmCancel(), s => s with { Detail = stop.Reason, CurrentStep = null }, [], [], session.Owned);
+                await session.ApplyAsync(new RunCommand.ConfirmCancel(), s => s with { Detail = stop.Reason }, [], [], session.Owned);
                 break;
             default:
                 await session.ApplyAsync(new RunCommand.Yield(), s => s, [], [], session.Owned);
@@ -222,10 +220,10 @@ internal sealed class RunDriver(RunServices services, NodeLease lease, IModels m
     }
 
     private static Task PauseAsync(RunSession session, PauseCause cause, string detail, Func<RunSummary, RunSummary> summary, IReadOnlyList<JournalDraft> before) =>
-        session.ApplyAsync(new RunCommand.Pause(cause, detail), s => summary(s) with { Detail = detail, CurrentStep = null }, before, [], session.Owned);
+        session.ApplyAsync(new RunCommand.Pause(cause, detail), s => summary(s) with { Detail = detail }, before, [], session.Owned);
 
     private static Task FailAsync(RunSession session, Failure failure, IReadOnlyList<JournalDraft> before) =>
-        session.ApplyAsync(new RunCommand.Fail(failure), s => s with { Failure = failure, Detail = failure.Message, CurrentStep = null }, before, [], session.Owned);
+        session.ApplyAsync(new RunCommand.Fail(failure), s => s with { Failure = failure, Detail = failure.Message }, before, [], session.Owned);
 
     private ITimer? Deadline(RunSession session)
     {

@@ -28,7 +28,7 @@ internal sealed class RunSession : IStepLog, IDisposable
     private readonly CancellationTokenSource _owned;
     private readonly CancellationTokenSource _interrupt;
     private readonly Dictionary<string, int> _occurrences = new(StringComparer.Ordinal);
-    private readonly Dictionary<string, StepKind> _inFlight = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, StepSubject> _inFlight = new(StringComparer.Ordinal);
     private readonly HashSet<string> _held = new(StringComparer.Ordinal);
     private readonly Lock _memory = new();
     private RunState _state;
@@ -80,9 +80,6 @@ internal sealed class RunSession : IStepLog, IDisposable
 
     internal int LoopRepeats => History.Raised.LoopRepeats ?? Manifest.LoopGuard.Repeats;
 
-    /// <summary>The step under way the longest, for people.</summary>
-    internal string? CurrentStep { get; private set; }
-
     internal async Task RequestStopAsync(StopRequest request)
     {
         lock (_memory)
@@ -119,17 +116,17 @@ internal sealed class RunSession : IStepLog, IDisposable
         lock (_memory)
         {
             var others = _inFlight.Where(step => step.Key != key.Hash).ToList();
-            if (Limits.Check(subject.Kind, _summary.Steps + others.Count, _summary.ToolCalls + others.Count(step => step.Value == StepKind.Tool), now) is { } denial)
+            if (Limits.Check(subject.Kind, _summary.Steps + others.Count, _summary.ToolCalls + others.Count(step => step.Value.Kind == StepKind.Tool), now) is { } denial)
                 return new BeginOutcome.Denied(denial);
-            _inFlight[key.Hash] = subject.Kind;
-            CurrentStep = $"{Words.Of(subject.Kind)} {subject.Name}";
+            _inFlight[key.Hash] = subject;
+            ShowCurrent_NeedsLock();
             attempt = History.Attempt(key);
         }
 
         if (hold is null)
             return new BeginOutcome.Begun();
         var draft = new JournalDraft(EntryKind.StepStarted, JournalJson.Write(new EntryBody.StepStarted(subject, hold)), Key: key.Hash, Attempt: attempt);
-        var outcome = await WriteAsync([draft], Proceed(), [new BudgetChange.Reserve(key.Hash, hold)], [], s => s with { CurrentStep = CurrentStep, Detail = null }, cancellationToken);
+        var outcome = await WriteAsync([draft], Proceed(), [new BudgetChange.Reserve(key.Hash, hold)], [], s => s with { Detail = null }, cancellationToken);
         if (outcome is AppendOutcome.Denied denied)
         {
             lock (_memory)
@@ -179,7 +176,6 @@ internal sealed class RunSession : IStepLog, IDisposable
             InputTokens = s.InputTokens + result.Usage.InputTokens,
             OutputTokens = s.OutputTokens + result.Usage.OutputTokens,
             WorkspaceRoot = result.WorkspaceRoot ?? s.WorkspaceRoot,
-            CurrentStep = null,
             Detail = null,
         }, cancellationToken, done: key);
     }
@@ -324,6 +320,7 @@ internal sealed class RunSession : IStepLog, IDisposable
                         (_state, _summary, _dueAt) = (state, summary, due);
                         if (done is { } step)
                             _inFlight.Remove(step.Hash);
+                        ShowCurrent_NeedsLock();
                     }
 
                     _nextSeq += drafts.Count;
@@ -351,6 +348,9 @@ internal sealed class RunSession : IStepLog, IDisposable
         return drafts;
     }
 
+    private void ShowCurrent_NeedsLock() =>
+        _services.Signals.ShowStep(Run, _inFlight.Count == 0 ? null : string.Join(", ", _inFlight.Values.Select(step => $"{Words.Of(step.Kind)} {step.Name}")));
+
     private StepKey Occurrence(string kind, string identity)
     {
         lock (_memory)
@@ -364,6 +364,7 @@ internal sealed class RunSession : IStepLog, IDisposable
 
     public void Dispose()
     {
+        _services.Signals.ShowStep(Run, null);
         _interrupt.Dispose();
         _owned.Dispose();
         _gate.Dispose();

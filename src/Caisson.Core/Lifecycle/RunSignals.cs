@@ -17,6 +17,8 @@ public sealed class RunSignals
 
     private readonly ConcurrentDictionary<RunId, TaskCompletionSource> _watchers = new();
 
+    private readonly ConcurrentDictionary<RunId, string> _steps = new();
+
     internal ChannelReader<RunId> DueRuns => _due.Reader;
 
     /// <summary>The run can be claimed, or has an input for its owner.</summary>
@@ -26,6 +28,17 @@ public sealed class RunSignals
     {
         if (_watchers.TryRemove(run, out var watcher))
             watcher.TrySetResult();
+    }
+
+    /// <summary>What a run does right now, if this process drives it; never stored, so it costs no write.</summary>
+    internal string? CurrentStep(RunId run) => _steps.GetValueOrDefault(run);
+
+    internal void ShowStep(RunId run, string? step)
+    {
+        if (step is null)
+            _steps.TryRemove(run, out _);
+        else
+            _steps[run] = step;
     }
 
     /// <summary>Completes at the next change after this call.</summary>

@@ -88,7 +88,8 @@ public sealed class Runs(
         }
     }
 
-    public Task<RunRecord?> FindAsync(RunId run, CancellationToken cancellationToken) => reader.FindAsync(run, cancellationToken);
+    public async Task<RunRecord?> FindAsync(RunId run, CancellationToken cancellationToken) =>
+        await reader.FindAsync(run, cancellationToken) is { } record ? Live(record) : null;
 
     /// <summary>A run by its id or by a prefix that only one run has.</summary>
     public async Task<ResolveOutcome> ResolveAsync(string idOrPrefix, CancellationToken cancellationToken)
@@ -106,7 +107,11 @@ public sealed class Runs(
         };
     }
 
-    public Task<IReadOnlyList<RunRecord>> ListAsync(RunFilter filter, CancellationToken cancellationToken) => reader.ListAsync(filter, cancellationToken);
+    public async Task<IReadOnlyList<RunRecord>> ListAsync(RunFilter filter, CancellationToken cancellationToken) =>
+        [.. (await reader.ListAsync(filter, cancellationToken)).Select(Live)];
+
+    private RunRecord Live(RunRecord record) =>
+        signals.CurrentStep(record.Id) is { } step ? record with { Summary = record.Summary with { CurrentStep = step } } : record;
 
     /// <summary>A page of the journal, results included.</summary>
     public async Task<IReadOnlyList<JournalEntry>> JournalAsync(RunId run, long afterSeq, int limit, CancellationToken cancellationToken) =>

@@ -49,6 +49,9 @@ public sealed record RunSummary
     public long ToolCalls { get; init; }
     public long InputTokens { get; init; }
     public long OutputTokens { get; init; }
+
+    /// <summary>Not stored: laid over the row by the process that drives the run.</summary>
+    [System.Text.Json.Serialization.JsonIgnore]
     public string? CurrentStep { get; init; }
     public string? Result { get; init; }
     public Failure? Failure { get; init; }
