@@ -149,7 +149,7 @@ public sealed class CallTests
         using var pipeline = rig.Pipeline();
 
         var call = pipeline.CallAsync(Rig.Request(ModelMessage.User("x")), rig.Log, ownership.Token);
-        await rig.Server.WhenRequestsAsync(1);
+        await rig.RequestsAsync(1);
         await ownership.CancelAsync();
 
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => call);
