@@ -67,8 +67,10 @@ internal sealed class Rig : IAsyncDisposable
     public async Task<ModelOutcome> AskAsync(ModelRequest? request = null, HttpMessageHandler? handler = null, ILogger? logger = null)
     {
         using var pipeline = Pipeline(handler, logger);
-        return await pipeline.CallAsync(request ?? Request(ModelMessage.User("hello")), Log, CancellationToken.None);
+        return await pipeline.CallAsync(request ?? Request(ModelMessage.User("hello")), Log, CancellationToken.None).WaitAsync(TestStepLog.Patience);
     }
+
+    public Task RequestsAsync(long count) => Server.WhenRequestsAsync(count).WaitAsync(TestStepLog.Patience);
 
     public JsonElement[] LogLines()
     {

@@ -7,6 +7,9 @@ namespace Caisson.Gateway.Tests.Harness;
 /// <summary>A step log that keeps everything in lists. Time stands still but for back-offs, which are over at once.</summary>
 internal sealed class TestStepLog(FakeTimeProvider clock) : IStepLog
 {
+    /// <summary>How long a test waits for what must come, in real time.</summary>
+    public static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
+
     private readonly Lock _lock = new();
     private readonly Dictionary<string, int> _occurrences = [];
     private readonly TaskCompletionSource _asked = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -49,15 +52,17 @@ internal sealed class TestStepLog(FakeTimeProvider clock) : IStepLog
     }
 
     /// <summary>Somebody wanted to send and was not allowed to.</summary>
-    public Task AskedInVain => _asked.Task;
+    public Task AskedInVain => _asked.Task.WaitAsync(Patience);
 
     /// <summary>Allows sending from now on and lets time pass until somebody has seen it, and no longer: a call on its way has timers too.</summary>
     public async Task AllowAsync()
     {
         _leave = new(TaskCreationOptions.RunContinuationsAsynchronously);
         MaySend = true;
+        var began = TimeProvider.System.GetTimestamp();
         while (!_leave.Task.IsCompleted)
         {
+            Assert.True(TimeProvider.System.GetElapsedTime(began) < Patience, $"nobody has asked to send; events: {string.Join(' ', Events)}");
             clock.Advance(TimeSpan.FromMilliseconds(50));
             await Task.Yield();
         }

@@ -111,12 +111,17 @@ public sealed class MockServerTests
         using var request = new HttpRequestMessage(HttpMethod.Post, $"{rig.Server.BaseUri}/chat/completions") { Content = content };
 
         var call = Client.SendAsync(request, gone.Token);
-        await rig.Server.WhenRequestsAsync(1);
+        await rig.RequestsAsync(1);
         await gone.CancelAsync();
 
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => call);
+        var began = TimeProvider.System.GetTimestamp();
         while (rig.LogLines().Length < 2)
+        {
+            Assert.True(TimeProvider.System.GetElapsedTime(began) < TestStepLog.Patience, "the abandoned call was never finished");
             await Task.Yield();
+        }
+
         Assert.Equal(1, rig.PaidCalls());
     }
 
@@ -125,7 +130,7 @@ public sealed class MockServerTests
     {
         var rig = await Rig.StartAsync("turns: [{ fail: { hang: true, times: forever } }]");
         var call = PostAsync(rig, Body(0));
-        await rig.Server.WhenRequestsAsync(1);
+        await rig.RequestsAsync(1);
 
         await rig.DisposeAsync().AsTask().WaitAsync(TimeSpan.FromSeconds(10));
 

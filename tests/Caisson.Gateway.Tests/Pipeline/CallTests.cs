@@ -110,11 +110,13 @@ public sealed class CallTests
     {
         await using var rig = await Rig.StartAsync(Hello);
         rig.Log.MaySend = false;
+        var connections = 0;
+        using var handler = new BeforeSend(() => connections++);
 
-        var call = rig.AskAsync();
+        var call = rig.AskAsync(handler: handler);
         await rig.Log.AskedInVain;
         Assert.False(call.IsCompleted);
-        Assert.Equal(0, rig.Server.Requests);
+        Assert.Equal((0, 0), (connections, rig.Server.Requests));
         await rig.Log.AllowAsync();
 
         Assert.IsType<ModelOutcome.Answered>(await call);
@@ -149,7 +151,7 @@ public sealed class CallTests
         using var pipeline = rig.Pipeline();
 
         var call = pipeline.CallAsync(Rig.Request(ModelMessage.User("x")), rig.Log, ownership.Token);
-        await rig.Server.WhenRequestsAsync(1);
+        await rig.RequestsAsync(1);
         await ownership.CancelAsync();
 
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => call);

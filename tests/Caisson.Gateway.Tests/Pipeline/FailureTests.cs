@@ -97,7 +97,7 @@ public sealed class FailureTests
         await using var rig = await Rig.StartAsync("turns: [{ say: awake, fail: { hang: true } }]");
 
         var call = rig.AskAsync();
-        await rig.Server.WhenRequestsAsync(1);
+        await rig.RequestsAsync(1);
         rig.Clock.Advance(rig.Options.Timeout);
 
         Assert.IsType<ModelOutcome.Answered>(await call);
