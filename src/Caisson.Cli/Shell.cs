@@ -62,9 +62,5 @@ internal sealed class Shell(Terminal terminal, TimeProvider clock, IIdSource ids
             }
         });
 
-    private static bool IsBrokenPipe(Exception e)
-    {
-        const int epipe = 32;
-        return e is IOException { HResult: epipe } || (e is IOException && e.Message.Contains("Broken pipe", StringComparison.Ordinal));
-    }
+    private static bool IsBrokenPipe(Exception e) => e is IOException { HResult: StdoutStream.BrokenPipe };
 }

@@ -1,6 +1,5 @@
 using System.Text;
 using Caisson.Contracts;
-using Microsoft.Win32.SafeHandles;
 
 namespace Caisson.Cli.Output;
 
@@ -26,24 +25,8 @@ internal sealed class Terminal : IDisposable
 
     internal bool ErrorIsTerminal { get; }
 
-    /// <summary>
-    /// The process's own. Stdout is opened as a file: the framework's console stream swallows a broken pipe, and
-    /// <c>caisson logs -f | head</c> would never end.
-    /// </summary>
-    internal static Terminal OfProcess()
-    {
-        Stream output;
-        try
-        {
-            output = new FileStream(new SafeFileHandle(1, ownsHandle: false), FileAccess.Write, bufferSize: 0);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException)
-        {
-            output = Stream.Null;
-        }
-
-        return new Terminal(output, Console.Error, !Console.IsOutputRedirected, !Console.IsErrorRedirected);
-    }
+    internal static Terminal OfProcess() =>
+        new(StdoutStream.Open(), Console.Error, !Console.IsOutputRedirected, !Console.IsErrorRedirected);
 
     internal void WriteLine(string line) => Out.WriteLine(line);
 
