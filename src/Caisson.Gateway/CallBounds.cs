@@ -10,6 +10,9 @@ namespace Caisson.Gateway;
 /// </summary>
 internal static class CallBounds
 {
+    /// <summary>No provider reads more; one that stops reading would look like a broken connection, and be asked again.</summary>
+    public const int MaxRequestBytes = 16 << 20;
+
     private const int PerMessage = 16;
     private const int PerTool = 32;
 

@@ -89,6 +89,8 @@ public sealed class ModelCallPipeline : IModels, IDisposable
             return new ModelOutcome.Failed(new Failure(ErrorCodes.RequestInvalid, $"a tool's schema is no JSON: {ProviderText.Quote(e.Message)}"));
         }
 
+        if (body.Length > CallBounds.MaxRequestBytes)
+            return new ModelOutcome.Failed(new Failure(ErrorCodes.PayloadTooLarge, $"the request to {ProviderText.Quote(request.Model, 128)} has {body.Length} bytes; at most {CallBounds.MaxRequestBytes} are sent"));
         var hold = CallBounds.Hold(request, body.Length, maxOutput, found.Price);
         return await new PaidCall(this, found, request, body, hold, key, subject, log).BuyAsync(priorAttempts, cancellationToken);
     }

@@ -59,7 +59,7 @@ internal sealed class MockChat(MockScript script, RequestLog log, TimeProvider t
 
     private async Task AnswerAsync(HttpContext context, CancellationToken ending)
     {
-        var (conversation, problem) = await ReadAsync(context, ending);
+        var (conversation, refusal, problem) = await ReadAsync(context, ending);
         var facts = new RequestFacts(
             conversation?.Model ?? "",
             Header(context, "Idempotency-Key"),
@@ -71,7 +71,7 @@ internal sealed class MockChat(MockScript script, RequestLog log, TimeProvider t
 
         if (conversation is null)
         {
-            await RefuseAsync(HttpStatusCode.BadRequest, problem!, null);
+            await RefuseAsync(refusal, problem!, null);
             return;
         }
 
@@ -159,17 +159,18 @@ internal sealed class MockChat(MockScript script, RequestLog log, TimeProvider t
     private static List<ReadOnlyMemory<byte>> Events(MockAnswer answer, bool includeUsage) =>
         [.. ChatWire.Chunks(answer, includeUsage).Select(chunk => (ReadOnlyMemory<byte>)(byte[])[.. "data: "u8, .. chunk.Span, .. "\n\n"u8]), Done];
 
-    private static async Task<(Conversation?, string?)> ReadAsync(HttpContext context, CancellationToken ending)
+    private static async Task<(Conversation?, HttpStatusCode, string?)> ReadAsync(HttpContext context, CancellationToken ending)
     {
         try
         {
             using var body = new MemoryStream();
             await context.Request.Body.CopyToAsync(body, ending);
-            return Conversation.Read(body.GetBuffer().AsMemory(0, (int)body.Length));
+            var (conversation, problem) = Conversation.Read(body.GetBuffer().AsMemory(0, (int)body.Length));
+            return (conversation, HttpStatusCode.BadRequest, problem);
         }
         catch (BadHttpRequestException e)
         {
-            return (null, e.Message);
+            return (null, (HttpStatusCode)e.StatusCode, e.Message);
         }
     }
 

@@ -87,8 +87,7 @@ internal sealed class RunWrites(SqliteConnection connection, TimeProvider clock)
         var body = JournalBodies.EpochClaimed(node.ToString(), reason, doubtful);
         var seq = row.LastSeq + 1;
         Insert(row.Id, seq, epoch, now, Guid.Empty, new JournalDraft(EntryKind.EpochClaimed, body));
-        var status = row.Status == RunStatus.Paused ? RunStatus.Paused : RunStatus.Running;
-        _claim.Run(row.Id, (int)status, node.ToString(), epoch, seq, Ms(now));
+        _claim.Run(row.Id, (int)RunClaims.StatusAfter(row.Status), node.ToString(), epoch, seq, Ms(now));
         return (new ClaimedRow(row.Id), true);
     }
 

@@ -49,7 +49,7 @@ internal sealed class RunBox(RunSession session, IReadOnlyList<ISandboxProvider>
             {
                 case SandboxCreateOutcome.Started started:
                     _box = started.Sandbox;
-                    return new BoxOutcome.Ready(_box);
+                    return root is null ? await LearnEmptyRootAsync(_box, cancellationToken) : new BoxOutcome.Ready(_box);
                 case SandboxCreateOutcome.Refused refused:
                     return new BoxOutcome.Failed(refused.Failure with { Retryable = true });
                 default:
@@ -59,6 +59,24 @@ internal sealed class RunBox(RunSession session, IReadOnlyList<ISandboxProvider>
         finally
         {
             _opening.Release();
+        }
+    }
+
+    /// <summary>Root of the workspace before any step: the first step that changes nothing must not look like a change.</summary>
+    internal string? EmptyRoot { get; private set; }
+
+    private async Task<BoxOutcome> LearnEmptyRootAsync(ISandbox box, CancellationToken cancellationToken)
+    {
+        switch (await box.SaveWorkspaceAsync(cancellationToken))
+        {
+            case WorkspaceSaveOutcome.Saved saved:
+                EmptyRoot = saved.Root.Hash;
+                return new BoxOutcome.Ready(box);
+            case WorkspaceSaveOutcome.Failed failed:
+                await DiscardAsync();
+                return new BoxOutcome.Failed(failed.Failure with { Retryable = true });
+            default:
+                throw new InvalidOperationException("unreachable");
         }
     }
 

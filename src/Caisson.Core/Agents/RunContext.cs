@@ -41,8 +41,21 @@ public sealed class RunContext
     {
         var key = _session.NamedStep(name);
         var subject = new StepSubject(StepKind.Named, name, Convert.ToHexStringLower(SHA256.HashData(arguments.Span)), null, null);
-        var record = await _steps.RunAsync(key, subject, async cancellation => new StepAttempt.Done(await body(cancellation)));
+        var record = await _steps.RunAsync(key, subject, cancellation => AttemptAsync(name, body, cancellation));
         return record.Result;
+    }
+
+    private static async Task<StepAttempt> AttemptAsync(string name, Func<CancellationToken, Task<ReadOnlyMemory<byte>>> body, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return new StepAttempt.Done(await body(cancellationToken));
+        }
+        catch (Exception problem) when (problem is not (OperationCanceledException or CaissonException))
+        {
+            // A failure of the author's code is data: it is journaled, and the step is tried again.
+            return new StepAttempt.Failed(new Failure(ErrorCodes.Internal, $"step '{name}' failed: {problem.GetType().Name}: {problem.Message}", Retryable: true));
+        }
     }
 
     internal bool MoneyIsCapped => (_session.History.Raised.NanoUsd ?? Manifest.Limits.NanoUsd) is not null;

@@ -42,7 +42,9 @@ internal abstract record EntryBody
 /// <summary>New caps, each <c>null</c> where it stays.</summary>
 internal sealed record RaisedLimits(long? NanoUsd = null, long? Tokens = null, long? Steps = null, long? ToolCalls = null, TimeSpan? Deadline = null, int? LoopRepeats = null);
 
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, UseStringEnumConverter = true,
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower,
+    Converters = [typeof(WordConverter<RunStatus>), typeof(WordConverter<PauseCause>), typeof(WordConverter<LimitDimension>), typeof(WordConverter<StepKind>),
+        typeof(WordConverter<HoldFate>), typeof(WordConverter<IsolationTier>), typeof(WordConverter<LimitPolicy>), typeof(WordConverter<LoopPolicy>)],
     DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
 [JsonSerializable(typeof(EntryBody.RunCreated))]
 [JsonSerializable(typeof(EntryBody.EpochClaimed))]

@@ -25,6 +25,7 @@ public sealed class Engine : IAsyncDisposable
 {
     private const int ClaimBatch = 100;
     private static readonly TimeSpan SweepEvery = TimeSpan.FromMilliseconds(500);
+    private static readonly TimeSpan ReapEvery = TimeSpan.FromSeconds(30);
 
     private readonly EngineOptions _options;
     private readonly INodeStore _nodes;
@@ -40,6 +41,7 @@ public sealed class Engine : IAsyncDisposable
     private readonly CancellationTokenSource _end = new();
     private readonly TaskCompletionSource _stopped = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private Task _loop = Task.CompletedTask;
+    private Task _reaping = Task.CompletedTask;
     private bool _started;
 
     public Engine(
@@ -74,6 +76,7 @@ public sealed class Engine : IAsyncDisposable
             await ReapAsync(provider, cancellationToken);
         _lease.Start();
         _loop = Task.Run(DispatchAsync, CancellationToken.None);
+        _reaping = Task.Run(ReapForeverAsync, CancellationToken.None);
         _started = true;
     }
 
@@ -82,6 +85,7 @@ public sealed class Engine : IAsyncDisposable
     {
         await _stopClaiming.CancelAsync();
         await _loop;
+        await _reaping;
         var drives = _drives.Values.ToList();
         foreach (var (driver, _) in drives)
             _ = driver.DrainAsync();
@@ -205,6 +209,27 @@ public sealed class Engine : IAsyncDisposable
             Die(problem);
         }
     });
+
+    private async Task ReapForeverAsync()
+    {
+        using var timer = new PeriodicTimer(ReapEvery, _services.Clock);
+        try
+        {
+            while (await timer.WaitForNextTickAsync(_stopClaiming.Token))
+            {
+                foreach (var provider in _sandboxes)
+                    await ReapAsync(provider, _stopClaiming.Token);
+            }
+        }
+        catch (OperationCanceledException) when (_stopClaiming.IsCancellationRequested)
+        {
+            // Draining.
+        }
+        catch (CaissonException problem)
+        {
+            _log.LogError("the reaper stopped: {Problem}", problem.Message);
+        }
+    }
 
     private async Task ReapAsync(ISandboxProvider provider, CancellationToken cancellationToken)
     {

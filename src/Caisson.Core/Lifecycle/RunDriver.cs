@@ -169,7 +169,9 @@ internal sealed class RunDriver(RunServices services, NodeLease lease, IModels m
                 await LoopAsync(session, looping.Verdict);
                 break;
             default:
-                throw new InvalidOperationException($"unreachable: {halt}");
+                // The reason went away while the agent unwound (a pause that was taken back): somebody goes on at once.
+                await session.ApplyAsync(new RunCommand.Yield(), s => s, [], [], session.Owned);
+                break;
         }
     }
 

@@ -24,10 +24,11 @@ internal sealed class RunSession : IStepLog, IDisposable
     private readonly RunServices _services;
     private readonly NodeLease _lease;
     private readonly SemaphoreSlim _gate = new(1, 1);
+    private readonly SemaphoreSlim _inbox = new(1, 1);
     private readonly CancellationTokenSource _owned;
     private readonly CancellationTokenSource _interrupt;
     private readonly Dictionary<string, int> _occurrences = new(StringComparer.Ordinal);
-    private readonly Dictionary<string, DateTimeOffset> _inFlight = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, StepKind> _inFlight = new(StringComparer.Ordinal);
     private readonly HashSet<string> _held = new(StringComparer.Ordinal);
     private readonly Lock _memory = new();
     private RunState _state;
@@ -117,10 +118,10 @@ internal sealed class RunSession : IStepLog, IDisposable
         int attempt;
         lock (_memory)
         {
-            var others = _inFlight.Count - (_inFlight.ContainsKey(key.Hash) ? 1 : 0);
-            if (Limits.Check(subject.Kind, _summary.Steps + others, _summary.ToolCalls + others, now) is { } denial)
+            var others = _inFlight.Where(step => step.Key != key.Hash).ToList();
+            if (Limits.Check(subject.Kind, _summary.Steps + others.Count, _summary.ToolCalls + others.Count(step => step.Value == StepKind.Tool), now) is { } denial)
                 return new BeginOutcome.Denied(denial);
-            _inFlight.TryAdd(key.Hash, now);
+            _inFlight[key.Hash] = subject.Kind;
             CurrentStep = $"{Words.Of(subject.Kind)} {subject.Name}";
             attempt = History.Attempt(key);
         }
@@ -169,7 +170,6 @@ internal sealed class RunSession : IStepLog, IDisposable
         {
             if (_held.Remove(key.Hash))
                 budget.Add(new BudgetChange.Settle(key.Hash, result.Usage));
-            _inFlight.Remove(key.Hash);
         }
 
         await WriteAsync([draft], Proceed(), budget, [], s => s with
@@ -181,7 +181,7 @@ internal sealed class RunSession : IStepLog, IDisposable
             WorkspaceRoot = result.WorkspaceRoot ?? s.WorkspaceRoot,
             CurrentStep = null,
             Detail = null,
-        }, cancellationToken);
+        }, cancellationToken, done: key);
     }
 
     /// <summary>Journals something beside the steps.</summary>
@@ -207,25 +207,37 @@ internal sealed class RunSession : IStepLog, IDisposable
     /// <summary>Takes over what came from outside, in its order.</summary>
     internal async Task DrainInboxAsync(CancellationToken cancellationToken)
     {
-        foreach (var input in await _services.Reader.ReadInboxAsync(Run, 100, cancellationToken))
+        // One at a time: two readers would take the same row over twice.
+        await _inbox.WaitAsync(cancellationToken);
+        try
         {
-            var body = JournalJson.Read<InputBody.Operator>(input.Payload);
-            switch (input.Kind)
-            {
-                case InputKind.Cancel:
-                    await WriteAsync([], s => RunStateMachine.Apply(s, new RunCommand.RequestCancel(body.By, body.Reason)), [], [input.Id], s => s, cancellationToken);
-                    await RequestStopAsync(new StopRequest(StopKind.Cancel, body.By, body.Reason, null));
-                    break;
-                case InputKind.Pause when _state.Status == RunStatus.Paused:
-                    await WriteAsync([], _ => null, [], [input.Id], s => s, cancellationToken);
-                    break;
-                case InputKind.Pause:
-                    await RequestStopAsync(new StopRequest(StopKind.Pause, body.By, body.Reason, input.Id));
-                    break;
-                case InputKind.Resume:
-                    await ResumeAsync(input, body, cancellationToken);
-                    break;
-            }
+            foreach (var input in await _services.Reader.ReadInboxAsync(Run, 100, cancellationToken))
+                await TakeAsync(input, cancellationToken);
+        }
+        finally
+        {
+            _inbox.Release();
+        }
+    }
+
+    private async Task TakeAsync(InboxInput input, CancellationToken cancellationToken)
+    {
+        var body = JournalJson.Read<InputBody.Operator>(input.Payload);
+        switch (input.Kind)
+        {
+            case InputKind.Cancel:
+                await WriteAsync([], s => RunStateMachine.Apply(s, new RunCommand.RequestCancel(body.By, body.Reason)), [], [input.Id], s => s, cancellationToken);
+                await RequestStopAsync(new StopRequest(StopKind.Cancel, body.By, body.Reason, null));
+                break;
+            case InputKind.Pause when _state.Status == RunStatus.Paused:
+                await WriteAsync([], _ => null, [], [input.Id], s => s, cancellationToken);
+                break;
+            case InputKind.Pause:
+                await RequestStopAsync(new StopRequest(StopKind.Pause, body.By, body.Reason, input.Id));
+                break;
+            case InputKind.Resume:
+                await ResumeAsync(input, body, cancellationToken);
+                break;
         }
     }
 
@@ -273,7 +285,8 @@ internal sealed class RunSession : IStepLog, IDisposable
         List<BudgetChange> budget,
         IReadOnlyList<long> consumed,
         Func<RunSummary, RunSummary> update,
-        CancellationToken cancellationToken)
+        CancellationToken cancellationToken,
+        StepKey? done = null)
     {
         await _gate.WaitAsync(cancellationToken);
         try
@@ -305,7 +318,14 @@ internal sealed class RunSession : IStepLog, IDisposable
             switch (outcome)
             {
                 case AppendOutcome.Committed:
-                    (_state, _summary, _dueAt) = (state, summary, due);
+                    lock (_memory)
+                    {
+                        // In one go: a step that is neither in flight nor counted would let one too many be admitted.
+                        (_state, _summary, _dueAt) = (state, summary, due);
+                        if (done is { } step)
+                            _inFlight.Remove(step.Hash);
+                    }
+
                     _nextSeq += drafts.Count;
                     _released = change?.Release ?? false;
                     _services.Signals.Changed(Run);
@@ -347,6 +367,7 @@ internal sealed class RunSession : IStepLog, IDisposable
         _interrupt.Dispose();
         _owned.Dispose();
         _gate.Dispose();
+        _inbox.Dispose();
     }
 }
 

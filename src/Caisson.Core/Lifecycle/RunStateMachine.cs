@@ -1,5 +1,6 @@
 using Caisson.Contracts;
 using Caisson.Core.Journal;
+using Caisson.Core.Stores;
 
 namespace Caisson.Core.Lifecycle;
 
@@ -73,7 +74,7 @@ internal static class RunStateMachine
         (RunStatus.Completed or RunStatus.Failed or RunStatus.Cancelled, _) => Same(state),
 
         (RunStatus.Paused, RunCommand.Claim) => new(state, [], RunDue.Now, false),
-        (_, RunCommand.Claim) => new(new(RunStatus.Running), [], RunDue.Now, false),
+        (_, RunCommand.Claim) => new(new(RunClaims.StatusAfter(state.Status)), [], RunDue.Now, false),
 
         (RunStatus.Running, RunCommand.Wait w) => new(new(RunStatus.Waiting, w.Reason), [], new(DueKind.At, w.Until), false),
         (RunStatus.Waiting, RunCommand.Proceed) => new(new(RunStatus.Running), [], RunDue.Now, false),

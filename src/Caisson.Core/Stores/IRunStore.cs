@@ -121,6 +121,12 @@ public abstract record ClaimOutcome
     public sealed record NotClaimable : ClaimOutcome;
 }
 
+public static class RunClaims
+{
+    /// <summary>A paused run is claimed only to take its inputs over: it stays paused until one of them resumes it.</summary>
+    public static RunStatus StatusAfter(RunStatus status) => status == RunStatus.Paused ? RunStatus.Paused : RunStatus.Running;
+}
+
 public abstract record AppendOutcome
 {
     public sealed record Committed : AppendOutcome;

@@ -171,14 +171,17 @@ internal sealed class Upstream : IDisposable
     {
         await using var stream = await content.ReadAsStreamAsync(cancellationToken);
         var bytes = new ArrayBufferWriter<byte>(8 << 10);
-        while (await stream.ReadAsync(bytes.GetMemory(8 << 10), cancellationToken) is > 0 and var read)
+        while (true)
         {
+            // One byte more than the limit tells that there is more, without taking it.
+            var room = bytes.GetMemory(8 << 10);
+            var read = await stream.ReadAsync(room[..Math.Min(room.Length, limit + 1 - bytes.WrittenCount)], cancellationToken);
+            if (read == 0)
+                return (bytes.WrittenMemory, true);
             bytes.Advance(read);
             if (bytes.WrittenCount > limit)
                 return (bytes.WrittenMemory[..limit], false);
         }
-
-        return (bytes.WrittenMemory, true);
     }
 
     private UpstreamReply.Failed Lost(string what) =>
@@ -205,7 +208,7 @@ internal sealed class Upstream : IDisposable
         // A redirect would carry the prompt to a place that nobody configured.
         AllowAutoRedirect = false,
         UseCookies = false,
-        // A provider must not turn off the journal's own trace, nor learn its ids.
+        // Trace ids are of use to us only.
         ActivityHeadersPropagator = null,
     };
 }

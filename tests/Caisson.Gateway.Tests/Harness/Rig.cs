@@ -6,6 +6,7 @@ using Caisson.Gateway.Prices;
 using Caisson.Gateway.Providers;
 using Caisson.MockModel;
 using Caisson.MockModel.Scripts;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 
@@ -60,23 +61,13 @@ internal sealed class Rig : IAsyncDisposable
     public static ModelRequest Request(params ModelMessage[] messages) => new(
         "mock/m", messages, [], $"id-{messages.Length}-{messages[^1].Text.GetHashCode(StringComparison.Ordinal).ToString(CultureInfo.InvariantCulture)}", null, null, new RetrySettings());
 
-    public ModelCallPipeline Pipeline(HttpMessageHandler? handler = null) =>
-        new([Options], PriceTable.Embedded, Clock, new Random(7), NullLogger.Instance, handler);
+    public ModelCallPipeline Pipeline(HttpMessageHandler? handler = null, ILogger? logger = null) =>
+        new([Options], PriceTable.Embedded, Clock, new Random(7), logger ?? NullLogger.Instance, handler);
 
-    public async Task<ModelOutcome> AskAsync(ModelRequest? request = null, HttpMessageHandler? handler = null)
+    public async Task<ModelOutcome> AskAsync(ModelRequest? request = null, HttpMessageHandler? handler = null, ILogger? logger = null)
     {
-        using var pipeline = Pipeline(handler);
+        using var pipeline = Pipeline(handler, logger);
         return await pipeline.CallAsync(request ?? Request(ModelMessage.User("hello")), Log, CancellationToken.None);
-    }
-
-    /// <summary>For waits whose timer is armed at no moment that a test can see.</summary>
-    public async Task PassTimeUntilAsync(Task done)
-    {
-        while (!done.IsCompleted)
-        {
-            Clock.Advance(TimeSpan.FromMilliseconds(50));
-            await Task.Yield();
-        }
     }
 
     public JsonElement[] LogLines()

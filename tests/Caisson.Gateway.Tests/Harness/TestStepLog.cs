@@ -9,7 +9,8 @@ internal sealed class TestStepLog(FakeTimeProvider clock) : IStepLog
 {
     private readonly Lock _lock = new();
     private readonly Dictionary<string, int> _occurrences = [];
-    private TaskCompletionSource _asked = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource _asked = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private TaskCompletionSource _leave = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile bool _maySend = true;
 
     public RunId Run { get; init; } = RunId.Parse("01981d3c-0000-7000-8000-000000000001");
@@ -21,6 +22,9 @@ internal sealed class TestStepLog(FakeTimeProvider clock) : IStepLog
     public DriftReport? Drift { get; set; }
 
     public LimitDenial? Denial { get; set; }
+
+    /// <summary>So many holds are granted.</summary>
+    public int DenyAfter { get; set; } = int.MaxValue;
 
     /// <summary>Everything in the order in which it came, a word each.</summary>
     public List<string> Events { get; } = [];
@@ -35,7 +39,9 @@ internal sealed class TestStepLog(FakeTimeProvider clock) : IStepLog
     {
         get
         {
-            if (!_maySend)
+            if (_maySend)
+                _leave.TrySetResult();
+            else
                 _asked.TrySetResult();
             return _maySend;
         }
@@ -44,6 +50,18 @@ internal sealed class TestStepLog(FakeTimeProvider clock) : IStepLog
 
     /// <summary>Somebody wanted to send and was not allowed to.</summary>
     public Task AskedInVain => _asked.Task;
+
+    /// <summary>Allows sending from now on and lets time pass until somebody has seen it, and no longer: a call on its way has timers too.</summary>
+    public async Task AllowAsync()
+    {
+        _leave = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        MaySend = true;
+        while (!_leave.Task.IsCompleted)
+        {
+            clock.Advance(TimeSpan.FromMilliseconds(50));
+            await Task.Yield();
+        }
+    }
 
     public StepKey ModelStep(string identity)
     {
@@ -64,6 +82,8 @@ internal sealed class TestStepLog(FakeTimeProvider clock) : IStepLog
         {
             Events.Add("begin");
             Holds.Add(hold);
+            if (Holds.Count > DenyAfter)
+                Denial = new LimitDenial("run", LimitDimension.NanoUsd, 0, 0, 0, hold!.NanoUsd);
             return Task.FromResult<BeginOutcome>(Denial is { } denial ? new BeginOutcome.Denied(denial) : new BeginOutcome.Begun());
         }
     }

@@ -115,8 +115,7 @@ public sealed class CallTests
         await rig.Log.AskedInVain;
         Assert.False(call.IsCompleted);
         Assert.Equal(0, rig.Server.Requests);
-        rig.Log.MaySend = true;
-        await rig.PassTimeUntilAsync(call);
+        await rig.Log.AllowAsync();
 
         Assert.IsType<ModelOutcome.Answered>(await call);
     }
@@ -132,8 +131,7 @@ public sealed class CallTests
         await rig.Log.AskedInVain;
         Assert.Equal(0, rig.Server.Requests);
         handler.Disarm();
-        rig.Log.MaySend = true;
-        await rig.PassTimeUntilAsync(call);
+        await rig.Log.AllowAsync();
 
         Assert.IsType<ModelOutcome.Answered>(await call);
         Assert.Equal(["begin", "complete"], rig.Log.Events);
@@ -258,6 +256,17 @@ public sealed class CallTests
         var outcome = await rig.AskAsync(Rig.Request(ModelMessage.User("x")) with { Tools = [new ToolDefinition("t", "d", "{")] });
 
         Assert.Equal(ErrorCodes.RequestInvalid, Assert.IsType<ModelOutcome.Failed>(outcome).Failure.Code);
+        Assert.Empty(rig.Log.Events);
+    }
+
+    [Fact]
+    public async Task A_request_beyond_the_bound_is_refused_before_money_is_held()
+    {
+        await using var rig = await Rig.StartAsync(Hello);
+
+        var outcome = await rig.AskAsync(Rig.Request(ModelMessage.User(new string('x', 17 << 20))));
+
+        Assert.Equal(ErrorCodes.PayloadTooLarge, Assert.IsType<ModelOutcome.Failed>(outcome).Failure.Code);
         Assert.Empty(rig.Log.Events);
     }
 

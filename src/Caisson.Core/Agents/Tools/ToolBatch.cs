@@ -130,7 +130,7 @@ internal sealed class ToolBatch(RunContext context, IReadOnlyList<ITool> tools)
         switch (await box.SaveWorkspaceAsync(cancellationToken))
         {
             case WorkspaceSaveOutcome.Saved saved:
-                return Done(text, failure, saved.Root.Hash == context.Session.Summary.WorkspaceRoot ? null : saved.Root.Hash);
+                return Done(text, failure, saved.Root.Hash == (context.Session.Summary.WorkspaceRoot ?? boxes.EmptyRoot) ? null : saved.Root.Hash);
             case WorkspaceSaveOutcome.Failed failed when failed.Failure.Retryable:
                 // The command ran, its files cannot be kept: it has to run again on the files it started from.
                 await boxes.DiscardAsync();

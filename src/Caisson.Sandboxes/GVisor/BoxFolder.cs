@@ -1,0 +1,53 @@
+using Caisson.Sandboxes.Reaping;
+
+namespace Caisson.Sandboxes.GVisor;
+
+/// <summary>The folder of one box on the host. Ids are random and never used again, so a folder is not either.</summary>
+internal sealed class BoxFolder(string boxes, string id)
+{
+    private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(2);
+
+    public string Id => id;
+
+    public string Path { get; } = System.IO.Path.Combine(boxes, id);
+
+    /// <summary>The OCI bundle.</summary>
+    public string Configuration => $"{Path}/config.json";
+
+    public string Intent => $"{Path}/intent.json";
+
+    public string Sockets => $"{Path}/io";
+
+    public string Image => $"{Path}/workspace.ext4";
+
+    /// <summary>Where the image is mounted, in the launcher's mount namespace only.</summary>
+    public string Mount => $"{Path}/mnt";
+
+    /// <summary>The workspace is a folder below the mount: the file system's own lost+found stays outside.</summary>
+    public string Workspace => $"{Mount}/w";
+
+    public string RunscState => $"{Path}/runsc";
+
+    public void Create()
+    {
+        Directory.CreateDirectory(Path, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        Directory.CreateDirectory(Mount);
+        Directory.CreateDirectory(RunscState);
+    }
+
+    /// <summary>Removes it once no loop device holds the image any more. Answers what would not go in time.</summary>
+    public async Task<IReadOnlyList<string>> RemoveAsync(TimeSpan limit, TimeProvider time)
+    {
+        var start = time.GetTimestamp();
+        while (LoopDevices.Below(Path).Count > 0)
+        {
+            if (time.GetElapsedTime(start) > limit)
+                return [.. LoopDevices.Below(Path).Select(d => d.Device)];
+            await Task.Delay(Poll, time);
+        }
+
+        if (Directory.Exists(Path))
+            Directory.Delete(Path, recursive: true);
+        return [];
+    }
+}

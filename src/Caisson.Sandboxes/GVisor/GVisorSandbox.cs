@@ -1,0 +1,237 @@
+using Caisson.Contracts;
+using Caisson.Core.Sandboxes;
+using Caisson.Sandboxes.Cgroups;
+using Caisson.Sandboxes.Guest;
+using Caisson.Sandboxes.Workspaces;
+using Microsoft.Extensions.Logging;
+using Microsoft.Win32.SafeHandles;
+
+namespace Caisson.Sandboxes.GVisor;
+
+/// <summary>
+/// One live box.
+/// <para>
+/// States: running and frozen alternate; lost is final and has one failure; destroyed is final. Only
+/// <see cref="_turn"/>'s holder freezes, thaws, saves or restores.
+/// </para>
+/// <para>
+/// Why a box was lost is read from its cgroup's counters: the guest may say what it likes, and at the memory limit it
+/// says nothing.
+/// </para>
+/// </summary>
+#pragma warning disable CA1001 // A semaphore without a wait handle holds nothing; the rest ends in DestroyAsync.
+internal sealed class GVisorSandbox : ISandbox
+#pragma warning restore CA1001
+{
+    private static readonly TimeSpan EndLimit = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan RemoveLimit = TimeSpan.FromSeconds(15);
+
+    private readonly BoxFolder _folder;
+    private readonly BoxCgroup _cgroup;
+    private readonly BoxProcess _process;
+    private readonly GuestLink _link;
+    private readonly SafeFileHandle _workspaceFolder;
+    private readonly Workspace _workspace;
+    private readonly TimeProvider _time;
+    private readonly ILogger _logger;
+    private readonly Action<GVisorSandbox> _gone;
+    private readonly SemaphoreSlim _turn = new(1);
+    private readonly Lock _destroyLock = new();
+    private readonly Task<Failure> _lost;
+    private Task? _destroyed;
+    private bool _frozen;
+
+    public GVisorSandbox(
+        BoxFolder folder,
+        BoxCgroup cgroup,
+        BoxProcess process,
+        GuestLink link,
+        SafeFileHandle workspaceFolder,
+        Workspace workspace,
+        TimeProvider time,
+        ILogger logger,
+        Action<GVisorSandbox> gone)
+    {
+        _folder = folder;
+        _cgroup = cgroup;
+        _process = process;
+        _link = link;
+        _workspaceFolder = workspaceFolder;
+        _workspace = workspace;
+        _time = time;
+        _logger = logger;
+        _gone = gone;
+        _lost = WatchAsync();
+    }
+
+    public string Id => _folder.Id;
+
+    public async Task<ExecOutcome> ExecAsync(ExecRequest request, CancellationToken cancellationToken)
+    {
+        await ThawAsync(cancellationToken);
+        var outcome = await GuestExec.RunAsync(_link, request, _time, cancellationToken);
+        // The kernel may have killed one process of the box and left the rest in an unknown state: then all of it ends.
+        if (outcome is ExecOutcome.Lost || LimitFailure() is { Code: ErrorCodes.SandboxOom })
+            return new ExecOutcome.Lost(await LoseAsync());
+        return outcome;
+    }
+
+    public async Task<FileReadOutcome> ReadFileAsync(string path, int maxBytes, CancellationToken cancellationToken)
+    {
+        await ThawAsync(cancellationToken);
+        var outcome = await GuestFiles.ReadAsync(_link, path, maxBytes, _time, cancellationToken);
+        return outcome is FileReadOutcome.Lost ? new FileReadOutcome.Lost(await LoseAsync()) : outcome;
+    }
+
+    public async Task<FileWriteOutcome> WriteFileAsync(string path, ReadOnlyMemory<byte> content, CancellationToken cancellationToken)
+    {
+        await ThawAsync(cancellationToken);
+        var outcome = await GuestFiles.WriteAsync(_link, path, content, _time, cancellationToken);
+        return outcome is FileWriteOutcome.Lost ? new FileWriteOutcome.Lost(await LoseAsync()) : outcome;
+    }
+
+    public async Task<FileListOutcome> ListFilesAsync(string path, int maxEntries, CancellationToken cancellationToken)
+    {
+        await ThawAsync(cancellationToken);
+        var outcome = await GuestFiles.ListAsync(_link, path, maxEntries, _time, cancellationToken);
+        return outcome is FileListOutcome.Lost ? new FileListOutcome.Lost(await LoseAsync()) : outcome;
+    }
+
+    public async Task FreezeAsync(CancellationToken cancellationToken)
+    {
+        await _turn.WaitAsync(cancellationToken);
+        try
+        {
+            await FreezeNeedsTurnAsync(cancellationToken);
+        }
+        finally
+        {
+            _turn.Release();
+        }
+    }
+
+    public async Task ThawAsync(CancellationToken cancellationToken)
+    {
+        await _turn.WaitAsync(cancellationToken);
+        try
+        {
+            ThawNeedsTurn();
+        }
+        finally
+        {
+            _turn.Release();
+        }
+    }
+
+    public async Task<WorkspaceSaveOutcome> SaveWorkspaceAsync(CancellationToken cancellationToken)
+    {
+        await _turn.WaitAsync(cancellationToken);
+        try
+        {
+            await FreezeNeedsTurnAsync(cancellationToken);
+            return _link.Lost.IsCompleted
+                ? new WorkspaceSaveOutcome.Failed(await _lost)
+                : await _workspace.SaveAsync(_workspaceFolder, cancellationToken);
+        }
+        finally
+        {
+            _turn.Release();
+        }
+    }
+
+    public async Task<Failure?> RestoreWorkspaceAsync(WorkspaceRoot? root, CancellationToken cancellationToken)
+    {
+        await _turn.WaitAsync(cancellationToken);
+        try
+        {
+            ThawNeedsTurn();
+            // First what could still write, then the files.
+            return await _link.KillAllAsync(cancellationToken) is null
+                ? await _workspace.RestoreAsync(_workspaceFolder, root, cancellationToken)
+                : await LoseAsync();
+        }
+        finally
+        {
+            _turn.Release();
+        }
+    }
+
+    public Task<SandboxStats> StatsAsync(CancellationToken cancellationToken)
+    {
+        var counters = _cgroup.Counters();
+        return Task.FromResult(new SandboxStats(counters.MemoryBytes, counters.Cpu, counters.Processes));
+    }
+
+    public Task DestroyAsync()
+    {
+        lock (_destroyLock)
+            return _destroyed ??= Task.Run(DestroyOnceAsync);
+    }
+
+    private async Task DestroyOnceAsync()
+    {
+        _link.Break(new Failure(ErrorCodes.SandboxLost, "the box was destroyed", Retryable: true));
+        await _lost;
+        var left = await _cgroup.RemoveAsync(RemoveLimit);
+        // A save or restore that is under way reads the workspace's folder until its end.
+        await _turn.WaitAsync();
+        _link.Dispose();
+        // The last hold on the workspace's mount: with it the mount goes, and with the mount the loop device.
+        _workspaceFolder.Dispose();
+        _turn.Release();
+        _process.Dispose();
+        left = [.. left, .. await _folder.RemoveAsync(RemoveLimit, _time)];
+        _gone(this);
+        if (left.Count > 0)
+            throw new CaissonException(ErrorCodes.Internal, $"box {Id} left behind: {string.Join(", ", left)}");
+    }
+
+    /// <summary>Ends when the box is lost, for whatever reason, and ends the box then.</summary>
+    private async Task<Failure> WatchAsync()
+    {
+        if (await Task.WhenAny(_link.Lost, _process.Exited) == _process.Exited)
+            _link.Break(new Failure(ErrorCodes.SandboxLost, "the box ended", Retryable: true));
+        var reported = await _link.Lost;
+        // End it before its counters are read: they are complete only then.
+        await _process.End(EndLimit, _time);
+        var failure = LimitFailure() ?? Explain(reported);
+        if (_destroyed is null)
+            _logger.LogWarning("Box {Box} is lost: {Code} {Message}", Id, failure.Code, failure.Message);
+        return failure;
+    }
+
+    private Failure Explain(Failure reported) =>
+        reported.Code != ErrorCodes.SandboxLost || _destroyed is not null || _process.Errors.Length == 0
+            ? reported
+            : reported with { Message = $"{reported.Message}: {_process.Errors.Split('\n')[^1]}" };
+
+    private Failure? LimitFailure() => _cgroup.Counters() switch
+    {
+        { OomKills: > 0 } => new Failure(ErrorCodes.SandboxOom, "the box needed more memory than it may have; raise sandbox.memoryBytes or use less"),
+        { PidsRefused: > 0 } when _process.Exited.IsCompleted =>
+            new Failure(ErrorCodes.SandboxPids, "the box needed more processes than it may have; raise sandbox.pids or start fewer"),
+        _ => null,
+    };
+
+    private async Task<Failure> LoseAsync()
+    {
+        _link.Break(new Failure(ErrorCodes.SandboxLost, "the box ended", Retryable: true));
+        return await _lost;
+    }
+
+    private async Task FreezeNeedsTurnAsync(CancellationToken cancellationToken)
+    {
+        if (_frozen || _link.Lost.IsCompleted)
+            return;
+        _frozen = true;
+        await _cgroup.FreezeAsync(cancellationToken);
+    }
+
+    private void ThawNeedsTurn()
+    {
+        if (!_frozen || _link.Lost.IsCompleted)
+            return;
+        _cgroup.Thaw();
+        _frozen = false;
+    }
+}

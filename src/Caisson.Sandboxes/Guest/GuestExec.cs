@@ -1,0 +1,184 @@
+using System.Text;
+using Caisson.Contracts;
+using Caisson.Core.Sandboxes;
+
+namespace Caisson.Sandboxes.Guest;
+
+/// <summary>
+/// One command over one stream. The worker in the box ends the command's whole tree and answers when nothing of it is
+/// left; a worker that does not answer in time ends the box.
+/// </summary>
+internal static class GuestExec
+{
+    private const int MaxStringBytes = 2 << 20, MaxStrings = 4096;
+
+    /// <summary>From a kill to the worker's answer.</summary>
+    private static readonly TimeSpan KillLimit = TimeSpan.FromSeconds(5);
+
+    private static readonly TimeSpan FloodPause = TimeSpan.FromMilliseconds(20);
+    private const int FloodQuantum = 1 << 20;
+
+    public static async Task<ExecOutcome> RunAsync(GuestLink link, ExecRequest request, TimeProvider time, CancellationToken cancellationToken)
+    {
+        if (Encode(request) is not { } frames)
+            return new ExecOutcome.NotStarted(new Failure(ErrorCodes.ToolArguments,
+                $"a command needs a program, no zero bytes, and at most {MaxStrings} strings of {FrameStream.MaxPayload} bytes each and {MaxStringBytes} in all"));
+        var start = time.GetTimestamp();
+        var (opened, failure) = await link.OpenAsync(StreamKind.Exec, cancellationToken);
+        if (opened is null)
+            return failure!.Code == ErrorCodes.SandboxPids ? new ExecOutcome.NotStarted(failure) : new ExecOutcome.Lost(failure);
+
+        using var stream = opened;
+        var output = new OutputBuffer(request.MaxOutputBytes);
+        var error = new OutputBuffer(request.MaxOutputBytes);
+        // The time limit asks the worker to kill; the second limit is for a worker that does not.
+        using var limit = new CancellationTokenSource(request.Timeout, time);
+        using var asked = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellationToken);
+        using var giveUp = new CancellationTokenSource();
+        await using var kill = asked.Token.Register(() =>
+        {
+            giveUp.CancelAfter(KillLimit);
+            _ = stream.WriteAsync(FrameType.Kill, default, CancellationToken.None).AsTask();
+        });
+        using var lost = CancellationTokenSource.CreateLinkedTokenSource(giveUp.Token);
+        _ = link.Lost.ContinueWith(_ => TryCancel(lost), CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+
+        try
+        {
+            await stream.WriteAsync(frames, lost.Token);
+            var outcome = await PumpAsync(stream, request, output, error, time, lost.Token);
+            cancellationToken.ThrowIfCancellationRequested();
+            switch (outcome)
+            {
+                case { Type: FrameType.Exited } when limit.IsCancellationRequested:
+                    return new ExecOutcome.TimedOut(output.ToOutput(), error.ToOutput());
+                case { Type: FrameType.Exited } exited:
+                    return new ExecOutcome.Exited((int)(exited.U32(0) & 0xff), output.ToOutput(), error.ToOutput(), time.GetElapsedTime(start));
+                case { } notStarted:
+                    return new ExecOutcome.NotStarted(GuestErrors.Start(request.Command, request.Directory, notStarted.U32(0), (char)notStarted.Payload.Span[4]));
+                default:
+                    // Either the box is gone, which ctl tells at once, or something killed a worker, which nothing inside may.
+                    link.Break(new Failure(ErrorCodes.SandboxLost, "the box ended during a command", Retryable: true));
+                    return new ExecOutcome.Lost(await link.Lost);
+            }
+        }
+        catch (GuestProtocolException e)
+        {
+            link.Break(new Failure(ErrorCodes.SandboxProtocol, e.Message));
+            return new ExecOutcome.Lost(await link.Lost);
+        }
+        catch (OperationCanceledException) when (lost.IsCancellationRequested)
+        {
+            link.Break(new Failure(ErrorCodes.SandboxLost, $"a killed command was not gone within {KillLimit}", Retryable: true));
+            cancellationToken.ThrowIfCancellationRequested();
+            return new ExecOutcome.Lost(await link.Lost);
+        }
+    }
+
+    private static async Task<Frame?> PumpAsync(
+        FrameStream stream, ExecRequest request, OutputBuffer output, OutputBuffer error, TimeProvider time, CancellationToken cancellationToken)
+    {
+        var input = request.Input;
+        var inputEnded = false;
+        var nextPause = request.MaxOutputBytes + (long)FloodQuantum;
+        while (await stream.ReadAsync(cancellationToken) is { } frame)
+        {
+            switch (frame.Type)
+            {
+                case FrameType.Output:
+                    output.Add(frame.Payload.Span);
+                    break;
+                case FrameType.Error:
+                    error.Add(frame.Payload.Span);
+                    break;
+                case FrameType.Credit when !inputEnded:
+                    var credit = (int)Math.Min(frame.U32(0), Math.Min(input.Length, FrameStream.MaxPayload));
+                    if (credit > 0)
+                        await stream.WriteAsync(FrameType.Input, input[..credit], cancellationToken);
+                    input = input[credit..];
+                    inputEnded = input.Length == 0;
+                    if (inputEnded)
+                        await stream.WriteAsync(FrameType.Input, default, cancellationToken);
+                    break;
+                case FrameType.Credit:
+                    break;
+                case FrameType.Exited or FrameType.NotStarted:
+                    return frame;
+                default:
+                    throw new GuestProtocolException($"{frame.Type} from a command");
+            }
+
+            // Past what is kept, a flood is read slowly: the full socket blocks the command, and the host stays idle.
+            if (output.Total + error.Total > nextPause)
+            {
+                nextPause = output.Total + error.Total + FloodQuantum;
+                await Task.Delay(FloodPause, time, cancellationToken);
+            }
+        }
+
+        return null;
+    }
+
+    private static ReadOnlyMemory<byte>? Encode(ExecRequest request)
+    {
+        var frames = new FrameBuilder();
+        var total = 0L;
+        var count = 0;
+        var valid = request.Command.Count > 0 && request.Command[0].Length > 0;
+        foreach (var argument in request.Command)
+            Add(FrameType.Argument, argument);
+        foreach (var (name, value) in BoxEnvironment.Complete(request.Environment))
+            Add(FrameType.Environment, $"{name}={value}");
+        if (request.Directory is { Length: > 0 } directory)
+            Add(FrameType.Directory, directory);
+        frames.Add(FrameType.Start, default);
+        return valid && total <= MaxStringBytes && count <= MaxStrings ? frames.Build() : null;
+
+        void Add(FrameType type, string text)
+        {
+            var bytes = Encoding.UTF8.GetBytes(text);
+            valid &= bytes.Length <= FrameStream.MaxPayload && !bytes.AsSpan().Contains((byte)0);
+            total += bytes.Length;
+            count++;
+            if (valid)
+                frames.Add(type, bytes);
+        }
+    }
+
+    private static void TryCancel(CancellationTokenSource source)
+    {
+        try
+        {
+            source.Cancel();
+        }
+        catch (ObjectDisposedException)
+        {
+            // The command ended first.
+        }
+    }
+}
+
+/// <summary>What every command finds in its environment; nothing of the server's own.</summary>
+internal static class BoxEnvironment
+{
+    private static readonly IReadOnlyDictionary<string, string> Defaults = new Dictionary<string, string>
+    {
+        ["PATH"] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        ["HOME"] = "/workspace",
+        ["USER"] = "agent",
+        ["LOGNAME"] = "agent",
+        ["SHELL"] = "/bin/sh",
+        ["LANG"] = "C.UTF-8",
+        ["TMPDIR"] = "/tmp",
+    };
+
+    public static IReadOnlyDictionary<string, string> Complete(IReadOnlyDictionary<string, string> given)
+    {
+        var all = new SortedDictionary<string, string>(StringComparer.Ordinal);
+        foreach (var (name, value) in Defaults)
+            all[name] = value;
+        foreach (var (name, value) in given)
+            all[name] = value;
+        return all;
+    }
+}

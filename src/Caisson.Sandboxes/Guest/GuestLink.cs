@@ -1,0 +1,270 @@
+using System.Collections.Concurrent;
+using System.Net.Sockets;
+using System.Security.Cryptography;
+using Caisson.Contracts;
+using Caisson.Sandboxes.Native;
+
+namespace Caisson.Sandboxes.Guest;
+
+/// <summary>
+/// The host's end of a box: one control connection, and one more connection for each command or file call.
+/// <para>
+/// Problem: only the guest can dial (the box has no listener that the host could reach), and whatever dials may be a
+/// hostile program.
+/// </para>
+/// <para>
+/// States: listening, then connected (ctl has said hello and its name is unlinked), then lost. Lost is final and has
+/// one reason, the first.
+/// </para>
+/// <para>
+/// Invariants: ctl accepts once; a second connection ends the box. A stream is believed only with the number and the
+/// 128-bit token of an open call of ours, each good for once; anything else on io ends the box. The sockets are the
+/// agent's own by mode and owner, so that a command inside cannot even try.
+/// </para>
+/// <para>Who dies: the guest: ctl ends, the box is lost. The host: the launcher sees its pipe end and kills the box.</para>
+/// </summary>
+internal sealed class GuestLink : IDisposable
+{
+    /// <summary>Of the guest agent, see guest/guest.h.</summary>
+    public const uint AgentUser = 10000, WorkUser = 10001;
+
+    private const uint ProtocolVersion = 1;
+    private const int MaxStrangers = 64;
+    private static readonly TimeSpan TokenLimit = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan OpenLimit = TimeSpan.FromSeconds(15);
+
+    private readonly string _directory;
+    private readonly TimeProvider _time;
+    private readonly Socket _controlListener;
+    private readonly Socket _streamListener;
+    private readonly CancellationTokenSource _end = new();
+    private readonly TaskCompletionSource<Failure> _lost = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly ConcurrentDictionary<uint, Waiting> _waiting = new();
+    private readonly ConcurrentDictionary<uint, TaskCompletionSource> _kills = new();
+    private FrameStream? _control;
+    private uint _lastId;
+    private int _strangers;
+
+    private GuestLink(string directory, Socket controlListener, Socket streamListener, TimeProvider time) =>
+        (_directory, _controlListener, _streamListener, _time) = (directory, controlListener, streamListener, time);
+
+    /// <summary>Ends, with the reason, when the link breaks or the guest breaks the protocol. The owner then ends the box.</summary>
+    public Task<Failure> Lost => _lost.Task;
+
+    /// <summary>Opens both sockets in a folder of its own that the box will see.</summary>
+    public static GuestLink Listen(string directory, TimeProvider time)
+    {
+        Directory.CreateDirectory(directory, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        // A socket's name may have 107 bytes; through the open folder it is short wherever the folder is.
+        using var folder = Libc.Open(Libc.CurrentDirectory, System.Text.Encoding.UTF8.GetBytes(directory), Libc.PathOnly | Libc.Directory);
+        var control = Listen(folder, directory, "ctl.sock");
+        var stream = Listen(folder, directory, "io.sock");
+        Libc.ChangeOwner(directory, AgentUser);
+        return new GuestLink(directory, control, stream, time);
+    }
+
+    /// <summary>Waits for the guest agent. Answers a failure where it does not come or speaks another version.</summary>
+    public async Task<Failure?> ConnectAsync(CancellationToken cancellationToken)
+    {
+        var control = new FrameStream(new NetworkStream(await _controlListener.AcceptAsync(cancellationToken), ownsSocket: true));
+        _control = control;
+        File.Delete(Path.Combine(_directory, "ctl.sock"));
+        try
+        {
+            if (await control.ReadAsync(cancellationToken) is not { Type: FrameType.Hello } hello || hello.U32(0) != ProtocolVersion)
+                return new Failure(ErrorCodes.SandboxProtocol, "the guest agent is of another version than the server; install the tools again");
+        }
+        catch (GuestProtocolException e)
+        {
+            return new Failure(ErrorCodes.SandboxProtocol, e.Message);
+        }
+
+        _ = Task.Run(ReadControlAsync, CancellationToken.None);
+        _ = Task.Run(RefuseSecondControlAsync, CancellationToken.None);
+        _ = Task.Run(AcceptStreamsAsync, CancellationToken.None);
+        return null;
+    }
+
+    /// <summary>A new stream to a worker of its own in the box; <c>null</c> with the failure where there is none.</summary>
+    public async Task<(FrameStream? Stream, Failure? Failure)> OpenAsync(StreamKind kind, CancellationToken cancellationToken)
+    {
+        var id = Interlocked.Increment(ref _lastId);
+        var order = new byte[4 + 1 + FrameStream.TokenLength];
+        BitConverter.TryWriteBytes(order, id);
+        order[4] = (byte)kind;
+        RandomNumberGenerator.Fill(order.AsSpan(5));
+        var waiting = new Waiting(order[5..], new TaskCompletionSource<(FrameStream?, Failure?)>(TaskCreationOptions.RunContinuationsAsynchronously));
+        _waiting[id] = waiting;
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, _end.Token);
+        try
+        {
+            await _control!.WriteAsync(FrameType.Open, order, cancellationToken);
+            // Dispose and a lost link both end the wait; which of them it was is known only to the owner.
+            return await waiting.Opened.Task.WaitAsync(OpenLimit, _time, limit.Token);
+        }
+        catch (TimeoutException)
+        {
+            Break(new Failure(ErrorCodes.SandboxProtocol, $"the guest agent did not open a stream within {OpenLimit}"));
+            return (null, await Lost);
+        }
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        {
+            return (null, Lost.IsCompleted ? await Lost : new Failure(ErrorCodes.SandboxLost, "the box was destroyed", Retryable: true));
+        }
+        finally
+        {
+            _waiting.TryRemove(id, out _);
+        }
+    }
+
+    /// <summary>Kills everything in the box but the guest agent; answers a failure where it cannot be confirmed.</summary>
+    public async Task<Failure?> KillAllAsync(CancellationToken cancellationToken)
+    {
+        var id = Interlocked.Increment(ref _lastId);
+        var killed = _kills[id] = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        try
+        {
+            await _control!.WriteAsync(FrameType.KillAll, BitConverter.GetBytes(id), cancellationToken);
+            var first = await Task.WhenAny(killed.Task, Lost).WaitAsync(OpenLimit, _time, cancellationToken);
+            return first == Lost ? await Lost : null;
+        }
+        catch (TimeoutException)
+        {
+            Break(new Failure(ErrorCodes.SandboxProtocol, $"the guest agent did not end the box's processes within {OpenLimit}"));
+            return await Lost;
+        }
+        finally
+        {
+            _kills.TryRemove(id, out _);
+        }
+    }
+
+    /// <summary>Declares the box lost. The first reason stays.</summary>
+    public void Break(Failure failure)
+    {
+        if (_lost.TrySetResult(failure))
+            _end.Cancel();
+    }
+
+    public void Dispose()
+    {
+        _end.Cancel();
+        _controlListener.Dispose();
+        _streamListener.Dispose();
+        _control?.Dispose();
+    }
+
+    private static Socket Listen(Microsoft.Win32.SafeHandles.SafeFileHandle folder, string directory, string name)
+    {
+        var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        socket.Bind(new UnixDomainSocketEndPoint($"/proc/self/fd/{Libc.Number(folder)}/{name}"));
+        var path = Path.Combine(directory, name);
+        File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserWrite);
+        Libc.ChangeOwner(path, AgentUser);
+        socket.Listen(MaxStrangers);
+        return socket;
+    }
+
+    private async Task ReadControlAsync()
+    {
+        try
+        {
+            while (await _control!.ReadAsync(_end.Token) is { } frame)
+                switch (frame.Type)
+                {
+                    case FrameType.Killed when _kills.TryGetValue(frame.U32(0), out var killed):
+                        killed.TrySetResult();
+                        break;
+                    case FrameType.OpenFailed when _waiting.TryGetValue(frame.U32(0), out var waiting):
+                        waiting.Opened.TrySetResult((null, GuestErrors.NoProcess(frame.U32(4))));
+                        break;
+                    default:
+                        throw new GuestProtocolException($"{frame.Type} on the control connection");
+                }
+
+            Break(new Failure(ErrorCodes.SandboxLost, "the box ended", Retryable: true));
+        }
+        catch (GuestProtocolException e)
+        {
+            Break(new Failure(ErrorCodes.SandboxProtocol, e.Message));
+        }
+        catch (OperationCanceledException)
+        {
+        }
+    }
+
+    private async Task RefuseSecondControlAsync()
+    {
+        try
+        {
+            using var second = await _controlListener.AcceptAsync(_end.Token);
+            Break(new Failure(ErrorCodes.SandboxProtocol, "a second control connection was made from the box"));
+        }
+        catch (Exception e) when (e is OperationCanceledException or SocketException or ObjectDisposedException)
+        {
+        }
+    }
+
+    private async Task AcceptStreamsAsync()
+    {
+        try
+        {
+            while (true)
+            {
+                var socket = await _streamListener.AcceptAsync(_end.Token);
+                if (Interlocked.Increment(ref _strangers) > MaxStrangers)
+                {
+                    socket.Dispose();
+                    Break(new Failure(ErrorCodes.SandboxProtocol, "too many connections from the box without a token"));
+                    return;
+                }
+
+                _ = Task.Run(() => AdmitAsync(socket), CancellationToken.None);
+            }
+        }
+        catch (Exception e) when (e is OperationCanceledException or SocketException or ObjectDisposedException)
+        {
+        }
+    }
+
+    private async Task AdmitAsync(Socket socket)
+    {
+        var stream = new FrameStream(new NetworkStream(socket, ownsSocket: true));
+        try
+        {
+            using var limit = new CancellationTokenSource(TokenLimit, _time);
+            using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, _end.Token);
+            // A worker that was killed between its dial and its token ends the stream, which is no one's fault.
+            if (await stream.ReadAsync(either.Token) is { } frame)
+            {
+                if (frame.Type != FrameType.Token || !_waiting.TryRemove(frame.U32(0), out var waiting) ||
+                    !CryptographicOperations.FixedTimeEquals(frame.Payload.Span[4..], waiting.Token))
+                    throw new GuestProtocolException("a connection without a token of ours");
+                if (waiting.Opened.TrySetResult((stream, null)))
+                    return;
+            }
+        }
+        catch (GuestProtocolException e)
+        {
+            Break(new Failure(ErrorCodes.SandboxProtocol, e.Message));
+        }
+        catch (OperationCanceledException)
+        {
+            // Too slow: dropped. The call that waits for it has a limit of its own.
+        }
+        finally
+        {
+            Interlocked.Decrement(ref _strangers);
+        }
+
+        stream.Dispose();
+    }
+
+    private sealed record Waiting(byte[] Token, TaskCompletionSource<(FrameStream? Stream, Failure? Failure)> Opened);
+}
+
+internal enum StreamKind : byte
+{
+    Exec = 1,
+    Files = 2,
+}

@@ -1,0 +1,75 @@
+using System.Globalization;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+
+namespace Caisson.Sandboxes.Reaping;
+
+/// <summary>
+/// Who makes a box, written before anything of it stands: so that whatever is found later has an owner to ask for.
+/// </summary>
+/// <param name="ServerStart">Start time of that process in clock ticks since boot: a number alone is given again.</param>
+internal sealed record BoxIntent(string Box, string Run, long Epoch, int ServerId, long ServerStart, IReadOnlyList<string> Cgroups, DateTimeOffset Made)
+{
+    public void Write(string file) => File.WriteAllBytes(file, JsonSerializer.SerializeToUtf8Bytes(this, BoxIntentJson.Default.BoxIntent));
+
+    public static BoxIntent? TryRead(string file)
+    {
+        try
+        {
+            return JsonSerializer.Deserialize(File.ReadAllBytes(file), BoxIntentJson.Default.BoxIntent);
+        }
+        catch (Exception e) when (e is IOException or JsonException)
+        {
+            // A crash before or in the middle of the write: nothing else of the box can stand then.
+            return null;
+        }
+    }
+
+    /// <summary>Whether another living process made it.</summary>
+    public bool IsOthers => ServerId != Environment.ProcessId && HostProcesses.StartTime(ServerId) == ServerStart;
+}
+
+[JsonSerializable(typeof(BoxIntent))]
+internal sealed partial class BoxIntentJson : JsonSerializerContext;
+
+/// <summary>Reads /proc of the host.</summary>
+internal static class HostProcesses
+{
+    /// <summary>In clock ticks since boot; <c>null</c> where there is no such process.</summary>
+    public static long? StartTime(int pid)
+    {
+        try
+        {
+            var stat = File.ReadAllText($"/proc/{pid}/stat");
+            // The name in brackets may hold blanks and brackets; field 22 is the twentieth after the last bracket.
+            var fields = stat[(stat.LastIndexOf(')') + 2)..].Split(' ');
+            return long.Parse(fields[19], CultureInfo.InvariantCulture);
+        }
+        catch (IOException)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>The processes one of whose arguments holds the text, but not this one.</summary>
+    public static IEnumerable<(int Id, string Command)> WithArgument(string text)
+    {
+        foreach (var directory in Directory.EnumerateDirectories("/proc"))
+        {
+            if (!int.TryParse(Path.GetFileName(directory), NumberStyles.None, CultureInfo.InvariantCulture, out var pid) || pid == Environment.ProcessId)
+                continue;
+            string command;
+            try
+            {
+                command = File.ReadAllText($"{directory}/cmdline");
+            }
+            catch (IOException)
+            {
+                continue;
+            }
+
+            if (command.Contains(text, StringComparison.Ordinal))
+                yield return (pid, command.Replace('\0', ' '));
+        }
+    }
+}

@@ -1,0 +1,32 @@
+using System.Security.Cryptography;
+using System.Text;
+
+namespace Caisson.Sandboxes;
+
+/// <summary>Where boxes live on this host and with which programs they are made.</summary>
+public sealed class SandboxOptions
+{
+    /// <summary>The folder that <c>make setup</c> puts runsc and the guest agent into.</summary>
+    public const string ToolsDirectory = "/usr/local/lib/caisson/tools";
+
+    /// <summary>Folder of box folders and of the root tree that boxes share; on a local file system. Required.</summary>
+    public required string StateDirectory { get; init; }
+
+    /// <summary>gVisor's runsc. Default: the one in <see cref="ToolsDirectory"/>, else the first on PATH.</summary>
+    public string? RunscPath { get; init; }
+
+    /// <summary>The static guest agent, which is the launcher too. Default: the one in <see cref="ToolsDirectory"/>, else the first on PATH.</summary>
+    public string? GuestPath { get; init; }
+
+    /// <summary>
+    /// Name of the cgroup above all boxes of this server. Default: <c>caisson-</c> and a hash of
+    /// <see cref="StateDirectory"/>, so that two servers on one machine do not reap each other's boxes.
+    /// </summary>
+    public string? Prefix { get; init; }
+
+    /// <summary>Time for a box to answer after its start; a longer one is killed. Default 20 s.</summary>
+    public TimeSpan StartTimeout { get; init; } = TimeSpan.FromSeconds(20);
+
+    internal string EffectivePrefix =>
+        Prefix ?? "caisson-" + Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(Path.GetFullPath(StateDirectory))))[..10];
+}

@@ -1,0 +1,343 @@
+/*
+ * One command. The worker is its parent and the subreaper of all that it starts.
+ *
+ * States: gathering (ARG, ENV, DIR until START) -> running -> killing what is left -> draining -> EXITED.
+ * Output: read from a pipe only when the last frame has gone out, so a host that stops reading blocks the command.
+ * Input: the host sends no more than the credit, so the worker always reads its socket and KILL is never stuck.
+ */
+#include "guest.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <linux/capability.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { MAX_STRINGS = 4096, MAX_STRING_BYTES = 2 << 20, MAX_PROCESSES = 16384 };
+
+struct strings {
+    char *items[MAX_STRINGS + 1];
+    size_t count;
+};
+
+static struct frame frame;
+static struct strings arguments, environment;
+static char *directory;
+static pid_t command = -1;
+static int status = -1;
+
+static void on_child(int signal) { (void)signal; }
+
+static void gather(int stream)
+{
+    size_t total = 0;
+    for (;;) {
+        if (!recv_frame(stream, &frame))
+            _exit(71);
+        if (frame.type == F_START)
+            break;
+        total += frame.length;
+        if (total > MAX_STRING_BYTES || strlen((char *)frame.payload) != frame.length)
+            _exit(65);
+        char *copy = strdup((char *)frame.payload);
+        if (copy == NULL)
+            _exit(71);
+        if (frame.type == F_DIR)
+            directory = copy;
+        else if (frame.type == F_ARG && arguments.count < MAX_STRINGS)
+            arguments.items[arguments.count++] = copy;
+        else if (frame.type == F_ENV && environment.count < MAX_STRINGS)
+            environment.items[environment.count++] = copy;
+        else
+            _exit(65);
+    }
+    if (arguments.count == 0)
+        _exit(65);
+}
+
+/* From here on the process is the workload: another uid, no capability, nothing inherited. */
+static void become_workload(void)
+{
+    struct rlimit none = {0, 0};
+    setrlimit(RLIMIT_CORE, &none);
+    if (setgroups(0, NULL) != 0 || setresgid(WORK_UID, WORK_UID, WORK_UID) != 0 ||
+        setresuid(WORK_UID, WORK_UID, WORK_UID) != 0)
+        _exit(72);
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct nothing[2] = {{0}, {0}};
+    if (syscall(SYS_capset, &header, nothing) != 0)
+        _exit(72);
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+        _exit(72);
+    umask(022);
+}
+
+struct start_failure {
+    int error; /* 0 when the program runs */
+    uint8_t what;
+};
+
+/*
+ * Started with vfork: under gVisor a fork copies an address space in a process of the host, which costs as much as the
+ * exec itself. The child therefore runs on the worker's memory and touches none of it but `failure`.
+ */
+static void start_command(int in, int out, int err, volatile struct start_failure *failure)
+{
+    failure->error = 0;
+    command = vfork();
+    if (command < 0) {
+        failure->error = errno;
+        failure->what = 'f';
+    }
+    if (command != 0)
+        return;
+    setsid();
+    for (int s = 1; s < NSIG; s++)
+        signal(s, SIG_DFL);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    dup2(in, 0);
+    dup2(out, 1);
+    dup2(err, 2);
+    become_workload();
+    /* After the change of uid, which clears it. */
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (chdir(WORKSPACE) != 0 || (directory != NULL && directory[0] != 0 && chdir(directory) != 0)) {
+        failure->error = errno;
+        failure->what = 'd';
+        _exit(73);
+    }
+    execvpe(arguments.items[0], arguments.items, environment.items);
+    failure->error = errno;
+    failure->what = 'x';
+    _exit(73);
+}
+
+static int parent_of(const char *pid)
+{
+    char path[64], line[512];
+    snprintf(path, sizeof path, "/proc/%s/stat", pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    ssize_t n = read(fd, line, sizeof line - 1);
+    close(fd);
+    if (n <= 0)
+        return -1;
+    line[n] = 0;
+    /* The name stands in brackets and may hold brackets itself: the last one ends it. */
+    char *end = strrchr(line, ')'), state;
+    int parent;
+    return end != NULL && sscanf(end + 1, " %c %d", &state, &parent) == 2 ? parent : -1;
+}
+
+/* Sends SIGKILL to every descendant of this worker. A process may fork meanwhile: the caller comes again. */
+static void kill_descendants(void)
+{
+    static pid_t pids[MAX_PROCESSES], parents[MAX_PROCESSES];
+    static uint8_t ours[MAX_PROCESSES];
+    int count = 0;
+    DIR *proc = opendir("/proc");
+    if (proc == NULL)
+        _exit(71);
+    for (struct dirent *entry; count < MAX_PROCESSES && (entry = readdir(proc)) != NULL;) {
+        int pid = atoi(entry->d_name);
+        if (pid <= 1 || pid == getpid())
+            continue;
+        pids[count] = pid;
+        parents[count] = parent_of(entry->d_name);
+        ours[count++] = 0;
+    }
+    closedir(proc);
+    for (int changed = 1; changed;) {
+        changed = 0;
+        for (int i = 0; i < count; i++) {
+            if (ours[i])
+                continue;
+            int mine = parents[i] == getpid();
+            for (int j = 0; !mine && j < count; j++)
+                mine = ours[j] && parents[i] == pids[j];
+            if (mine) {
+                ours[i] = 1;
+                changed = 1;
+                kill(pids[i], SIGKILL);
+            }
+        }
+    }
+}
+
+/* Answers whether any child is left. */
+static int reap(void)
+{
+    int st;
+    pid_t pid;
+    while ((pid = waitpid(-1, &st, WNOHANG)) > 0)
+        if (pid == command)
+            status = WIFSIGNALED(st) ? 128 + WTERMSIG(st) : WEXITSTATUS(st);
+    return pid == 0;
+}
+
+static void kill_tree(const sigset_t *open)
+{
+    struct timespec moment = {.tv_nsec = 2000000};
+    while (reap()) {
+        kill(-command, SIGKILL);
+        kill_descendants();
+        ppoll(NULL, 0, &moment, open);
+    }
+}
+
+/* Answers 0 at the end of the pipe. */
+static int forward(int stream, int pipe, uint8_t type)
+{
+    static uint8_t output[MAX_FRAME];
+    ssize_t n = read(pipe, output, sizeof output);
+    if (n < 0)
+        return errno == EAGAIN || errno == EINTR;
+    if (n == 0)
+        return 0;
+    send_frame(stream, type, output, (uint32_t)n);
+    return 1;
+}
+
+struct input {
+    int pipe; /* -1 once closed */
+    int ended;
+    size_t from, length;
+    uint8_t data[MAX_FRAME];
+};
+
+static void pump_input(int stream, struct input *input)
+{
+    while (input->pipe >= 0 && input->length > 0) {
+        ssize_t n = write(input->pipe, input->data + input->from, input->length);
+        if (n < 0 && errno == EAGAIN)
+            return;
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0) {
+            /* The command closed its input; what else comes is dropped, and credited so that the host can finish. */
+            close(input->pipe);
+            input->pipe = -1;
+            break;
+        }
+        input->from += (size_t)n;
+        input->length -= (size_t)n;
+        send_u32(stream, F_CREDIT, (uint32_t)n);
+    }
+    if (input->pipe >= 0 && input->ended) {
+        close(input->pipe);
+        input->pipe = -1;
+    }
+}
+
+static void accept_input(int stream, struct input *input)
+{
+    if (frame.length == 0) {
+        input->ended = 1;
+    } else if (input->pipe < 0) {
+        send_u32(stream, F_CREDIT, frame.length);
+        return;
+    } else {
+        if (frame.length > sizeof input->data - input->length)
+            _exit(65);
+        memmove(input->data, input->data + input->from, input->length);
+        input->from = 0;
+        memcpy(input->data + input->length, frame.payload, frame.length);
+        input->length += frame.length;
+    }
+    pump_input(stream, input);
+}
+
+static _Noreturn void not_started(int stream, int error, uint8_t what)
+{
+    uint8_t report[5];
+    put_u32(report, (uint32_t)error);
+    report[4] = what;
+    send_frame(stream, F_NOT_STARTED, report, sizeof report);
+    _exit(0);
+}
+
+_Noreturn void exec_worker(int stream)
+{
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    sigset_t blocked, open;
+    sigemptyset(&blocked);
+    sigaddset(&blocked, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &blocked, NULL);
+    sigemptyset(&open);
+
+    gather(stream);
+
+    int in[2], out[2], err[2];
+    if (pipe2(in, O_CLOEXEC) != 0 || pipe2(out, O_CLOEXEC) != 0 || pipe2(err, O_CLOEXEC) != 0)
+        not_started(stream, errno, 'f');
+    struct start_failure failure;
+    start_command(in[0], out[1], err[1], &failure);
+    if (failure.error != 0) {
+        kill_tree(&open);
+        not_started(stream, failure.error, failure.what);
+    }
+    close(in[0]);
+    close(out[1]);
+    close(err[1]);
+    struct sigaction action = {.sa_handler = on_child};
+    sigaction(SIGCHLD, &action, NULL);
+
+    static struct input input;
+    input.pipe = in[1];
+    fcntl(in[1], F_SETFL, O_NONBLOCK);
+    send_u32(stream, F_CREDIT, MAX_FRAME);
+
+    int outputs[2] = {out[0], err[0]};
+    const uint8_t types[2] = {F_STDOUT, F_STDERR};
+    while (reap(), status < 0) {
+        struct pollfd fds[4] = {
+            {.fd = stream, .events = POLLIN},
+            {.fd = outputs[0], .events = POLLIN},
+            {.fd = outputs[1], .events = POLLIN},
+            {.fd = input.length > 0 ? input.pipe : -1, .events = POLLOUT},
+        };
+        if (ppoll(fds, 4, NULL, &open) < 0)
+            continue;
+        if (fds[0].revents != 0) {
+            /* Frames are small and the host sends whole ones, so a blocking read of the rest is short. */
+            if (!recv_frame(stream, &frame)) {
+                kill_tree(&open);
+                _exit(0);
+            }
+            if (frame.type == F_KILL)
+                kill_tree(&open);
+            else if (frame.type == F_STDIN)
+                accept_input(stream, &input);
+            else
+                _exit(65);
+        }
+        for (int i = 0; i < 2; i++)
+            if (fds[1 + i].revents != 0 && !forward(stream, outputs[i], types[i])) {
+                close(outputs[i]);
+                outputs[i] = -1;
+            }
+        if (fds[3].revents != 0)
+            pump_input(stream, &input);
+    }
+
+    /* What the command left running ends with it; then nobody holds the pipes and they run dry. */
+    kill_tree(&open);
+    for (int i = 0; i < 2; i++)
+        while (outputs[i] >= 0 && forward(stream, outputs[i], types[i])) {
+        }
+    send_u32(stream, F_EXITED, (uint32_t)status);
+    _exit(0);
+}

@@ -1,0 +1,161 @@
+/*
+ * PID 1: dials the host, forks a worker for each stream it is told to open, and reaps.
+ * Single-threaded; the only thing it ever waits for is ctl, and SIGCHLD interrupts that.
+ */
+#include "guest.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void on_child(int signal) { (void)signal; }
+
+/*
+ * One worker is forked ahead, because a fork costs milliseconds here: it waits on a pipe for the stream to open. It is
+ * replaced when some worker has ended and not at once, so that the fork does not compete with the command.
+ */
+static int spare = -1;
+
+/* Answers whether some child has ended. */
+static int reap(void)
+{
+    int ended = 0;
+    while (waitpid(-1, NULL, WNOHANG) > 0)
+        ended = 1;
+    return ended;
+}
+
+enum { OPEN_LENGTH = 4 + 1 + TOKEN_SIZE };
+
+static _Noreturn void be_worker(const uint8_t *order)
+{
+    uint8_t token[4 + TOKEN_SIZE];
+    memcpy(token, order, 4);
+    memcpy(token + 4, order + 5, TOKEN_SIZE);
+    int stream = dial(IO_PATH);
+    send_frame(stream, F_TOKEN, token, sizeof token);
+    if (order[4] == 1)
+        exec_worker(stream);
+    files_worker(stream);
+}
+
+static void prepare_spare(int ctl)
+{
+    int ends[2];
+    if (spare >= 0 || pipe2(ends, O_CLOEXEC) != 0)
+        return;
+    pid_t pid = fork();
+    if (pid == 0) {
+        uint8_t order[OPEN_LENGTH];
+        close(ctl);
+        close(ends[1]);
+        if (read(ends[0], order, sizeof order) != sizeof order)
+            _exit(0);
+        close(ends[0]);
+        be_worker(order);
+    }
+    close(ends[0]);
+    if (pid < 0)
+        close(ends[1]);
+    else
+        spare = ends[1];
+}
+
+static void open_stream(int ctl, const struct frame *frame)
+{
+    if (spare >= 0) {
+        ssize_t n = write(spare, frame->payload, OPEN_LENGTH);
+        close(spare);
+        spare = -1;
+        if (n == OPEN_LENGTH)
+            return;
+    }
+    pid_t pid = fork();
+    if (pid == 0) {
+        close(ctl);
+        be_worker(frame->payload);
+    }
+    if (pid < 0) {
+        uint8_t failed[8];
+        memcpy(failed, frame->payload, 4);
+        put_u32(failed + 4, (uint32_t)errno);
+        send_frame(ctl, F_OPEN_FAILED, failed, sizeof failed);
+    }
+}
+
+/* Until nothing is left: what a killed parent leaves comes to PID 1, and a fork may slip in between two rounds. */
+static void kill_everything(void)
+{
+    if (spare >= 0)
+        close(spare);
+    spare = -1;
+    for (;;) {
+        if (kill(-1, SIGKILL) != 0 && errno == ESRCH)
+            break;
+        pid_t pid = waitpid(-1, NULL, 0);
+        if (pid < 0 && errno == ECHILD)
+            break;
+    }
+}
+
+/*
+ * gVisor keeps no capability over the exec of a process that does not start as uid 0 (it has no ambient set), so PID 1
+ * starts as uid 0 with the three that it needs, and leaves that uid at once.
+ */
+static void become_agent(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct own[2] = {{0}, {0}};
+    own[0].permitted = own[0].effective = 1u << CAP_SETUID | 1u << CAP_SETGID | 1u << CAP_KILL;
+    if (setgroups(0, NULL) != 0 || setresgid(GUEST_UID, GUEST_UID, GUEST_UID) != 0 ||
+        prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0 || setresuid(GUEST_UID, GUEST_UID, GUEST_UID) != 0 ||
+        syscall(SYS_capset, &header, own) != 0)
+        die("cannot become the agent's user");
+    prctl(PR_SET_DUMPABLE, 0);
+}
+
+int init_main(void)
+{
+    become_agent();
+    struct sigaction action = {.sa_handler = on_child};
+    sigaction(SIGCHLD, &action, NULL);
+    signal(SIGPIPE, SIG_IGN);
+
+    /* SIGCHLD is open only inside ppoll: a child that dies between reap and the wait still ends the wait. */
+    sigset_t blocked, open;
+    sigemptyset(&blocked);
+    sigaddset(&blocked, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &blocked, &open);
+    sigdelset(&open, SIGCHLD);
+
+    int ctl = dial(CTL_PATH);
+    send_u32(ctl, F_HELLO, PROTOCOL_VERSION);
+
+    static struct frame frame;
+    prepare_spare(ctl);
+    for (;;) {
+        if (reap())
+            prepare_spare(ctl);
+        struct pollfd wait = {.fd = ctl, .events = POLLIN};
+        if (ppoll(&wait, 1, NULL, &open) <= 0)
+            continue;
+        if (!recv_frame(ctl, &frame))
+            return 0;
+        if (frame.type == F_OPEN && frame.length == OPEN_LENGTH) {
+            open_stream(ctl, &frame);
+        } else if (frame.type == F_KILL_ALL && frame.length == 4) {
+            kill_everything();
+            prepare_spare(ctl);
+            send_frame(ctl, F_KILLED, frame.payload, 4);
+        } else {
+            return 65;
+        }
+    }
+}
