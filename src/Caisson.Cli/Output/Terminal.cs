@@ -58,5 +58,16 @@ internal sealed class Terminal : IDisposable
 
     internal void Flush() => Out.Flush();
 
+    /// <summary>An error: one line on stderr, or for programs a problem document on stdout.</summary>
+    internal int Fail(OutputFormat format, int exit, Problem problem)
+    {
+        if (format is OutputFormat.Json or OutputFormat.Jsonl)
+            WriteLine(JsonOut.Text(problem, ApiJson.Default.Problem, format == OutputFormat.Json));
+        else
+            Error.WriteLine($"caisson: {PlainText.Line(problem.Detail)}");
+        Flush();
+        return exit;
+    }
+
     public void Dispose() => _rawOut.Dispose();
 }

@@ -51,13 +51,13 @@ internal static class TomlSource
             switch (current.Kind)
             {
                 case TomlParseEventKind.PropertyName:
-                    path.Push(current.PropertyName ?? "");
+                    path.Push(events.GetPropertyName());
                     break;
                 case TomlParseEventKind.EndTable when path.Count > 0:
                     path.Pop();
                     break;
                 case TomlParseEventKind.String:
-                    Add(current.GetString());
+                    Add(events.GetString());
                     break;
                 case TomlParseEventKind.Integer:
                     Add(current.GetInt64().ToString(CultureInfo.InvariantCulture));
