@@ -1,3 +1,4 @@
+using Caisson.Client;
 using Caisson.Contracts;
 
 namespace MainJob;

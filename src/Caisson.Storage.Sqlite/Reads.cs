@@ -53,7 +53,7 @@ internal sealed class Reads(string connectionString, TimeProvider clock) : IRunR
             WHERE run = (SELECT id FROM runs WHERE run_id = $run) AND seq > $after ORDER BY seq LIMIT $limit
             """, [("$run", run.ToString()), ("$after", afterSeq), ("$limit", limit)],
             r => new JournalEntry(r.GetInt64(0), r.GetInt64(1), At(r.GetInt64(2)), (EntryKind)r.GetInt32(3), r.GetString(4), Text(r, 5), r.GetInt32(6),
-                r.GetFieldValue<byte[]>(7), r.IsDBNull(8) ? null : r.GetFieldValue<byte[]>(8), Text(r, 9)), cancellationToken);
+                r.GetFieldValue<byte[]>(7), r.IsDBNull(8) ? default(ReadOnlyMemory<byte>?) : r.GetFieldValue<byte[]>(8), Text(r, 9)), cancellationToken);
 
     public Task<IReadOnlyList<InboxInput>> ReadInboxAsync(RunId run, int limit, CancellationToken cancellationToken) =>
         ListAsync("""
