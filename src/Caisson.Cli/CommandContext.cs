@@ -72,15 +72,7 @@ internal sealed class CommandContext(Shell shell, ParseResult parse) : IDisposab
     /// <summary>A line of ours that also -q lets through.</summary>
     internal void Note(string line) => Terminal.Error.WriteLine($"caisson: {PlainText.Line(line)}");
 
-    internal int Fail(int exit, Problem problem)
-    {
-        Terminal.Flush();
-        if (IsJson)
-            Terminal.WriteLineNow(JsonOut.Text(problem, ApiJson.Default.Problem, Format == OutputFormat.Json));
-        else
-            Note(problem.Detail);
-        return exit;
-    }
+    internal int Fail(int exit, Problem problem) => Terminal.Fail(Format, exit, problem);
 
     internal TimeSpan? Duration(Option<string?> option)
     {

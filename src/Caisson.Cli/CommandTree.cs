@@ -27,11 +27,10 @@ internal static class CommandTree
         var parse = Create(shell).Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
         if (parse.Errors.Count > 0 && parse.Action is not System.CommandLine.Help.HelpAction)
         {
-            using var context = new CommandContext(shell, parse);
             var name = parse.CommandResult.Command is RootCommand ? "caisson" : $"caisson {parse.CommandResult.Command.Name}";
             // The word that nobody knows says more than the command that is missing because of it.
             var error = parse.UnmatchedTokens.Count > 0 ? $"unknown command or argument '{parse.UnmatchedTokens[0]}'" : parse.Errors[0].Message.TrimEnd('.');
-            return context.Fail(ExitCodes.Usage, new("usage", 0, "usage", $"{error}: see '{name} --help'"));
+            return shell.Terminal.Fail(GlobalOptions.Format(parse), ExitCodes.Usage, new("usage", 0, "usage", $"{error}: see '{name} --help'"));
         }
 
         // Signals are handled by us, and exceptions beyond those that commands know are bugs that should be seen whole.

@@ -31,11 +31,12 @@ internal static class GlobalOptions
 
     static GlobalOptions() => Output.AcceptOnlyFromAmong("table", "wide", "json", "jsonl");
 
-    internal static OutputFormat Format(ParseResult parse) => parse.GetValue(Output) switch
+    /// <summary>From the bare token: errors of parsing are written in the asked format too.</summary>
+    internal static OutputFormat Format(ParseResult parse) => parse.GetResult(Output) is { Tokens: [.., var token] } ? token.Value switch
     {
         "wide" => OutputFormat.Wide,
         "json" => OutputFormat.Json,
         "jsonl" => OutputFormat.Jsonl,
         _ => OutputFormat.Table,
-    };
+    } : OutputFormat.Table;
 }

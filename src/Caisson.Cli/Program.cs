@@ -3,10 +3,10 @@ using Caisson.Cli.Output;
 using Caisson.Cli.Supervise;
 using Caisson.Core;
 
-var listen = Supervised.Begin();
+var supervised = Supervised.Begin();
 using var signals = new Signals();
 using var terminal = Terminal.OfProcess();
-var shell = new Shell(terminal, TimeProvider.System, new SystemIds(TimeProvider.System), signals, listen);
+var shell = new Shell(terminal, TimeProvider.System, new SystemIds(TimeProvider.System), signals, supervised);
 var exit = await CommandTree.InvokeAsync(shell, args);
 try
 {

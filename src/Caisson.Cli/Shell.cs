@@ -7,8 +7,8 @@ using Caisson.Core;
 namespace Caisson.Cli;
 
 /// <summary>What every command gets from its process: a terminal, a clock, ids, and word when the user interrupts.</summary>
-/// <param name="listenDescriptor">The socket that a supervisor lends, or <c>null</c>.</param>
-internal sealed class Shell(Terminal terminal, TimeProvider clock, IIdSource ids, Signals signals, int? listenDescriptor)
+/// <param name="supervised">The socket that a supervisor lends, if there is one, and how many servers it had before.</param>
+internal sealed class Shell(Terminal terminal, TimeProvider clock, IIdSource ids, Signals signals, (int? Listen, int Restarts) supervised)
 {
     internal Terminal Terminal { get; } = terminal;
 
@@ -20,7 +20,9 @@ internal sealed class Shell(Terminal terminal, TimeProvider clock, IIdSource ids
 
     internal CancellationToken Interrupted => Signals.First;
 
-    internal int? ListenDescriptor { get; } = listenDescriptor;
+    internal int? ListenDescriptor { get; } = supervised.Listen;
+
+    internal int Restarts { get; } = supervised.Restarts;
 
     internal void Bind(Command command, Func<CommandContext, Task<int>> act) =>
         command.SetAction(async (parse, _) =>
@@ -60,11 +62,13 @@ internal sealed class Shell(Terminal terminal, TimeProvider clock, IIdSource ids
                 context.Note(context.OnInterrupt ?? "interrupted");
                 return ExitCodes.Interrupted;
             }
+            catch (Exception e)
+            {
+                // The process's edge: whatever nobody foresaw is a bug, and still one line.
+                var how = context.Verbose ? e.ToString() : $"{e.GetType().Name}: {e.Message}";
+                return context.Fail(ExitCodes.Failed, new Problem("internal", 0, ErrorCodes.Internal, $"this is a bug in caisson: {how}; -v shows where"));
+            }
         });
 
-    private static bool IsBrokenPipe(Exception e)
-    {
-        const int epipe = 32;
-        return e is IOException { HResult: epipe } || (e is IOException && e.Message.Contains("Broken pipe", StringComparison.Ordinal));
-    }
+    private static bool IsBrokenPipe(Exception e) => e is IOException { HResult: StdoutStream.BrokenPipe };
 }

@@ -48,7 +48,8 @@ internal static class DevCommand
             options.Providers = [provider];
         }
 
-        return await ServeCommand.HostAsync(context, options, host => Banner(context, options, $"http://{host.Address}", mock is not null));
+        return await ServeCommand.HostAsync(context, options,
+            context.Shell.Restarts > 0 ? null : host => Banner(context, options, $"http://{host.Address}", mock is not null));
     }
 
     private static async Task<MockModelServer> StartMockAsync(CommandContext context) =>

@@ -26,7 +26,8 @@ internal static class ServeCommand
     {
         var level = context.Verbose ? LogLevel.Debug : context.Quiet ? LogLevel.Error : LogLevel.Warning;
         using var provider = new LineLoggerProvider(context.Terminal.Error, level, context.Shell.Clock);
-        using var logs = LoggerFactory.Create(logging => logging.SetMinimumLevel(level).AddProvider(provider));
+        // A start that fails is told once, as this command's error.
+        using var logs = LoggerFactory.Create(logging => logging.SetMinimumLevel(level).AddFilter("Microsoft.Extensions.Hosting", LogLevel.None).AddProvider(provider));
         switch (await CaissonHost.StartAsync(options, (ulong?)context.Shell.ListenDescriptor, context.Shell.Clock, context.Shell.Ids, logs, context.Interrupted))
         {
             case HostOutcome.Refused refused:

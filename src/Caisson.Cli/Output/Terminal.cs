@@ -1,6 +1,5 @@
 using System.Text;
 using Caisson.Contracts;
-using Microsoft.Win32.SafeHandles;
 
 namespace Caisson.Cli.Output;
 
@@ -26,24 +25,8 @@ internal sealed class Terminal : IDisposable
 
     internal bool ErrorIsTerminal { get; }
 
-    /// <summary>
-    /// The process's own. Stdout is opened as a file: the framework's console stream swallows a broken pipe, and
-    /// <c>caisson logs -f | head</c> would never end.
-    /// </summary>
-    internal static Terminal OfProcess()
-    {
-        Stream output;
-        try
-        {
-            output = new FileStream(new SafeFileHandle(1, ownsHandle: false), FileAccess.Write, bufferSize: 0);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException)
-        {
-            output = Stream.Null;
-        }
-
-        return new Terminal(output, Console.Error, !Console.IsOutputRedirected, !Console.IsErrorRedirected);
-    }
+    internal static Terminal OfProcess() =>
+        new(StdoutStream.Open(), Console.Error, !Console.IsOutputRedirected, !Console.IsErrorRedirected);
 
     internal void WriteLine(string line) => Out.WriteLine(line);
 
@@ -74,6 +57,17 @@ internal sealed class Terminal : IDisposable
     }
 
     internal void Flush() => Out.Flush();
+
+    /// <summary>An error: one line on stderr, or for programs a problem document on stdout.</summary>
+    internal int Fail(OutputFormat format, int exit, Problem problem)
+    {
+        if (format is OutputFormat.Json or OutputFormat.Jsonl)
+            WriteLine(JsonOut.Text(problem, ApiJson.Default.Problem, format == OutputFormat.Json));
+        else
+            Error.WriteLine($"caisson: {PlainText.Line(problem.Detail)}");
+        Flush();
+        return exit;
+    }
 
     public void Dispose() => _rawOut.Dispose();
 }

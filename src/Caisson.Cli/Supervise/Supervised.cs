@@ -10,7 +10,7 @@ namespace Caisson.Cli.Supervise;
 /// </summary>
 internal static class Supervised
 {
-    /// <summary>Heartbeat descriptor, listening descriptor and the supervisor's pid, set by the supervisor only.</summary>
+    /// <summary>Heartbeat descriptor, listening descriptor, the supervisor's pid and the number of this start, set by the supervisor only.</summary>
     internal const string Variable = "CAISSON_SUPERVISED";
 
     internal const byte BeatByte = (byte)'.';
@@ -20,15 +20,15 @@ internal static class Supervised
 
     private static FileStream? _pipe;
 
-    /// <summary>Takes up the supervision if there is one. Answers the socket to serve on.</summary>
-    internal static int? Begin()
+    /// <summary>Takes up the supervision if there is one. Answers the socket to serve on, and how many servers there were before.</summary>
+    internal static (int? Listen, int Restarts) Begin()
     {
         var text = Environment.GetEnvironmentVariable(Variable);
         if (string.IsNullOrEmpty(text))
-            return null;
+            return (null, 0);
         Environment.SetEnvironmentVariable(Variable, null);
         var parts = text.Split(',').Select(p => int.Parse(p, CultureInfo.InvariantCulture)).ToArray();
-        var (beat, listen, supervisor) = (parts[0], parts[1], parts[2]);
+        var (beat, listen, supervisor, restarts) = (parts[0], parts[1], parts[2], parts[3]);
 
         // A supervisor that died before this line will never signal: its death shows as another parent.
         if (!Posix.DieWithParent() || Posix.ParentId() != supervisor)
@@ -39,7 +39,7 @@ internal static class Supervised
         var pipe = _pipe = new FileStream(new SafeFileHandle(beat, ownsHandle: true), FileAccess.Write, bufferSize: 0);
         var thread = new Thread(() => Beat(pipe)) { IsBackground = true, Name = "heartbeat" };
         thread.Start();
-        return listen;
+        return (listen, restarts);
     }
 
     /// <summary>Tells the supervisor, if there is one, that this server serves.</summary>

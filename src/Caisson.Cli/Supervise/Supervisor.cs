@@ -63,7 +63,7 @@ internal sealed class Supervisor(IReadOnlyList<string> command, ListenSocket soc
         for (var restarts = 0; ; restarts++)
         {
             var started = clock.GetTimestamp();
-            var (exit, silent, ready) = RunOnce();
+            var (exit, silent, ready) = RunOnce(restarts);
             if (_stop.WaitOne(0))
                 return exit > 128 ? ExitCodes.Ok : exit;
             if (exit is ExitCodes.Ok or ExitCodes.Usage or ExitCodes.Config)
@@ -79,10 +79,10 @@ internal sealed class Supervisor(IReadOnlyList<string> command, ListenSocket soc
     }
 
     /// <summary>One life of the server: how it ended, whether that was our doing, and whether it ever served.</summary>
-    private (int Exit, bool Silent, bool Ready) RunOnce()
+    private (int Exit, bool Silent, bool Ready) RunOnce(int restarts)
     {
         using var pipe = new AnonymousPipeServerStream(PipeDirection.In, HandleInheritability.Inheritable);
-        using var child = Start(pipe);
+        using var child = Start(pipe, restarts);
         Volatile.Write(ref _child, child.Id);
         if (_stop.WaitOne(0))
             Posix.Kill(child.Id, Posix.SigTerm);
@@ -105,10 +105,10 @@ internal sealed class Supervisor(IReadOnlyList<string> command, ListenSocket soc
         return (child.ExitCode, silent, life.Ready);
     }
 
-    private Process Start(AnonymousPipeServerStream pipe)
+    private Process Start(AnonymousPipeServerStream pipe, int restarts)
     {
         var start = new ProcessStartInfo(command[0], command.Skip(1)) { UseShellExecute = false };
-        start.Environment[Supervised.Variable] = string.Create(CultureInfo.InvariantCulture, $"{pipe.GetClientHandleAsString()},{socket.Descriptor},{Environment.ProcessId}");
+        start.Environment[Supervised.Variable] = string.Create(CultureInfo.InvariantCulture, $"{pipe.GetClientHandleAsString()},{socket.Descriptor},{Environment.ProcessId},{restarts}");
         var child = Process.Start(start) ?? throw new InvalidOperationException($"{command[0]} did not start");
         pipe.DisposeLocalCopyOfClientHandle();
         return child;

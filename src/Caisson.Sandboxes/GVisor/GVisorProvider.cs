@@ -5,7 +5,7 @@ using Caisson.Contracts;
 using Caisson.Core.Blobs;
 using Caisson.Core.Sandboxes;
 using Caisson.Sandboxes.Cgroups;
-using Caisson.Sandboxes.Guest;
+using Caisson.Sandboxes.Protocol;
 using Caisson.Sandboxes.Native;
 using Caisson.Sandboxes.Reaping;
 using Caisson.Sandboxes.Workspaces;

@@ -1,7 +1,7 @@
 using Caisson.Contracts;
 using Caisson.Core.Sandboxes;
 using Caisson.Sandboxes.Cgroups;
-using Caisson.Sandboxes.Guest;
+using Caisson.Sandboxes.Protocol;
 using Caisson.Sandboxes.Workspaces;
 using Microsoft.Extensions.Logging;
 using Microsoft.Win32.SafeHandles;

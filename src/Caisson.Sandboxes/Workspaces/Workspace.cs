@@ -301,18 +301,18 @@ internal sealed class Workspace(IBlobStore blobs, TimeProvider time, long diskBy
             {
                 case TreeKind.Folder:
                     Libc.MakeDirectory(folder, entry.Name);
-                    Libc.ChangeOwner(folder, entry.Name, Guest.GuestLink.WorkUser);
+                    Libc.ChangeOwner(folder, entry.Name, Protocol.GuestLink.WorkUser);
                     await KeepFolderAsync(folder, entry, depth);
                     break;
                 case TreeKind.Link:
                     Libc.Link(entry.Data, folder, entry.Name);
-                    Libc.ChangeOwner(folder, entry.Name, Guest.GuestLink.WorkUser);
+                    Libc.ChangeOwner(folder, entry.Name, Protocol.GuestLink.WorkUser);
                     break;
                 case TreeKind.File:
                     using (var file = Libc.Open(Libc.Number(folder), entry.Name, Libc.WriteOnly | Libc.Create | Libc.Exclusive | Libc.NoFollow, 0x180))
                     {
                         await FillAsync(file, entry);
-                        Libc.ChangeOwner(folder, entry.Name, Guest.GuestLink.WorkUser);
+                        Libc.ChangeOwner(folder, entry.Name, Protocol.GuestLink.WorkUser);
                         // After the change of owner, which clears the set-id bits.
                         Libc.ChangeMode(file, entry.Mode);
                     }

@@ -77,7 +77,7 @@ static void become_workload(void)
     struct __user_cap_data_struct nothing[2] = {{0}, {0}};
     if (syscall(SYS_capset, &header, nothing) != 0)
         _exit(72);
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || restrict_calls() != 0)
         _exit(72);
     umask(022);
 }

@@ -3,6 +3,7 @@
  * planted by the workload leads nowhere because no component is followed.
  *
  * Why a walk of our own and not openat2(RESOLVE_BENEATH): gVisor answers ENOSYS to openat2.
+ * Why never O_DIRECTORY with O_NOFOLLOW: gVisor then follows the link. Without it, it refuses as it should.
  */
 #include "guest.h"
 #include <dirent.h>
@@ -21,6 +22,18 @@ static _Noreturn void fail(int stream, int error)
 {
     send_u32(stream, F_FAILED, (uint32_t)error);
     _exit(0);
+}
+
+static int open_directory(int parent, const char *name)
+{
+    struct stat st;
+    int fd = openat(parent, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd >= 0 && (fstat(fd, &st) != 0 || !S_ISDIR(st.st_mode))) {
+        close(fd);
+        errno = ENOTDIR;
+        return -1;
+    }
+    return fd;
 }
 
 /*
@@ -47,7 +60,7 @@ static int open_parent(int stream, char *path, int make, char **last)
         }
         if (make && mkdirat(directory, name, 0755) != 0 && errno != EEXIST)
             fail(stream, errno);
-        int next = openat(directory, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        int next = open_directory(directory, name);
         if (next < 0)
             fail(stream, errno);
         close(directory);
@@ -106,8 +119,7 @@ static void write_file(int stream, char *path)
     int fd = openat(directory, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         fail(stream, errno);
-    char *target = strdup(name);
-    int error = target == NULL ? ENOMEM : 0;
+    int error = 0;
     for (;;) {
         if (!recv_frame(stream, &frame) || (frame.type != F_DATA && frame.type != F_END)) {
             unlinkat(directory, temporary, 0);
@@ -128,7 +140,7 @@ static void write_file(int stream, char *path)
         error = errno;
     if (close(fd) != 0 && error == 0)
         error = errno;
-    if (error == 0 && renameat(directory, temporary, directory, target) != 0)
+    if (error == 0 && renameat(directory, temporary, directory, name) != 0)
         error = errno;
     if (error != 0) {
         unlinkat(directory, temporary, 0);
@@ -146,7 +158,7 @@ static void list_files(int stream, uint32_t most, char *path)
 {
     char *name;
     int parent = open_parent(stream, path, 0, &name);
-    int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int fd = open_directory(parent, name);
     DIR *directory = fd < 0 ? NULL : fdopendir(fd);
     if (directory == NULL)
         fail(stream, errno);

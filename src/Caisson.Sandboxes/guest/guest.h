@@ -95,6 +95,7 @@ _Noreturn void die(const char *what);
 
 int init_main(void);
 int launch_main(int argc, char **argv);
+int restrict_calls(void);
 _Noreturn void exec_worker(int stream);
 _Noreturn void files_worker(int stream);
 

@@ -110,7 +110,7 @@ public sealed class CaissonHost : IAsyncDisposable
         web.Use(next => http => Problems.GuardAsync(http, next, log));
         web.Use(next => http => RequestGuard.CheckAsync(http, next));
         web.UseRouting();
-        var finder = new RunEndpoints(rooms.Runs, () => rooms.Engine.Draining);
+        var finder = new RunEndpoints(rooms.Runs, rooms.Engine);
         finder.Map(web);
         new JournalEndpoints(rooms.Runs, finder, clock, web.Lifetime.ApplicationStopping).Map(web);
         new FileEndpoints(rooms.Runs, finder).Map(web);

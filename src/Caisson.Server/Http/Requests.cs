@@ -18,7 +18,6 @@ internal static class Requests
     {
         TypeInfoResolver = ApiJson.Default,
         UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
-        RespectRequiredConstructorParameters = true,
         RespectNullableAnnotations = true,
         AllowDuplicateProperties = false,
     };

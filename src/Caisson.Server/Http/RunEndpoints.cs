@@ -9,7 +9,7 @@ using Microsoft.AspNetCore.Routing;
 namespace Caisson.Server.Http;
 
 /// <summary>Create, find, list and steer runs. Handlers take the bare context: no reflection stands between start and first answer.</summary>
-internal sealed class RunEndpoints(Runs runs, Func<bool> draining)
+internal sealed class RunEndpoints(Runs runs, Engine engine)
 {
     // Without accounts everyone who reaches loopback is the same operator.
     private const string Operator = "operator";
@@ -48,7 +48,9 @@ internal sealed class RunEndpoints(Runs runs, Func<bool> draining)
     private async Task CreateAsync(HttpContext http)
     {
         var body = await Requests.BodyAsync<CreateRunRequest>(http);
-        if (draining())
+        if (body.Manifest is null || body.Input is null)
+            throw new BadHttpRequestException($"the body lacks the key '{(body.Manifest is null ? "manifest" : "input")}'");
+        if (engine.Draining)
         {
             await Problems.WriteAsync(http, new Failure(ErrorCodes.Draining, "the server is stopping and takes no new runs: try again when it is back", Retryable: true));
             return;
@@ -82,7 +84,7 @@ internal sealed class RunEndpoints(Runs runs, Func<bool> draining)
 
         // One more than asked for tells whether there is a next page.
         var found = await runs.ListAsync(new RunFilter(statuses.Count == 0 ? null : statuses, query["agent"], before, limit + 1), http.RequestAborted);
-        var page = new RunPage([.. found.Take(limit).Select(Views.Of)], found.Count > limit ? found[limit - 1].Id.ToString() : null);
+        var page = new RunPage([.. found.Take(limit).Select(View)], found.Count > limit ? found[limit - 1].Id.ToString() : null);
         await Views.WriteAsync(http, StatusCodes.Status200OK, page, ApiJson.Default.RunPage);
     }
 
@@ -118,8 +120,10 @@ internal sealed class RunEndpoints(Runs runs, Func<bool> draining)
     {
         var record = await runs.FindAsync(run, http.RequestAborted)
             ?? throw new CaissonException(ErrorCodes.Internal, $"run {run} is gone");
-        await Views.WriteAsync(http, status, Views.Of(record), ApiJson.Default.RunView);
+        await Views.WriteAsync(http, status, View(record), ApiJson.Default.RunView);
     }
+
+    private RunView View(RunRecord run) => Views.Of(run, engine.CurrentStep(run.Id));
 
     private static RunStatus Status(string text)
     {

@@ -4,7 +4,7 @@ using System.Security.Cryptography;
 using Caisson.Contracts;
 using Caisson.Sandboxes.Native;
 
-namespace Caisson.Sandboxes.Guest;
+namespace Caisson.Sandboxes.Protocol;
 
 /// <summary>
 /// The host's end of a box: one control connection, and one more connection for each command or file call.

@@ -3,7 +3,7 @@ using System.Text;
 using Caisson.Contracts;
 using Caisson.Core.Sandboxes;
 
-namespace Caisson.Sandboxes.Guest;
+namespace Caisson.Sandboxes.Protocol;
 
 /// <summary>One file call over one stream. The box's kernel and the worker decide what may be reached; see guest/files.c.</summary>
 internal static class GuestFiles

@@ -1,7 +1,7 @@
 using Caisson.Contracts;
 using Caisson.Sandboxes.Native;
 
-namespace Caisson.Sandboxes.Guest;
+namespace Caisson.Sandboxes.Protocol;
 
 /// <summary>What the guest's error numbers mean to the one who called.</summary>
 internal static class GuestErrors

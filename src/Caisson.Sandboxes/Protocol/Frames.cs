@@ -1,7 +1,7 @@
 using System.Buffers;
 using System.Buffers.Binary;
 
-namespace Caisson.Sandboxes.Guest;
+namespace Caisson.Sandboxes.Protocol;
 
 /// <summary>Types of frames; the other half of guest/guest.h, which says what each carries.</summary>
 internal enum FrameType : byte

@@ -1,7 +1,7 @@
 using System.Buffers;
 using Caisson.Core.Sandboxes;
 
-namespace Caisson.Sandboxes.Guest;
+namespace Caisson.Sandboxes.Protocol;
 
 /// <summary>
 /// Keeps the head and the tail of a stream of any length in bounded memory: errors stand at the end of an output, what

@@ -2,7 +2,7 @@ using System.Text;
 using Caisson.Contracts;
 using Caisson.Core.Sandboxes;
 
-namespace Caisson.Sandboxes.Guest;
+namespace Caisson.Sandboxes.Protocol;
 
 /// <summary>
 /// One command over one stream. The worker in the box ends the command's whole tree and answers when nothing of it is

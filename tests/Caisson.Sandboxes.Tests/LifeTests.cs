@@ -1,0 +1,210 @@
+using System.Net.Sockets;
+using Caisson.Contracts;
+using Caisson.Core.Sandboxes;
+using Caisson.Sandboxes.Cgroups;
+using Caisson.Sandboxes.GVisor;
+using Caisson.Sandboxes.Native;
+using Caisson.Sandboxes.Reaping;
+using Caisson.Storage.Sqlite.Blobs;
+
+namespace Caisson.Sandboxes.Tests;
+
+[Collection(nameof(Boxes))]
+public sealed class LifeTests(Boxes boxes)
+{
+    private string FolderOf(ISandbox box) => Path.Combine(boxes.Directory, "state", "boxes", box.Id);
+
+    [Fact]
+    public async Task The_probe_starts_a_real_box()
+    {
+        var probe = await boxes.Provider.ProbeAsync(default);
+
+        Assert.True(probe.Offered, probe.Detail);
+        Assert.Contains("systrap", probe.Detail, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Missing_tools_are_told_with_a_remedy()
+    {
+        await using var provider = new GVisorProvider(
+            new SandboxOptions { StateDirectory = Path.Combine(boxes.Directory, "other"), RunscPath = "/no/runsc" }, boxes.Blobs, TimeProvider.System,
+            Microsoft.Extensions.Logging.Abstractions.NullLogger.Instance);
+
+        var probe = await provider.ProbeAsync(default);
+
+        Assert.False(probe.Offered);
+        Assert.NotNull(probe.Remedy);
+        var refused = Assert.IsType<SandboxCreateOutcome.Refused>(await provider.CreateAsync(new SandboxSpec(default, 1, new SandboxSettings(), null), default));
+        Assert.Equal(ErrorCodes.SandboxUnavailable, refused.Failure.Code);
+    }
+
+    [Fact]
+    public async Task A_freeze_stops_every_process_and_a_command_thaws()
+    {
+        var box = await boxes.CreateAsync();
+        var running = box.RunAsync("i=0; while :; do i=$((i+1)); [ -f stop ] && exit 0; done", TimeSpan.FromSeconds(60));
+        await Eventually.SeesAsync(async () => (await box.StatsAsync(default)).Cpu, cpu => cpu > TimeSpan.FromMilliseconds(400));
+
+        await box.FreezeAsync(default);
+        await box.FreezeAsync(default);
+        var before = (await box.StatsAsync(default)).Cpu;
+        using var pause = new CancellationTokenSource(TimeSpan.FromMilliseconds(200), TimeProvider.System);
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => running.WaitAsync(pause.Token));
+        var after = (await box.StatsAsync(default)).Cpu;
+
+        Assert.True(after - before < TimeSpan.FromMilliseconds(5), $"{(after - before).TotalMilliseconds} ms of CPU while frozen");
+        await box.MustAsync("echo > stop");
+        Assert.IsType<ExecOutcome.Exited>(await running);
+        await box.DestroyAsync();
+    }
+
+    [Fact]
+    public async Task A_destroyed_box_leaves_nothing_and_answers_lost()
+    {
+        var box = await boxes.CreateAsync();
+        var busy = box.RunAsync("trap '' TERM INT HUP; while :; do :; done", TimeSpan.FromMinutes(1));
+        await Eventually.SeesAsync(async () => (await box.StatsAsync(default)).Cpu, cpu => cpu > TimeSpan.FromMilliseconds(300));
+        var folder = FolderOf(box);
+
+        await Task.WhenAll(box.DestroyAsync(), box.DestroyAsync());
+
+        Assert.IsType<ExecOutcome.Lost>(await busy);
+        Assert.IsType<ExecOutcome.Lost>(await box.RunAsync("true"));
+        Assert.IsType<FileReadOutcome.Lost>(await box.ReadFileAsync("x", 10, default));
+        Assert.IsType<WorkspaceSaveOutcome.Failed>(await box.SaveWorkspaceAsync(default));
+        Assert.NotNull(await box.RestoreWorkspaceAsync(null, default));
+        await box.FreezeAsync(default);
+        AssertGone(folder);
+    }
+
+    [Fact]
+    public async Task A_frozen_box_is_destroyed_too()
+    {
+        var box = await boxes.CreateAsync();
+        await box.FreezeAsync(default);
+
+        await box.DestroyAsync();
+
+        AssertGone(FolderOf(box));
+    }
+
+    [Theory]
+    [InlineData("io.sock")]
+    public async Task A_connection_with_a_forged_token_ends_the_box(string name)
+    {
+        var box = await boxes.CreateAsync();
+
+        using var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        await socket.ConnectAsync(new UnixDomainSocketEndPoint(Path.Combine(FolderOf(box), "io", name)));
+        await socket.SendAsync((byte[])[20, 0, 0, 0, 32, .. new byte[20]]);
+
+        var lost = await Eventually.SeesAsync(() => box.RunAsync("true"), outcome => outcome is ExecOutcome.Lost);
+        Assert.Equal(ErrorCodes.SandboxProtocol, ((ExecOutcome.Lost)lost).Failure.Code);
+        await box.DestroyAsync();
+    }
+
+    [Fact]
+    public async Task A_second_control_connection_ends_the_box()
+    {
+        var directory = Path.Combine(boxes.Directory, "link");
+        using var link = Protocol.GuestLink.Listen(directory, TimeProvider.System);
+        // Both before the host has accepted one and unlinked the name: the race that the rule is for.
+        using var first = await DialAsync(directory);
+        using var second = await DialAsync(directory);
+        await first.SendAsync((byte[])[4, 0, 0, 0, 16, 1, 0, 0, 0]);
+
+        Assert.Null(await link.ConnectAsync(default));
+        Assert.Equal(ErrorCodes.SandboxProtocol, (await link.Lost.WaitAsync(TimeSpan.FromSeconds(10), TimeProvider.System)).Code);
+        Assert.False(File.Exists(Path.Combine(directory, "ctl.sock")));
+
+        static async Task<Socket> DialAsync(string directory)
+        {
+            var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+            await socket.ConnectAsync(new UnixDomainSocketEndPoint(Path.Combine(directory, "ctl.sock")));
+            return socket;
+        }
+    }
+
+    [Fact]
+    public async Task A_box_whose_runtime_is_killed_is_lost_and_leaves_nothing()
+    {
+        var box = await boxes.CreateAsync();
+        var running = box.RunAsync("sleep 5001", TimeSpan.FromMinutes(1));
+        foreach (var (pid, _) in HostProcesses.WithArgument(FolderOf(box)).Where(p => p.Command.Contains("runsc-sandbox", StringComparison.Ordinal)))
+            Libc.Kill(pid);
+
+        Assert.Equal(ErrorCodes.SandboxLost, Assert.IsType<ExecOutcome.Lost>(await running).Failure.Code);
+        await box.DestroyAsync();
+        AssertGone(FolderOf(box));
+    }
+
+    [Fact]
+    public async Task Boxes_die_with_a_killed_server_and_the_next_one_removes_the_rest()
+    {
+        var directory = Directory.CreateTempSubdirectory("caisson-owner-").FullName;
+        using var owner = BoxOwner.Start(directory);
+        Assert.Equal(BoxOwner.Ready, await owner.StandardOutput.ReadLineAsync().WaitAsync(TimeSpan.FromSeconds(30), TimeProvider.System));
+        var boxesOfOwner = Path.Combine(directory, "state", "boxes");
+        await using var provider = Boxes.NewProvider(directory, new FileBlobStore(Path.Combine(directory, "blobs2"), new byte[32]));
+        Assert.Empty(await provider.ListResidueAsync(default));
+        Assert.NotEmpty(HostProcesses.WithArgument(boxesOfOwner + "/"));
+
+        owner.Kill();
+        await owner.WaitForExitAsync();
+
+        // Without anybody's help, the frozen one included.
+        await Eventually.SeesAsync(() => Task.FromResult(HostProcesses.WithArgument(boxesOfOwner + "/").Count()), count => count == 0);
+        var residue = await provider.ListResidueAsync(default);
+        Assert.Equal(2, residue.Count(r => r.Kind == "directory"));
+        Assert.Empty(await provider.ReapAsync(residue, default));
+        Assert.Empty(await provider.ListResidueAsync(default));
+        Assert.Empty(Directory.EnumerateFileSystemEntries(boxesOfOwner));
+        Assert.Empty(LoopDevices.Below(boxesOfOwner));
+        await provider.DisposeAsync();
+        Directory.Delete(directory, recursive: true);
+    }
+
+    [Fact]
+    public async Task The_reaper_ends_frozen_boxes_whose_launcher_was_killed_with_the_server()
+    {
+        var directory = Directory.CreateTempSubdirectory("caisson-owner-").FullName;
+        using var owner = BoxOwner.Start(directory);
+        Assert.Equal(BoxOwner.Ready, await owner.StandardOutput.ReadLineAsync().WaitAsync(TimeSpan.FromSeconds(30), TimeProvider.System));
+        var boxesOfOwner = Path.Combine(directory, "state", "boxes");
+        await using var provider = Boxes.NewProvider(directory, new FileBlobStore(Path.Combine(directory, "blobs2"), new byte[32]));
+
+        foreach (var (pid, _) in HostProcesses.WithArgument(boxesOfOwner + "/").Where(p => p.Command.Contains(" launch ", StringComparison.Ordinal)).ToList())
+            Libc.Kill(pid);
+        owner.Kill();
+        await owner.WaitForExitAsync();
+
+        var residue = await provider.ListResidueAsync(default);
+        Assert.Contains(residue, r => r.Kind == "process");
+        Assert.Empty(await provider.ReapAsync(residue, default));
+        Assert.Empty(await provider.ListResidueAsync(default));
+        Assert.Empty(HostProcesses.WithArgument(boxesOfOwner + "/"));
+        Assert.Empty(LoopDevices.Below(boxesOfOwner));
+        await provider.DisposeAsync();
+        Directory.Delete(directory, recursive: true);
+    }
+
+    [Fact]
+    public async Task Boxes_start_side_by_side()
+    {
+        var started = await Task.WhenAll(Enumerable.Range(0, 6).Select(_ => boxes.CreateAsync()));
+
+        Assert.Equal(6, (await Task.WhenAll(started.Select(b => b.MustAsync("echo alive")))).Count(text => text == "alive"));
+        await Task.WhenAll(started.Select(b => b.DestroyAsync()));
+        Assert.Empty(await boxes.Provider.ListResidueAsync(default));
+    }
+
+    private static void AssertGone(string folder)
+    {
+        Assert.False(Directory.Exists(folder));
+        Assert.Empty(HostProcesses.WithArgument(folder));
+        Assert.Empty(LoopDevices.Below(folder));
+        var layout = CgroupLayout.Detect(File.ReadAllText("/proc/self/mountinfo"), "x")!;
+        foreach (var parent in layout.Parents.Select(p => Path.GetDirectoryName(p)!))
+            Assert.Empty(Directory.EnumerateDirectories(parent, "caisson-*").SelectMany(d => Directory.EnumerateDirectories(d, Path.GetFileName(folder))));
+    }
+}

@@ -1,0 +1,143 @@
+using System.Collections.Concurrent;
+using System.Diagnostics;
+using System.Net;
+using Caisson.Client;
+using Caisson.MockModel;
+using Caisson.MockModel.Scripts;
+
+namespace Caisson.System.Tests.Harness;
+
+/// <summary>A real server on a free port, with a data directory of its own and a scripted model.</summary>
+internal sealed class ServerProcess : IAsyncDisposable
+{
+    /// <summary>No tools, so no box is needed: these tests are about the server and its commands.</summary>
+    internal const string Manifest = "name: talker\nloop:\n  model: mock/quick\n  instructions: Answer.\n";
+
+    internal static string ManifestOf(string model, string more = "") => $"name: {model}-agent\nloop:\n  model: mock/{model}\n  instructions: Answer.\n{more}";
+
+    private const string Script = """
+        scripts:
+          - model: quick
+            turns: [{ say: "You said: {{input}}" }]
+          - model: evil
+            turns: [{ say: "red \e[31m text\nsecond line" }]
+          - model: slow
+            turns: [{ say: "late", delay: 2s }]
+          - model: never
+            turns: [{ say: "too late", delay: 10m }]
+          - model: broken
+            turns: [{ say: "no", fail: { status: 400, times: forever } }]
+          - model: shaky
+            turns: [{ say: "at last", fail: { status: 500, times: 2 } }]
+          - model: costly
+            turns: [{ say: "expensive", usage: { output: 100 } }]
+        """;
+
+    private readonly Folder _folder;
+    private readonly MockModelServer _model;
+    private readonly Process _process;
+    private readonly HttpClient _http;
+    private readonly Task _pump;
+
+    private ServerProcess(Folder folder, MockModelServer model, Process process, Uri address, ConcurrentQueue<string> log, Task pump)
+    {
+        (_folder, _model, _process, _pump, Log, Address) = (folder, model, process, pump, log, address);
+        _http = new HttpClient { BaseAddress = address, Timeout = Timeout.InfiniteTimeSpan };
+        Client = new CaissonClient(_http, TimeProvider.System);
+    }
+
+    internal Uri Address { get; }
+
+    internal CaissonClient Client { get; }
+
+    internal HttpClient Http => _http;
+
+    internal int Pid => _process.Id;
+
+    internal Process Process => _process;
+
+    internal string Data => Path.Combine(_folder.Path, "data");
+
+    internal Folder Folder => _folder;
+
+    /// <summary>Lines of its stderr so far.</summary>
+    internal ConcurrentQueue<string> Log { get; }
+
+    internal static async Task<ServerProcess> StartAsync(bool supervise = false)
+    {
+        var folder = new Folder();
+        var script = Assert.IsType<MockScriptOutcome.Parsed>(MockScript.Parse(Script, "script")).Script;
+        var model = await MockModelServer.StartAsync(new MockModelOptions { Script = script, Listen = new IPEndPoint(IPAddress.Loopback, 0) });
+        var config = folder.Write("caisson.toml", $$"""
+            [server]
+            listen = "127.0.0.1:0"
+            [data]
+            directory = "{{Path.Combine(folder.Path, "data")}}"
+            [providers.mock]
+            base_url = "{{model.BaseUri}}"
+            [providers.mock.prices."*"]
+            input = 1.0
+            output = 10.0
+            """);
+        folder.Write("agent.yaml", Manifest);
+        var log = new ConcurrentQueue<string>();
+        var process = CaissonProgram.Start(supervise ? ["serve", "--config", config, "--supervise"] : ["serve", "--config", config], folder.Path);
+        var address = new TaskCompletionSource<Uri>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var pump = PumpAsync(process, log, address);
+        return new ServerProcess(folder, model, process, await address.Task.WaitAsync(CaissonProgram.Patience, TimeProvider.System), log, pump);
+    }
+
+    /// <summary>Runs a command of the client against this server.</summary>
+    internal Task<Answer> RunAsync(params string[] arguments) => CaissonProgram.RunAsync([.. arguments, "--server", Address.ToString()], directory: _folder.Path);
+
+    /// <summary>Starts a run and answers its id.</summary>
+    internal async Task<string> CreateAsync(string manifest, string input = "hi") =>
+        (await Client.CreateRunAsync(new(manifest, "agent.yaml", input), null, CancellationToken.None)).Run.Id;
+
+    /// <summary>The process that serves: the supervisor's child, or the one that was started.</summary>
+    internal async Task<int> ServerPidAsync() => (await Until.AsyncValue("the supervisor's child", () => Task.FromResult(Processes.ChildrenOf(Pid)), c => c.Count == 1))[0];
+
+    internal async Task<int> StopAsync()
+    {
+        Processes.Signal(Pid, "TERM");
+        await _process.WaitForExitAsync().WaitAsync(CaissonProgram.Patience, TimeProvider.System);
+        return _process.ExitCode;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (!_process.HasExited)
+            _process.Kill();
+        await _process.WaitForExitAsync();
+        await _pump;
+        _http.Dispose();
+        _process.Dispose();
+        await _model.DisposeAsync();
+        _folder.Dispose();
+    }
+
+    private static async Task PumpAsync(Process process, ConcurrentQueue<string> log, TaskCompletionSource<Uri> address)
+    {
+        while (await process.StandardError.ReadLineAsync() is { } line)
+        {
+            log.Enqueue(line);
+            if (line.Split(' ', ',').FirstOrDefault(word => word.StartsWith("http://", StringComparison.Ordinal)) is { } url)
+                address.TrySetResult(new Uri(url + "/"));
+        }
+
+        address.TrySetException(new InvalidOperationException($"the server ended before it listened: {string.Join(" | ", log)}"));
+    }
+}
+
+/// <summary>One server for the tests that do it no harm.</summary>
+public sealed class SharedServer : IAsyncLifetime
+{
+    internal ServerProcess Server { get; private set; } = null!;
+
+    public async ValueTask InitializeAsync() => Server = await ServerProcess.StartAsync();
+
+    public ValueTask DisposeAsync() => Server.DisposeAsync();
+}
+
+[CollectionDefinition(nameof(SharedServer))]
+public sealed class SharedServerCollection : ICollectionFixture<SharedServer>;
