@@ -10,6 +10,7 @@ namespace Caisson.Sandboxes.Protocol;
 /// </summary>
 internal static class GuestExec
 {
+    private const int KilledCode = 128 + 9;
     private const int MaxStringBytes = 2 << 20, MaxStrings = 4096;
 
     /// <summary>From a kill to the worker's answer.</summary>
@@ -24,9 +25,10 @@ internal static class GuestExec
             return new ExecOutcome.NotStarted(new Failure(ErrorCodes.ToolArguments,
                 $"a command needs a program, no zero bytes, and at most {MaxStrings} strings of {FrameStream.MaxPayload} bytes each and {MaxStringBytes} in all"));
         var start = time.GetTimestamp();
+        var killRounds = link.KillRounds;
         var (opened, failure) = await link.OpenAsync(StreamKind.Exec, cancellationToken);
         if (opened is null)
-            return failure!.Code == ErrorCodes.SandboxPids ? new ExecOutcome.NotStarted(failure) : new ExecOutcome.Lost(failure);
+            return link.Lost.IsCompleted ? new ExecOutcome.Lost(await link.Lost) : new ExecOutcome.NotStarted(failure!);
 
         using var stream = opened;
         var output = new OutputBuffer(request.MaxOutputBytes);
@@ -56,6 +58,8 @@ internal static class GuestExec
                     return new ExecOutcome.Exited((int)(exited.U32(0) & 0xff), output.ToOutput(), error.ToOutput(), time.GetElapsedTime(start));
                 case { } notStarted:
                     return new ExecOutcome.NotStarted(GuestErrors.Start(request.Command, request.Directory, notStarted.U32(0), (char)notStarted.Payload.Span[4]));
+                case null when link.KillRounds != killRounds && !link.Lost.IsCompleted:
+                    return new ExecOutcome.Exited(KilledCode, output.ToOutput(), error.ToOutput(), time.GetElapsedTime(start));
                 default:
                     // Either the box is gone, which ctl tells at once, or something killed a worker, which nothing inside may.
                     link.Break(new Failure(ErrorCodes.SandboxLost, "the box ended during a command", Retryable: true));

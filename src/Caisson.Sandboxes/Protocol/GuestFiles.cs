@@ -85,11 +85,12 @@ internal static class GuestFiles
             return (new Failure(ErrorCodes.ToolArguments, "a path holds no zero byte and at most 4096 bytes"), false);
         using var limit = new CancellationTokenSource(CallLimit, time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellationToken);
+        var killRounds = link.KillRounds;
         try
         {
             var (opened, failure) = await link.OpenAsync(StreamKind.Files, either.Token);
             if (opened is null)
-                return (failure, failure!.Code != ErrorCodes.SandboxPids);
+                return (failure, link.Lost.IsCompleted);
             using var stream = opened;
             foreach (var (type, payload) in request(name))
                 await stream.WriteAsync(type, payload, either.Token);
@@ -107,6 +108,8 @@ internal static class GuestFiles
                     throw new GuestProtocolException($"{frame.Type} in a file call");
             }
 
+            if (link.KillRounds != killRounds && !link.Lost.IsCompleted)
+                return (GuestLink.Ended, false);
             link.Break(new Failure(ErrorCodes.SandboxLost, "the box ended during a file call", Retryable: true));
             return (await link.Lost, true);
         }
