@@ -55,6 +55,9 @@ internal sealed class GuestLink : IDisposable
     /// <summary>Ends, with the reason, when the link breaks or the guest breaks the protocol. The owner then ends the box.</summary>
     public Task<Failure> Lost => _lost.Task;
 
+    /// <summary>Cancelled once the link is lost or disposed of: what waits for the guest need not wait longer.</summary>
+    public CancellationToken Gone => _end.Token;
+
     /// <summary>
     /// How often everything in the box was killed by <see cref="KillAllAsync"/>. A stream that ends without a result
     /// after another round than it began in was ended by us, and the box is well.
@@ -277,6 +280,9 @@ internal sealed class GuestLink : IDisposable
 
     private sealed record Waiting(byte[] Token, TaskCompletionSource<(FrameStream? Stream, Failure? Failure)> Opened);
 }
+
+/// <summary>Opens a stream in a box that is thawed for it; see <see cref="GuestLink.OpenAsync"/>.</summary>
+internal delegate Task<(FrameStream? Stream, Failure? Failure)> OpenStream(StreamKind kind, CancellationToken cancellationToken);
 
 internal enum StreamKind : byte
 {
