@@ -1,8 +1,10 @@
 using Caisson.Sandboxes.Tests;
 
-// As a server that owns boxes and is killed by LifeTests, or as the runner of the tests.
+// As a server that owns boxes and is killed by LifeTests, to measure, or as the runner of the tests.
 if (args is ["own-boxes", var directory])
     return await BoxOwner.RunAsync(directory);
+if (args is ["measure"])
+    return await Measurement.RunAsync();
 if (args.Any(a => a is "--server" or "--internal-msbuild-node"))
     return await Xunit.MicrosoftTestingPlatform.TestPlatformTestFramework.RunAsync(args, SelfRegisteredExtensions.AddSelfRegisteredExtensions);
 return await Xunit.Runner.InProc.SystemConsole.ConsoleRunner.Run(args);

@@ -75,8 +75,10 @@ public sealed class GVisorProvider : ISandboxProvider
         if (await PrepareAsync(cancellationToken) is { } missing)
             return new SandboxProbe(false, missing.Message, Remedy);
         var spec = new SandboxSpec(default, 0, new SandboxSettings(), null);
-        if (await CreateAsync(spec, cancellationToken) is not SandboxCreateOutcome.Started { Sandbox: var sandbox } started)
-            return new SandboxProbe(false, "a box does not start; see the server's log", Remedy);
+        var created = await CreateAsync(spec, cancellationToken);
+        if (created is SandboxCreateOutcome.Refused refused)
+            return new SandboxProbe(false, refused.Failure.Message, Remedy);
+        var sandbox = ((SandboxCreateOutcome.Started)created).Sandbox;
         try
         {
             // Runs, and cannot open what would change the host; that the shell can write at all is the control.
@@ -147,7 +149,7 @@ public sealed class GVisorProvider : ISandboxProvider
                 return null;
             if (_layout is null)
                 return Unavailable("cgroups with memory, cpu, pids and freezer (version 1) or version 2 are not mounted");
-            if (Environment.UserName != "root")
+            if (!Environment.IsPrivilegedProcess)
                 return Unavailable("the server does not run as root, which limits and workspaces need");
             var (tools, lacking) = await Tools.FindAsync(_options, _time, cancellationToken);
             if (tools is null)

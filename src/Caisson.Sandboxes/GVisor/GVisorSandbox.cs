@@ -68,8 +68,7 @@ internal sealed class GVisorSandbox : ISandbox
 
     public async Task<ExecOutcome> ExecAsync(ExecRequest request, CancellationToken cancellationToken)
     {
-        await ThawAsync(cancellationToken);
-        var outcome = await GuestExec.RunAsync(_link, request, _time, cancellationToken);
+        var outcome = await GuestExec.RunAsync(_link, OpenAsync, request, _time, cancellationToken);
         // The kernel may have killed one process of the box and left the rest in an unknown state: then all of it ends.
         if (outcome is ExecOutcome.Lost || LimitFailure() is { Code: ErrorCodes.SandboxOom })
             return new ExecOutcome.Lost(await LoseAsync());
@@ -78,22 +77,19 @@ internal sealed class GVisorSandbox : ISandbox
 
     public async Task<FileReadOutcome> ReadFileAsync(string path, int maxBytes, CancellationToken cancellationToken)
     {
-        await ThawAsync(cancellationToken);
-        var outcome = await GuestFiles.ReadAsync(_link, path, maxBytes, _time, cancellationToken);
+        var outcome = await GuestFiles.ReadAsync(_link, OpenAsync, path, maxBytes, _time, cancellationToken);
         return outcome is FileReadOutcome.Lost ? new FileReadOutcome.Lost(await LoseAsync()) : outcome;
     }
 
     public async Task<FileWriteOutcome> WriteFileAsync(string path, ReadOnlyMemory<byte> content, CancellationToken cancellationToken)
     {
-        await ThawAsync(cancellationToken);
-        var outcome = await GuestFiles.WriteAsync(_link, path, content, _time, cancellationToken);
+        var outcome = await GuestFiles.WriteAsync(_link, OpenAsync, path, content, _time, cancellationToken);
         return outcome is FileWriteOutcome.Lost ? new FileWriteOutcome.Lost(await LoseAsync()) : outcome;
     }
 
     public async Task<FileListOutcome> ListFilesAsync(string path, int maxEntries, CancellationToken cancellationToken)
     {
-        await ThawAsync(cancellationToken);
-        var outcome = await GuestFiles.ListAsync(_link, path, maxEntries, _time, cancellationToken);
+        var outcome = await GuestFiles.ListAsync(_link, OpenAsync, path, maxEntries, _time, cancellationToken);
         return outcome is FileListOutcome.Lost ? new FileListOutcome.Lost(await LoseAsync()) : outcome;
     }
 
@@ -212,6 +208,21 @@ internal sealed class GVisorSandbox : ISandbox
             new Failure(ErrorCodes.SandboxPids, "the box needed more processes than it may have; raise sandbox.pids or start fewer"),
         _ => null,
     };
+
+    /// <summary>Under the turn, so that no freeze comes between the thaw and the worker's dial.</summary>
+    private async Task<(FrameStream? Stream, Failure? Failure)> OpenAsync(StreamKind kind, CancellationToken cancellationToken)
+    {
+        await _turn.WaitAsync(cancellationToken);
+        try
+        {
+            ThawNeedsTurn();
+            return await _link.OpenAsync(kind, cancellationToken);
+        }
+        finally
+        {
+            _turn.Release();
+        }
+    }
 
     private async Task<Failure> LoseAsync()
     {

@@ -10,29 +10,37 @@ namespace Caisson.Sandboxes.Protocol;
 /// </summary>
 internal static class GuestExec
 {
+    private const int KilledCode = 128 + 9;
     private const int MaxStringBytes = 2 << 20, MaxStrings = 4096;
 
-    /// <summary>From a kill to the worker's answer.</summary>
+    private static readonly TimeSpan LongestTimeout = TimeSpan.FromDays(30);
+
+    /// <summary>
+    /// From a kill to the worker's answer. A box that its owner froze meanwhile does not answer and is lost: the owner
+    /// froze it in the middle of a command whose time was over.
+    /// </summary>
     private static readonly TimeSpan KillLimit = TimeSpan.FromSeconds(5);
 
     private static readonly TimeSpan FloodPause = TimeSpan.FromMilliseconds(20);
     private const int FloodQuantum = 1 << 20;
 
-    public static async Task<ExecOutcome> RunAsync(GuestLink link, ExecRequest request, TimeProvider time, CancellationToken cancellationToken)
+    public static async Task<ExecOutcome> RunAsync(
+        GuestLink link, OpenStream open, ExecRequest request, TimeProvider time, CancellationToken cancellationToken)
     {
         if (Encode(request) is not { } frames)
             return new ExecOutcome.NotStarted(new Failure(ErrorCodes.ToolArguments,
                 $"a command needs a program, no zero bytes, and at most {MaxStrings} strings of {FrameStream.MaxPayload} bytes each and {MaxStringBytes} in all"));
         var start = time.GetTimestamp();
-        var (opened, failure) = await link.OpenAsync(StreamKind.Exec, cancellationToken);
+        var killRounds = link.KillRounds;
+        var (opened, failure) = await open(StreamKind.Exec, cancellationToken);
         if (opened is null)
-            return failure!.Code == ErrorCodes.SandboxPids ? new ExecOutcome.NotStarted(failure) : new ExecOutcome.Lost(failure);
+            return link.Lost.IsCompleted ? new ExecOutcome.Lost(await link.Lost) : new ExecOutcome.NotStarted(failure!);
 
         using var stream = opened;
-        var output = new OutputBuffer(request.MaxOutputBytes);
-        var error = new OutputBuffer(request.MaxOutputBytes);
+        var output = new OutputBuffer(Math.Max(0, request.MaxOutputBytes));
+        var error = new OutputBuffer(Math.Max(0, request.MaxOutputBytes));
         // The time limit asks the worker to kill; the second limit is for a worker that does not.
-        using var limit = new CancellationTokenSource(request.Timeout, time);
+        using var limit = new CancellationTokenSource(request.Timeout < LongestTimeout ? request.Timeout : LongestTimeout, time);
         using var asked = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellationToken);
         using var giveUp = new CancellationTokenSource();
         await using var kill = asked.Token.Register(() =>
@@ -40,8 +48,7 @@ internal static class GuestExec
             giveUp.CancelAfter(KillLimit);
             _ = stream.WriteAsync(FrameType.Kill, default, CancellationToken.None).AsTask();
         });
-        using var lost = CancellationTokenSource.CreateLinkedTokenSource(giveUp.Token);
-        _ = link.Lost.ContinueWith(_ => TryCancel(lost), CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+        using var lost = CancellationTokenSource.CreateLinkedTokenSource(giveUp.Token, link.Gone);
 
         try
         {
@@ -56,6 +63,8 @@ internal static class GuestExec
                     return new ExecOutcome.Exited((int)(exited.U32(0) & 0xff), output.ToOutput(), error.ToOutput(), time.GetElapsedTime(start));
                 case { } notStarted:
                     return new ExecOutcome.NotStarted(GuestErrors.Start(request.Command, request.Directory, notStarted.U32(0), (char)notStarted.Payload.Span[4]));
+                case null when link.KillRounds != killRounds && !link.Lost.IsCompleted:
+                    return new ExecOutcome.Exited(KilledCode, output.ToOutput(), error.ToOutput(), time.GetElapsedTime(start));
                 default:
                     // Either the box is gone, which ctl tells at once, or something killed a worker, which nothing inside may.
                     link.Break(new Failure(ErrorCodes.SandboxLost, "the box ended during a command", Retryable: true));
@@ -142,18 +151,6 @@ internal static class GuestExec
             count++;
             if (valid)
                 frames.Add(type, bytes);
-        }
-    }
-
-    private static void TryCancel(CancellationTokenSource source)
-    {
-        try
-        {
-            source.Cancel();
-        }
-        catch (ObjectDisposedException)
-        {
-            // The command ended first.
         }
     }
 }

@@ -13,11 +13,12 @@ internal static class GuestFiles
     /// <summary>For a whole call: a file is bounded and local, so a longer one means a box that does not move.</summary>
     private static readonly TimeSpan CallLimit = TimeSpan.FromSeconds(60);
 
-    public static async Task<FileReadOutcome> ReadAsync(GuestLink link, string path, int maxBytes, TimeProvider time, CancellationToken cancellationToken)
+    public static async Task<FileReadOutcome> ReadAsync(
+        GuestLink link, OpenStream open, string path, int maxBytes, TimeProvider time, CancellationToken cancellationToken)
     {
         var content = new MemoryStream();
         var size = 0L;
-        var (failure, isLost) = await CallAsync(link, path, time,
+        var (failure, isLost) = await CallAsync(link, open, path, time,
             name => [(FrameType.Read, U64(maxBytes, name))],
             frame =>
             {
@@ -35,9 +36,9 @@ internal static class GuestFiles
     }
 
     public static async Task<FileWriteOutcome> WriteAsync(
-        GuestLink link, string path, ReadOnlyMemory<byte> content, TimeProvider time, CancellationToken cancellationToken)
+        GuestLink link, OpenStream open, string path, ReadOnlyMemory<byte> content, TimeProvider time, CancellationToken cancellationToken)
     {
-        var (failure, isLost) = await CallAsync(link, path, time, name => Frames(name, content), _ => false, null, cancellationToken);
+        var (failure, isLost) = await CallAsync(link, open, path, time, name => Frames(name, content), _ => false, null, cancellationToken);
         return failure is null ? new FileWriteOutcome.Written()
             : isLost ? new FileWriteOutcome.Lost(failure) : new FileWriteOutcome.Refused(failure);
 
@@ -50,11 +51,12 @@ internal static class GuestFiles
         }
     }
 
-    public static async Task<FileListOutcome> ListAsync(GuestLink link, string path, int maxEntries, TimeProvider time, CancellationToken cancellationToken)
+    public static async Task<FileListOutcome> ListAsync(
+        GuestLink link, OpenStream open, string path, int maxEntries, TimeProvider time, CancellationToken cancellationToken)
     {
         var entries = new List<FileEntry>();
         var more = false;
-        var (failure, isLost) = await CallAsync(link, path, time,
+        var (failure, isLost) = await CallAsync(link, open, path, time,
             name => [(FrameType.List, U32(maxEntries, name))],
             frame =>
             {
@@ -73,6 +75,7 @@ internal static class GuestFiles
     /// <param name="accept">Takes a frame that comes before the last one; <c>false</c> means that it has no place there.</param>
     private static async Task<(Failure? Failure, bool IsLost)> CallAsync(
         GuestLink link,
+        OpenStream open,
         string path,
         TimeProvider time,
         Func<byte[], IEnumerable<(FrameType Type, ReadOnlyMemory<byte> Payload)>> request,
@@ -85,11 +88,12 @@ internal static class GuestFiles
             return (new Failure(ErrorCodes.ToolArguments, "a path holds no zero byte and at most 4096 bytes"), false);
         using var limit = new CancellationTokenSource(CallLimit, time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellationToken);
+        var killRounds = link.KillRounds;
         try
         {
-            var (opened, failure) = await link.OpenAsync(StreamKind.Files, either.Token);
+            var (opened, failure) = await open(StreamKind.Files, either.Token);
             if (opened is null)
-                return (failure, failure!.Code != ErrorCodes.SandboxPids);
+                return (failure, link.Lost.IsCompleted);
             using var stream = opened;
             foreach (var (type, payload) in request(name))
                 await stream.WriteAsync(type, payload, either.Token);
@@ -107,6 +111,8 @@ internal static class GuestFiles
                     throw new GuestProtocolException($"{frame.Type} in a file call");
             }
 
+            if (link.KillRounds != killRounds && !link.Lost.IsCompleted)
+                return (GuestLink.Ended, false);
             link.Break(new Failure(ErrorCodes.SandboxLost, "the box ended during a file call", Retryable: true));
             return (await link.Lost, true);
         }

@@ -33,6 +33,9 @@ internal sealed class GuestLink : IDisposable
     private static readonly TimeSpan TokenLimit = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan OpenLimit = TimeSpan.FromSeconds(15);
 
+    /// <summary>Of a call whose process was killed because the workspace was restored.</summary>
+    public static Failure Ended { get; } = new(ErrorCodes.SandboxLost, "killed because the workspace was restored", Retryable: true);
+
     private readonly string _directory;
     private readonly TimeProvider _time;
     private readonly Socket _controlListener;
@@ -43,6 +46,7 @@ internal sealed class GuestLink : IDisposable
     private readonly ConcurrentDictionary<uint, TaskCompletionSource> _kills = new();
     private FrameStream? _control;
     private uint _lastId;
+    private int _killRounds;
     private int _strangers;
 
     private GuestLink(string directory, Socket controlListener, Socket streamListener, TimeProvider time) =>
@@ -50,6 +54,15 @@ internal sealed class GuestLink : IDisposable
 
     /// <summary>Ends, with the reason, when the link breaks or the guest breaks the protocol. The owner then ends the box.</summary>
     public Task<Failure> Lost => _lost.Task;
+
+    /// <summary>Cancelled once the link is lost or disposed of: what waits for the guest need not wait longer.</summary>
+    public CancellationToken Gone => _end.Token;
+
+    /// <summary>
+    /// How often everything in the box was killed by <see cref="KillAllAsync"/>. A stream that ends without a result
+    /// after another round than it began in was ended by us, and the box is well.
+    /// </summary>
+    public int KillRounds => Volatile.Read(ref _killRounds);
 
     /// <summary>Opens both sockets in a folder of its own that the box will see.</summary>
     public static GuestLink Listen(string directory, TimeProvider time)
@@ -120,6 +133,7 @@ internal sealed class GuestLink : IDisposable
     /// <summary>Kills everything in the box but the guest agent; answers a failure where it cannot be confirmed.</summary>
     public async Task<Failure?> KillAllAsync(CancellationToken cancellationToken)
     {
+        Interlocked.Increment(ref _killRounds);
         var id = Interlocked.Increment(ref _lastId);
         var killed = _kills[id] = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         try
@@ -173,6 +187,10 @@ internal sealed class GuestLink : IDisposable
                 switch (frame.Type)
                 {
                     case FrameType.Killed when _kills.TryGetValue(frame.U32(0), out var killed):
+                        // PID 1 takes orders in turn: a worker of an earlier one that has not dialled is dead.
+                        foreach (var (id, call) in _waiting)
+                            if (id < frame.U32(0))
+                                call.Opened.TrySetResult((null, Ended));
                         killed.TrySetResult();
                         break;
                     case FrameType.OpenFailed when _waiting.TryGetValue(frame.U32(0), out var waiting):
@@ -262,6 +280,9 @@ internal sealed class GuestLink : IDisposable
 
     private sealed record Waiting(byte[] Token, TaskCompletionSource<(FrameStream? Stream, Failure? Failure)> Opened);
 }
+
+/// <summary>Opens a stream in a box that is thawed for it; see <see cref="GuestLink.OpenAsync"/>.</summary>
+internal delegate Task<(FrameStream? Stream, Failure? Failure)> OpenStream(StreamKind kind, CancellationToken cancellationToken);
 
 internal enum StreamKind : byte
 {

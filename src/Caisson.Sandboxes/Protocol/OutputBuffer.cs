@@ -48,7 +48,7 @@ internal sealed class OutputBuffer
             return new BoundedOutput(_head.WrittenMemory, ReadOnlyMemory<byte>.Empty, _head.WrittenCount);
         }
 
-        var at = (int)(_tailTotal % _tail.Length);
+        var at = _tail.Length == 0 ? 0 : (int)(_tailTotal % _tail.Length);
         return new BoundedOutput(_head.WrittenMemory, (byte[])[.. _tail.AsSpan(at), .. _tail.AsSpan(0, at)], Total);
     }
 }

@@ -51,8 +51,11 @@ internal static class HostProcesses
         }
     }
 
-    /// <summary>The processes one of whose arguments holds the text, but not this one.</summary>
-    public static IEnumerable<(int Id, string Command)> WithArgument(string text)
+    /// <summary>
+    /// The launchers and runsc processes one of whose arguments holds the text. Other programs may well name one of our
+    /// folders, an editor for instance, and are left alone.
+    /// </summary>
+    public static IEnumerable<(int Id, string Command)> OfBoxes(string text)
     {
         foreach (var directory in Directory.EnumerateDirectories("/proc"))
         {
@@ -68,7 +71,9 @@ internal static class HostProcesses
                 continue;
             }
 
-            if (command.Contains(text, StringComparison.Ordinal))
+            var arguments = command.Split('\0');
+            var isOurs = Path.GetFileName(arguments[0]).StartsWith("runsc", StringComparison.Ordinal) || (arguments.Length > 1 && arguments[1] == "launch");
+            if (isOurs && command.Contains(text, StringComparison.Ordinal))
                 yield return (pid, command.Replace('\0', ' '));
         }
     }

@@ -27,7 +27,7 @@ internal sealed class Reaper(CgroupLayout layout, string boxes, TimeProvider tim
         var residue = new List<SandboxResidue>();
         var spared = new Dictionary<string, bool>();
 
-        foreach (var (pid, command) in HostProcesses.WithArgument(boxes + "/"))
+        foreach (var (pid, command) in HostProcesses.OfBoxes(boxes + "/"))
             if (BoxIn(command) is { } box && IsResidue(box))
                 residue.Add(new SandboxResidue("process", $"{pid} {HostProcesses.StartTime(pid)} {box}"));
         foreach (var directory in layout.Parents.Where(Directory.Exists).SelectMany(Directory.EnumerateDirectories))

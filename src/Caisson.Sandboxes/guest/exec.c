@@ -192,7 +192,9 @@ static void kill_tree(const sigset_t *open)
 {
     struct timespec moment = {.tv_nsec = 2000000};
     while (reap()) {
-        kill(-command, SIGKILL);
+        /* Once it is reaped its number may be somebody else's. */
+        if (status < 0)
+            kill(-command, SIGKILL);
         kill_descendants();
         ppoll(NULL, 0, &moment, open);
     }

@@ -34,6 +34,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -158,6 +159,9 @@ int launch_main(int argc, char **argv)
     }
     if (program == NULL || freeze == NULL || thaw == NULL || image == NULL || target == NULL || usr == NULL)
         return 64;
+
+    /* Whatever else the server had open is not for a box. */
+    syscall(SYS_close_range, 3, ~0u, 0);
 
     /* A session of its own: Ctrl-C at the server's terminal is for the server, which then ends its boxes in order. */
     setsid();

@@ -1,0 +1,86 @@
+using System.Globalization;
+using Caisson.Contracts;
+using Caisson.Core.Sandboxes;
+using Caisson.Storage.Sqlite.Blobs;
+
+namespace Caisson.Sandboxes.Tests;
+
+/// <summary>`Caisson.Sandboxes.Tests measure`: what a box costs on this machine, as medians.</summary>
+internal static class Measurement
+{
+    public static async Task<int> RunAsync()
+    {
+        var directory = Directory.CreateTempSubdirectory("caisson-measure-").FullName;
+        await using var provider = Boxes.NewProvider(directory, new FileBlobStore(Path.Combine(directory, "blobs"), new byte[32]));
+        var spec = new SandboxSpec(default, 1, new SandboxSettings { Cpu = 2 }, null);
+        await provider.ProbeAsync(default);
+
+        var cold = new List<double>();
+        var destroy = new List<double>();
+        for (var i = 0; i < 15; i++)
+        {
+            ISandbox box = null!;
+            cold.Add(await TimeAsync(async () =>
+            {
+                box = ((SandboxCreateOutcome.Started)await provider.CreateAsync(spec, default)).Sandbox;
+                await TrueAsync(box);
+            }));
+            destroy.Add(await TimeAsync(() => box.DestroyAsync()));
+        }
+
+        Print("create to first command", cold);
+        Print("destroy, verified", destroy);
+
+        var one = ((SandboxCreateOutcome.Started)await provider.CreateAsync(spec, default)).Sandbox;
+        await RepeatAsync("exec /bin/true", 100, () => TrueAsync(one));
+        await RepeatAsync("write a file of 1 KiB", 50, () => one.WriteFileAsync("small", new byte[1024], default));
+        await RepeatAsync("freeze", 50, () => one.FreezeAsync(default), () => one.ThawAsync(default));
+        await RepeatAsync("thaw", 50, () => one.ThawAsync(default), () => one.FreezeAsync(default));
+        await one.MustAsync("python3 -c 'import os\nfor i in range(2000): os.makedirs(f\"src/{i//100}\", exist_ok=True); open(f\"src/{i//100}/{i%100}\", \"wb\").write(os.urandom(2000))'");
+        await RepeatAsync("save 2,000 new files", 1, () => one.SaveWorkspaceAsync(default));
+        var root = ((WorkspaceSaveOutcome.Saved)await one.SaveWorkspaceAsync(default)).Root;
+        await RepeatAsync("save, 2,000 files, nothing changed", 20, () => one.SaveWorkspaceAsync(default), () => one.ThawAsync(default));
+        await RepeatAsync("save, 2,000 files, one changed", 20, () => one.SaveWorkspaceAsync(default), () => one.MustAsync("date +%N > src/7/7"));
+        await RepeatAsync("restore, live, one changed", 20, () => one.RestoreWorkspaceAsync(root, default), () => one.MustAsync("date +%N > src/7/7"));
+        await RepeatAsync("create with 2,000 files", 3, async () =>
+        {
+            var box = ((SandboxCreateOutcome.Started)await provider.CreateAsync(spec with { Workspace = root }, default)).Sandbox;
+            await TrueAsync(box);
+            await box.DestroyAsync();
+        });
+        await one.DestroyAsync();
+        await provider.DisposeAsync();
+        Directory.Delete(directory, recursive: true);
+        return 0;
+    }
+
+    private static Task<ExecOutcome> TrueAsync(ISandbox box) =>
+        box.ExecAsync(new ExecRequest(["/bin/true"], null, new Dictionary<string, string>(), default, TimeSpan.FromSeconds(10), 1000), default);
+
+    private static async Task RepeatAsync(string what, int times, Func<Task> action, Func<Task>? before = null)
+    {
+        var samples = new List<double>();
+        for (var i = 0; i < times; i++)
+        {
+            if (before is not null)
+                await before();
+            samples.Add(await TimeAsync(action));
+        }
+
+        Print(what, samples);
+    }
+
+    private static async Task<double> TimeAsync(Func<Task> action)
+    {
+        var start = TimeProvider.System.GetTimestamp();
+        await action();
+        return TimeProvider.System.GetElapsedTime(start).TotalMilliseconds;
+    }
+
+    private static void Print(string what, List<double> samples)
+    {
+        samples.Sort();
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
+            $"{what,-40} p50 {samples[samples.Count / 2],8:0.0} ms   max {samples[^1],8:0.0} ms   n {samples.Count}"));
+    }
+}
