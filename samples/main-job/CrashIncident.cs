@@ -7,7 +7,7 @@ using Caisson.Contracts;
 namespace MainJob;
 
 /// <param name="RecoveryMs">From the kill to the claim by the restarted server.</param>
-internal sealed record CrashReport(long Steps, int ExecutedTwice, int PaidTwice, int InDoubt, long RecoveryMs, RunStatus Status);
+internal sealed record CrashReport(long Steps, int ExecutedTwice, int Paid, int PaidTwice, int InDoubt, long RecoveryMs, RunStatus Status);
 
 /// <summary>Crashed at minute thirty-eight: the server is killed with SIGKILL in step 38 of 40.</summary>
 internal static class CrashIncident
@@ -44,11 +44,11 @@ internal static class CrashIncident
         var journal = await JournalAsync(client, run.Id);
         Console.WriteLine($"      {Words(end.Status)}: {end.Result ?? end.Detail}");
         if (end.Status != RunStatus.Completed)
-            return new CrashReport(end.Steps, 0, 0, 0, recovered, end.Status);
+            return new CrashReport(end.Steps, 0, 0, 0, 0, recovered, end.Status);
         Console.WriteLine();
         foreach (var line in Encoding.UTF8.GetString(await client.ReadFileAsync(run.Id, "report.md", default)).Split('\n'))
             Console.WriteLine("      | " + line);
-        return new CrashReport(end.Steps, await ExecutedTwiceAsync(client, run.Id, journal), PaidTwice(world.ModelLog, journal), InDoubt(journal), recovered, end.Status);
+        return new CrashReport(end.Steps, await ExecutedTwiceAsync(client, run.Id, journal), AnsweredCalls(world.ModelLog, run.Id).Count, PaidTwice(world.ModelLog, run.Id, journal), InDoubt(journal), recovered, end.Status);
     }
 
     internal static async Task<List<JournalEntryView>> JournalAsync(CaissonClient client, string run)
@@ -89,11 +89,10 @@ internal static class CrashIncident
     }
 
     /// <summary>Calls whose answer the journal had and that the provider was asked, and answered, again.</summary>
-    private static int PaidTwice(string log, List<JournalEntryView> journal)
+    private static int PaidTwice(string log, string run, List<JournalEntryView> journal)
     {
         var doubtful = DoubtfulKeys(journal).ToHashSet();
-        var keys = journal.Where(e => e.Key is not null).Select(e => e.Key!).ToHashSet();
-        return AnsweredCalls(log).Where(call => keys.Contains(call)).GroupBy(key => key).Where(g => !doubtful.Contains(g.Key)).Sum(g => g.Count() - 1);
+        return AnsweredCalls(log, run).GroupBy(key => key).Where(g => !doubtful.Contains(g.Key)).Sum(g => g.Count() - 1);
     }
 
     private static int InDoubt(List<JournalEntryView> journal) => DoubtfulKeys(journal).Count();
@@ -101,14 +100,15 @@ internal static class CrashIncident
     private static IEnumerable<string> DoubtfulKeys(List<JournalEntryView> journal) =>
         journal.Where(e => e.Kind == "epoch_claimed").SelectMany(e => e.Body.GetProperty("in_doubt").EnumerateArray()).Select(h => h.GetProperty("step_key").GetString()!);
 
-    /// <summary>Idempotency keys of the requests that the provider answered, by its own log.</summary>
-    internal static List<string> AnsweredCalls(string log)
+    /// <summary>Step keys of a run's requests that the provider answered, by its own log: the idempotency key is RUN.STEP.</summary>
+    private static List<string> AnsweredCalls(string log, string run)
     {
         var keys = new List<string>();
         foreach (var line in File.ReadLines(log))
         {
             using var entry = JsonDocument.Parse(line);
-            if (entry.RootElement.GetProperty("event").GetString() == "answered" && entry.RootElement.GetProperty("idempotency_key").GetString() is { } key)
+            if (entry.RootElement.GetProperty("event").GetString() == "answered"
+                && entry.RootElement.GetProperty("idempotency_key").GetString()?.Split('.') is [var of, var key] && of == run)
                 keys.Add(key);
         }
 

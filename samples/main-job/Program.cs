@@ -37,7 +37,7 @@ var left = Residue.Find(world.Data);
 foreach (var thing in left)
     Console.WriteLine("      left behind: " + thing);
 
-var kept = crash is { Steps: 40, ExecutedTwice: 0, PaidTwice: 0, InDoubt: 0, Status: RunStatus.Completed, RecoveryMs: >= 0 }
+var kept = crash is { Steps: 40, ExecutedTwice: 0, Paid: 20, PaidTwice: 0, InDoubt: 0, Status: RunStatus.Completed, RecoveryMs: >= 0 }
     && escape is { FilesTouched: 0, SecretsSeen: 0, Calls: 0, Status: RunStatus.Completed }
     && loop is { PausedByLoop: true, PausedByBudget: true, OvershootUsd: 0, Resumed: RunStatus.Completed, StoppedAfter: <= 8 }
     && left.Count == 0 && exit == 0;

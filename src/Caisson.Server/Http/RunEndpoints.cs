@@ -84,7 +84,7 @@ internal sealed class RunEndpoints(Runs runs, Engine engine)
 
         // One more than asked for tells whether there is a next page.
         var found = await runs.ListAsync(new RunFilter(statuses.Count == 0 ? null : statuses, query["agent"], before, limit + 1), http.RequestAborted);
-        var page = new RunPage([.. found.Take(limit).Select(View)], found.Count > limit ? found[limit - 1].Id.ToString() : null);
+        var page = new RunPage([.. found.Take(limit).Select(Views.Of)], found.Count > limit ? found[limit - 1].Id.ToString() : null);
         await Views.WriteAsync(http, StatusCodes.Status200OK, page, ApiJson.Default.RunPage);
     }
 
@@ -120,10 +120,8 @@ internal sealed class RunEndpoints(Runs runs, Engine engine)
     {
         var record = await runs.FindAsync(run, http.RequestAborted)
             ?? throw new CaissonException(ErrorCodes.Internal, $"run {run} is gone");
-        await Views.WriteAsync(http, status, View(record), ApiJson.Default.RunView);
+        await Views.WriteAsync(http, status, Views.Of(record), ApiJson.Default.RunView);
     }
-
-    private RunView View(RunRecord run) => Views.Of(run, engine.CurrentStep(run.Id));
 
     private static RunStatus Status(string text)
     {

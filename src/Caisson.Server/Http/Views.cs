@@ -12,8 +12,7 @@ namespace Caisson.Server.Http;
 /// <summary>What is stored, as the API shows it.</summary>
 internal static class Views
 {
-    /// <param name="now">What this process does for the run right now, which is newer than what is stored.</param>
-    internal static RunView Of(RunRecord run, string? now) => new()
+    internal static RunView Of(RunRecord run) => new()
     {
         Id = run.Id.ToString(),
         Agent = run.Agent,
@@ -34,7 +33,7 @@ internal static class Views
         InDoubtUsd = Money.Text(run.Money.InDoubt),
         BudgetUsd = run.Money.Cap is { } cap ? Money.Text(cap) : null,
         LimitAt = run.Paused == PauseCause.Budget ? run.Summary.LimitAt : null,
-        CurrentStep = now ?? run.Summary.CurrentStep,
+        CurrentStep = run.Summary.CurrentStep,
         Result = run.Summary.Result,
         Failure = run.Summary.Failure,
         WorkspaceRoot = run.Summary.WorkspaceRoot,

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Net;
+using System.Text.Json;
 using Caisson.Client;
 using Caisson.MockModel;
 using Caisson.MockModel.Scripts;
@@ -33,6 +34,8 @@ internal sealed class ServerProcess : IAsyncDisposable
             turns: [{ say: "expensive", usage: { output: 100 } }]
         """;
 
+    private const string ModelLog = "requests.jsonl";
+
     private readonly Folder _folder;
     private readonly MockModelServer _model;
     private readonly Process _process;
@@ -63,11 +66,11 @@ internal sealed class ServerProcess : IAsyncDisposable
     /// <summary>Lines of its stderr so far.</summary>
     internal ConcurrentQueue<string> Log { get; }
 
-    internal static async Task<ServerProcess> StartAsync(bool supervise = false)
+    internal static async Task<ServerProcess> StartAsync(bool supervise = false, string? script = null)
     {
         var folder = new Folder();
-        var script = Assert.IsType<MockScriptOutcome.Parsed>(MockScript.Parse(Script, "script")).Script;
-        var model = await MockModelServer.StartAsync(new MockModelOptions { Script = script, Listen = new IPEndPoint(IPAddress.Loopback, 0) });
+        var turns = Assert.IsType<MockScriptOutcome.Parsed>(MockScript.Parse(script ?? Script, "script")).Script;
+        var model = await MockModelServer.StartAsync(new MockModelOptions { Script = turns, LogFile = Path.Combine(folder.Path, ModelLog), Listen = new IPEndPoint(IPAddress.Loopback, 0) });
         var config = folder.Write("caisson.toml", $$"""
             [server]
             listen = "127.0.0.1:0"
@@ -85,6 +88,21 @@ internal sealed class ServerProcess : IAsyncDisposable
         var address = new TaskCompletionSource<Uri>(TaskCreationOptions.RunContinuationsAsynchronously);
         var pump = PumpAsync(process, log, address);
         return new ServerProcess(folder, model, process, await address.Task.WaitAsync(CaissonProgram.Patience, TimeProvider.System), log, pump);
+    }
+
+    /// <summary>Step keys of a run's calls that the provider answered, by its own log: the idempotency key is RUN.STEP.</summary>
+    internal IReadOnlyList<string> AnsweredCalls(string run)
+    {
+        var keys = new List<string>();
+        foreach (var line in File.ReadLines(Path.Combine(_folder.Path, ModelLog)))
+        {
+            using var entry = JsonDocument.Parse(line);
+            if (entry.RootElement.GetProperty("event").GetString() == "answered"
+                && entry.RootElement.GetProperty("idempotency_key").GetString()?.Split('.') is [var of, var key] && of == run)
+                keys.Add(key);
+        }
+
+        return keys;
     }
 
     /// <summary>Runs a command of the client against this server.</summary>
