@@ -11,12 +11,14 @@ public static class Money
     public static bool TryParse(string text, out long nanoUsd)
     {
         nanoUsd = 0;
+
+        // The digits are counted, because decimal itself rounds what is longer than it can hold.
+        var point = text.IndexOf('.', StringComparison.Ordinal);
+        if (point >= 0 && text.Length - point - 1 > 9)
+            return false;
         if (!decimal.TryParse(text, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var usd) || usd > 1_000_000_000m)
             return false;
-        var nano = usd * NanoPerUsd;
-        if (nano != decimal.Truncate(nano))
-            return false;
-        nanoUsd = (long)nano;
+        nanoUsd = (long)(usd * NanoPerUsd);
         return true;
     }
 

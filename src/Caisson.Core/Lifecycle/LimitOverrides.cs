@@ -53,16 +53,18 @@ internal static class LimitOverrides
     }
 
     /// <summary>A run that stands at a limit needs that limit raised above what is gone.</summary>
-    internal static Failure? StillReached(RunRecord run, RaisedLimits raise)
+    /// <param name="now">The deadline goes on while a run stands paused.</param>
+    internal static Failure? StillReached(RunRecord run, RaisedLimits raise, DateTimeOffset now)
     {
         var summary = run.Summary;
+        var age = now - run.CreatedAt;
         var (flag, given, gone, text) = summary.LimitAt switch
         {
             LimitDimension.NanoUsd => ("--budget-usd", raise.NanoUsd, run.Money.Spent, $"${Money.Text(run.Money.Spent)}"),
             LimitDimension.Tokens => ("--budget-tokens", raise.Tokens, run.Tokens.Spent, $"{run.Tokens.Spent} tokens"),
             LimitDimension.Steps => ("--max-steps", raise.Steps, summary.Steps, $"{summary.Steps} steps"),
             LimitDimension.ToolCalls => ("--max-tool-calls", raise.ToolCalls, summary.ToolCalls, $"{summary.ToolCalls} tool calls"),
-            LimitDimension.Deadline => ("--deadline", raise.Deadline?.Ticks, (run.UpdatedAt - run.CreatedAt).Ticks, $"{run.UpdatedAt - run.CreatedAt:c}"),
+            LimitDimension.Deadline => ("--deadline", raise.Deadline?.Ticks, age.Ticks, $"{age:c}"),
             _ => ("", 1, 0, ""),
         };
         return given > gone ? null : new Failure(ErrorCodes.BudgetExceeded, $"run {run.Id} is paused at a limit with {text} gone: resume it with {flag} above that");

@@ -88,7 +88,7 @@ internal static class RunStateMachine
             new(state, [(EntryKind.CancelRequested, new EntryBody.CancelRequested(c.By, c.Reason))], RunDue.Now, false),
         (_, RunCommand.ConfirmCancel) => End(RunStatus.Cancelled, null, null),
 
-        (RunStatus.Running, RunCommand.Complete c) => End(RunStatus.Completed, c.Result, null),
+        (RunStatus.Running or RunStatus.Waiting, RunCommand.Complete c) => End(RunStatus.Completed, c.Result, null),
         (RunStatus.Running or RunStatus.Waiting, RunCommand.Fail f) => End(RunStatus.Failed, null, f.Failure),
 
         (RunStatus.Running or RunStatus.Waiting, RunCommand.Yield) => new(new(RunStatus.Ready), [], RunDue.Now, true),

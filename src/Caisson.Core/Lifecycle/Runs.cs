@@ -157,7 +157,7 @@ public sealed class Runs(
             return Ended(run, record.Status);
         if (record.Status != RunStatus.Paused && parsed.Limits == new RaisedLimits())
             return new InputOutcome.Refused(new Failure(ErrorCodes.RunConflict, $"run {run} is {Words.Of(record.Status)}, not paused: nothing to resume"));
-        if (record is { Status: RunStatus.Paused, Paused: PauseCause.Budget } && LimitOverrides.StillReached(record, parsed.Limits) is { } still)
+        if (record is { Status: RunStatus.Paused, Paused: PauseCause.Budget } && LimitOverrides.StillReached(record, parsed.Limits, clock.GetUtcNow()) is { } still)
             return new InputOutcome.Refused(still);
         return await PostAsync(run, InputKind.Resume, new InputBody.Operator(by, null, parsed.Limits), cancellationToken);
     }

@@ -31,6 +31,11 @@ public static class ManifestReader
             return new ManifestOutcome.Invalid(new Failure(ErrorCodes.ManifestInvalid,
                 $"{fileName}:{problem.Start.Line}: not valid YAML: {OneLine(problem.InnerException?.Message ?? problem.Message)}"));
         }
+        catch (Exception problem) when (problem is InvalidOperationException or ArgumentException or FormatException)
+        {
+            // The parser has an exception of its own for what is no YAML, but uses these as well.
+            return new ManifestOutcome.Invalid(new Failure(ErrorCodes.ManifestInvalid, $"{fileName}:1: not valid YAML: {OneLine(problem.Message)}"));
+        }
     }
 
     private static AgentManifest Agent(YamlSection root)

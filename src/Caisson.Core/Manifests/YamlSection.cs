@@ -2,12 +2,15 @@ using System.Globalization;
 using Caisson.Core.Budgets;
 using YamlDotNet.Core;
 using YamlDotNet.RepresentationModel;
+using Tokens = YamlDotNet.Core.Tokens;
 
 namespace Caisson.Core.Manifests;
 
 /// <summary>One mapping of a YAML file, read strictly; every complaint knows its file, line and key.</summary>
 internal sealed class YamlSection
 {
+    private const int MaxDepth = 16;
+
     private readonly string _file;
     private readonly string _path;
     private readonly YamlMappingNode _node;
@@ -20,18 +23,32 @@ internal sealed class YamlSection
         {
             if (key is not YamlScalarNode { Value: { } name })
                 throw new ManifestException($"{file}:{key.Start.Line}: {path}: found a key that is not a word, allowed are words");
-            _values.Add(name, value);
+            if (!_values.TryAdd(name, value))
+                throw new ManifestException($"{file}:{key.Start.Line}: {Full(name)}: duplicate key, allowed is each key once");
         }
     }
 
     internal static YamlSection Load(string text, string file)
     {
-        // A document of a few bytes with aliases of aliases unfolds to gigabytes; nobody needs them in a manifest.
+        // The tokens are looked at before the tree is built from them: a document of a few bytes with aliases of aliases
+        // unfolds to gigabytes, a deep one overflows the parser's stack, and a broken one may never come to its end.
         var scanner = new Scanner(new StringReader(text), skipComments: true);
+        var depth = 0;
         while (scanner.MoveNext())
         {
-            if (scanner.Current is YamlDotNet.Core.Tokens.AnchorAlias or YamlDotNet.Core.Tokens.Anchor)
-                throw new ManifestException($"{file}:{scanner.Current.Start.Line}: found an anchor or alias, allowed are plain values");
+            var line = scanner.Current!.Start.Line;
+            switch (scanner.Current)
+            {
+                case Tokens.AnchorAlias or Tokens.Anchor:
+                    throw new ManifestException($"{file}:{line}: found an anchor or alias, allowed are plain values");
+                case Tokens.Error error:
+                    throw new ManifestException($"{file}:{line}: not valid YAML: {error.Value.ReplaceLineEndings(" ")}");
+                case Tokens.BlockMappingStart or Tokens.BlockSequenceStart or Tokens.FlowMappingStart or Tokens.FlowSequenceStart when ++depth > MaxDepth:
+                    throw new ManifestException($"{file}:{line}: found more than {MaxDepth} levels, allowed are keys with values, lists and one more level of keys");
+                case Tokens.BlockEnd or Tokens.FlowMappingEnd or Tokens.FlowSequenceEnd:
+                    depth--;
+                    break;
+            }
         }
 
         var stream = new YamlStream();
