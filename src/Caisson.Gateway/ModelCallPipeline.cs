@@ -2,6 +2,7 @@ using System.Collections.Frozen;
 using System.Text.Json;
 using Caisson.Contracts;
 using Caisson.Core.Journal;
+using Caisson.Core.Lifecycle;
 using Caisson.Core.Models;
 using Caisson.Gateway.OpenAi;
 using Caisson.Gateway.Prices;
@@ -180,7 +181,7 @@ public sealed class ModelCallPipeline : IModels, IDisposable
                 failures++;
                 counted += failed.Retry == RetryClass.Counted ? 1 : 0;
                 var elapsed = pipeline._time.GetElapsedTime(began);
-                var wait = RetryPolicy.Next(request.Retry, failed, failures, counted, elapsed, pipeline.Dice());
+                var wait = failed.Retry == RetryClass.Never ? null : RetryPolicy.Next(request.Retry, failures, counted, elapsed, failed.RetryAfter, pipeline.Dice());
                 var retryAt = pipeline._time.GetUtcNow() + wait;
                 var fate = failed.MaybeBilled ? HoldFate.InDoubt : wait is null ? HoldFate.Release : HoldFate.Keep;
                 pipeline._logger.LogWarning("Model call of run {Run} failed at attempt {Attempt}: {Failure}", log.Run, attempt, failed.Failure.Message);

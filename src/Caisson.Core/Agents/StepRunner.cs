@@ -18,7 +18,7 @@ internal abstract record StepAttempt
 internal sealed record StepAnswer(ReadOnlyMemory<byte> Result, Failure? Failure, bool Recorded, long Seq, string? WorkspaceRoot);
 
 /// <summary>The one way in which tools and named steps run: answer from the journal, or admit, execute, retry and record.</summary>
-internal sealed class StepRunner(RunSession session, TimeProvider clock, Random random)
+internal sealed class StepRunner(RunSession session, TimeProvider clock, Func<double> dice)
 {
     internal async Task<StepAnswer> RunAsync(StepKey key, StepSubject subject, Func<CancellationToken, Task<StepAttempt>> body)
     {
@@ -46,7 +46,7 @@ internal sealed class StepRunner(RunSession session, TimeProvider clock, Random 
                     await session.CompleteAsync(key, subject, new StepResult(done.Result, Usage.None, prior + attempt, started, done.Failure, done.WorkspaceRoot), session.Owned);
                     return new StepAnswer(done.Result, done.Failure, Recorded: false, 0, done.WorkspaceRoot);
                 case StepAttempt.Failed failed:
-                    var wait = failed.Failure.Retryable ? RetryPolicy.Next(session.Manifest.Retry, attempt, clock.GetUtcNow() - first, null, random) : null;
+                    var wait = failed.Failure.Retryable ? RetryPolicy.Next(session.Manifest.Retry, attempt, attempt, clock.GetUtcNow() - first, null, dice()) : null;
                     await session.FailAttemptAsync(key, subject, prior + attempt, failed.Failure, HoldFate.Release, clock.GetUtcNow() + wait, session.Owned);
                     if (wait is not { } delay)
                         throw new RunHaltException(failed.Failure.Retryable ? new RunHalt.Exhausted(failed.Failure) : new RunHalt.Failed(failed.Failure));

@@ -154,7 +154,7 @@ public sealed class Engine : IAsyncDisposable
     {
         if (await _services.Store.ClaimAsync(run, _lease.Node, cancellationToken) is not ClaimOutcome.Claimed claimed)
             return;
-        var driver = new RunDriver(_services, _lease, _models, _sandboxes, _codeAgents, _random, _log);
+        var driver = new RunDriver(_services, _lease, _models, _sandboxes, _codeAgents, Dice, _log);
         var gate = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var drive = Task.Run(async () =>
         {
@@ -189,6 +189,13 @@ public sealed class Engine : IAsyncDisposable
             // An input may have come between the last look and the release.
             _services.Signals.Due(run.Id);
         }
+    }
+
+    // A Random of the caller's own is not safe for many threads at once.
+    private double Dice()
+    {
+        lock (_random)
+            return _random.NextDouble();
     }
 
     private void Poke(RunId run, RunDriver driver) => _ = Task.Run(async () =>

@@ -16,7 +16,7 @@ namespace Caisson.Core.Lifecycle;
 /// came out, in the same transaction as the release. 5. Throw the box away and confirm it.
 /// Whatever kills this process in between, the next owner starts at 1 and comes to the same place.
 /// </summary>
-internal sealed class RunDriver(RunServices services, NodeLease lease, IModels models, IReadOnlyList<ISandboxProvider> sandboxes, IReadOnlyDictionary<string, IAgent> codeAgents, Random random, ILogger log)
+internal sealed class RunDriver(RunServices services, NodeLease lease, IModels models, IReadOnlyList<ISandboxProvider> sandboxes, IReadOnlyDictionary<string, IAgent> codeAgents, Func<double> dice, ILogger log)
 {
     private const int PageSize = 500;
     private static readonly TimeSpan CancelGrace = TimeSpan.FromSeconds(10);
@@ -114,7 +114,7 @@ internal sealed class RunDriver(RunServices services, NodeLease lease, IModels m
         if (session.Manifest.Code is { } code && !codeAgents.TryGetValue(code, out agent!))
             return new RunHalt.Failed(new Failure(ErrorCodes.AgentNotFound, $"no agent '{code}' is registered in this server"));
 
-        var context = new RunContext(session, new StepRunner(session, services.Clock, random), models, box);
+        var context = new RunContext(session, new StepRunner(session, services.Clock, dice), models, box);
         using var grace = CancellationTokenSource.CreateLinkedTokenSource(session.Owned);
         await using var onCancel = session.Interrupted.Register(() => grace.CancelAfter(CancelGrace));
         try
