@@ -36,7 +36,10 @@ internal static class CommandTree
         // Signals are handled by us, and exceptions beyond those that commands know are bugs that should be seen whole.
         return await parse.InvokeAsync(new InvocationConfiguration
         {
-            Output = shell.Terminal.Out, Error = shell.Terminal.Error, EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null,
+            Output = shell.Terminal.Out,
+            Error = shell.Terminal.Error,
+            EnableDefaultExceptionHandler = false,
+            ProcessTerminationTimeout = null,
         });
     }
 }

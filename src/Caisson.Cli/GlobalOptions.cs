@@ -15,12 +15,17 @@ internal static class GlobalOptions
 {
     internal static readonly Option<string> Output = new("--output", "-o")
     {
-        Description = "table, wide, json or jsonl", DefaultValueFactory = _ => "table", Recursive = true, HelpName = "FORMAT",
+        Description = "table, wide, json or jsonl",
+        DefaultValueFactory = _ => "table",
+        Recursive = true,
+        HelpName = "FORMAT",
     };
 
     internal static readonly Option<string?> Server = new("--server")
     {
-        Description = "Address of the server (default: $CAISSON_SERVER, then 127.0.0.1:7311)", Recursive = true, HelpName = "ADDRESS",
+        Description = "Address of the server (default: $CAISSON_SERVER, then 127.0.0.1:7311)",
+        Recursive = true,
+        HelpName = "ADDRESS",
     };
 
     internal static readonly Option<bool> Quiet = new("--quiet", "-q") { Description = "No progress on stderr", Recursive = true };

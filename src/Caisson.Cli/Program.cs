@@ -17,4 +17,7 @@ catch (IOException)
     // Whoever read our output has had enough.
 }
 
+// What cannot be trusted any more must not hold the process: the supervisor waits to start the next one.
+if (exit == ExitCodes.Restart)
+    Environment.Exit(exit);
 return exit;

@@ -35,7 +35,7 @@ internal static class DoctorCommand
 
     private static void Draw(CommandContext context, DoctorReport report)
     {
-        context.Table.Rows(["", "CHECK", "FOUND"], report.Findings.Select(f => new[] { f.Level, f.Check, f.Detail }));
+        context.Table.Rows(["LEVEL", "CHECK", "FOUND"], report.Findings.Select(f => new[] { f.Level, f.Check, f.Detail }));
         foreach (var finding in report.Findings.Where(f => f.Remedy is not null))
             context.Terminal.WriteLine($"{finding.Level,-4}  {finding.Check}: {PlainText.Line(finding.Remedy!)}");
     }

@@ -11,14 +11,16 @@ internal sealed class TableView
     private const int UnlimitedWidth = 4096;
 
     private readonly IAnsiConsole _console;
+    private readonly bool _colored;
 
     internal TableView(Terminal terminal, bool color)
     {
-        var colored = color && terminal.OutIsTerminal;
+        _colored = color && terminal.OutIsTerminal;
         _console = AnsiConsole.Create(new AnsiConsoleSettings
         {
-            Ansi = colored ? AnsiSupport.Yes : AnsiSupport.No,
-            ColorSystem = colored ? ColorSystemSupport.Standard : ColorSystemSupport.NoColors,
+            // Without ANSI the library would set the console's colours by itself; plain styles write no sequences.
+            Ansi = AnsiSupport.Yes,
+            ColorSystem = _colored ? ColorSystemSupport.Standard : ColorSystemSupport.NoColors,
             Interactive = InteractionSupport.No,
             Out = new AnsiConsoleOutput(terminal.Out),
         });
@@ -31,7 +33,7 @@ internal sealed class TableView
     {
         var table = new Table { Border = TableBorder.None, ShowHeaders = true };
         foreach (var column in columns)
-            table.AddColumn(new TableColumn(new Text(column, new Style(decoration: Decoration.Bold))) { NoWrap = true, Padding = new Padding(0, 0, 2, 0) });
+            table.AddColumn(new TableColumn(Head(column)) { NoWrap = true, Padding = new Padding(0, 0, 2, 0) });
         foreach (var row in rows)
             table.AddRow(row.Select(IRenderable (cell) => Cell(cell)));
         _console.Write(table);
@@ -43,13 +45,13 @@ internal sealed class TableView
         grid.AddColumn(new GridColumn { NoWrap = true, Padding = new Padding(0, 0, 2, 0) });
         grid.AddColumn(new GridColumn { Padding = new Padding(0) });
         foreach (var (name, value) in pairs)
-            grid.AddRow(new Text(name, new Style(decoration: Decoration.Bold)), Cell(value));
+            grid.AddRow(Head(name), Cell(value));
         _console.Write(grid);
     }
 
-    internal void Write(IRenderable what) => _console.Write(what);
+    private Text Head(string text) => new(text, _colored ? new Style(decoration: Decoration.Bold) : Style.Plain);
 
-    private static Text Cell(string text) => new(PlainText.Line(text), StyleOf(text));
+    private Text Cell(string text) => new(PlainText.Line(text), _colored ? StyleOf(text) : Style.Plain);
 
     private static Style StyleOf(string word) => word switch
     {

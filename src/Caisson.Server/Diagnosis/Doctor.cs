@@ -65,9 +65,8 @@ public sealed partial class Doctor(ServerOptions options, TimeProvider clock, II
             var began = clock.GetTimestamp();
             var probe = await provider.ProbeAsync(cancellationToken).WaitAsync(ProbeLimit, clock, cancellationToken);
             var took = clock.GetElapsedTime(began);
-            var guest = options.Sandbox.GuestAgent ?? $"in {SandboxOptions.ToolsDirectory} or on the PATH";
             return probe.Offered
-                ? [RunscFinding(probe.Detail, took), Finding.Ok("guest agent", $"answers ({guest})")]
+                ? [RunscFinding($"{PathOf("runsc", options.Sandbox.Runsc)}: {probe.Detail}", took), Finding.Ok("guest agent", $"{PathOf("caisson-guest", options.Sandbox.GuestAgent)} answers")]
                 : [Finding.Fail("sandbox", $"gvisor: {probe.Detail}", probe.Remedy ?? Setup)];
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or TimeoutException)
@@ -95,6 +94,11 @@ public sealed partial class Doctor(ServerOptions options, TimeProvider clock, II
 
         return Finding.Ok("sandbox", text);
     }
+
+    /// <summary>Where the sandboxes take a program from: as configured, the tools folder, the PATH.</summary>
+    private static string PathOf(string program, string? configured) =>
+        configured ?? (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':').Prepend(SandboxOptions.ToolsDirectory)
+            .Select(folder => Path.Combine(folder, program)).FirstOrDefault(File.Exists) ?? program;
 
     private async Task<IReadOnlyList<Finding>> StorageAsync()
     {

@@ -23,8 +23,8 @@ public abstract record HostOutcome
 }
 
 /// <summary>
-/// A whole server in one process: store, sandboxes, models, engine, and the HTTP API before them. The engine starts
-/// first: after a crash its runs move on while the API is still coming up.
+/// A whole server in one process: store, sandboxes, models, engine, and the HTTP API in front of them. The engine
+/// starts first: after a crash its runs move on while the API is still coming up.
 /// </summary>
 public sealed class CaissonHost : IAsyncDisposable
 {
@@ -54,10 +54,11 @@ public sealed class CaissonHost : IAsyncDisposable
         var (rooms, failure) = Rooms.Open(options, clock, ids, logs);
         if (rooms is null)
             return new HostOutcome.Refused(failure!);
+        var engine = rooms.Engine.StartAsync(cancellationToken);
         var web = BuildWeb(options, listenHandle, rooms, clock, logs);
         try
         {
-            await rooms.Engine.StartAsync(cancellationToken);
+            await engine;
             await web.StartAsync(cancellationToken);
             return new HostOutcome.Started(new CaissonHost(rooms, web, AddressOf(web, options, listenHandle), options.DrainLimit));
         }

@@ -117,7 +117,7 @@ public sealed class RunTests(SharedServer shared)
 
         Assert.Equal(8, answer.Exit);
         Assert.Equal("running", JsonDocument.Parse((await _server.RunAsync("get", id, "-o", "json")).Out).RootElement.GetProperty("status").GetString());
-        Assert.Equal(0, (await _server.RunAsync("cancel", id)).Exit);
+        await _server.Client.CancelAsync(id, null, CancellationToken.None);
     }
 
     [Fact]
@@ -133,7 +133,7 @@ public sealed class RunTests(SharedServer shared)
         Assert.Equal(130, logs.ExitCode);
         Assert.Contains(id, await logs.StandardError.ReadToEndAsync(), StringComparison.Ordinal);
         Assert.Equal(RunStatus.Running, (await _server.Client.GetRunAsync(id, CancellationToken.None)).Status);
-        Assert.Equal(0, (await _server.RunAsync("cancel", id)).Exit);
+        await _server.Client.CancelAsync(id, null, CancellationToken.None);
     }
 
     [Fact]
@@ -172,7 +172,7 @@ public sealed class RunTests(SharedServer shared)
         await logs.StandardOutput.ReadLineAsync();
 
         logs.StandardOutput.Close();
-        await _server.RunAsync("cancel", id);
+        await _server.Client.CancelAsync(id, null, CancellationToken.None);
 
         await logs.WaitForExitAsync().WaitAsync(CaissonProgram.Patience, TimeProvider.System);
         Assert.Equal("", await logs.StandardError.ReadToEndAsync());

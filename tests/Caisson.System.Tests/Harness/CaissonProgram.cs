@@ -35,7 +35,9 @@ internal static class CaissonProgram
     {
         var start = new ProcessStartInfo(Path, arguments)
         {
-            RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true,
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
             WorkingDirectory = directory ?? global::System.IO.Path.GetTempPath(),
         };
         // What the person who runs the tests has set must not steer them.

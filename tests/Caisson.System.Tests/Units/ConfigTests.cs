@@ -1,0 +1,73 @@
+using System.Net;
+using Caisson.Server.Configuration;
+
+namespace Caisson.System.Tests.Units;
+
+public sealed class ConfigTests
+{
+    [Fact]
+    public void A_whole_file_is_understood()
+    {
+        var options = Valid("""
+            [server]
+            listen = "[::1]:0"
+            [data]
+            directory = "/tmp/x"
+            [engine]
+            max_concurrent_runs = 7
+            drain_limit = "5s"
+            [sandbox]
+            runsc = "/opt/runsc"
+            [providers.openai]
+            base_url = "https://api.openai.com/v1"
+            api_key_env = "OPENAI_API_KEY"
+            timeout = "2m"
+            [providers.openai.prices."gpt-5.1*"]
+            input = 0.25
+            output = 2
+            cached_input = 0.025
+            """);
+
+        Assert.Equal(new IPEndPoint(IPAddress.IPv6Loopback, 0), options.Listen);
+        Assert.Equal(("/tmp/x", 7, TimeSpan.FromSeconds(5), "/opt/runsc"), (options.DataDirectory, options.MaxConcurrentRuns, options.DrainLimit, options.Sandbox.Runsc));
+        var provider = Assert.Single(options.Providers);
+        Assert.Equal(("openai", "OPENAI_API_KEY", TimeSpan.FromMinutes(2)), (provider.Name, provider.ApiKeyEnvironment, provider.Timeout));
+        var price = provider.Prices["gpt-5.1*"];
+        Assert.Equal((0.25m, 2m, 0.025m), (price.Input, price.Output, price.CachedInput));
+    }
+
+    [Fact]
+    public void A_later_source_goes_before_an_earlier_one()
+    {
+        var (file, _) = TomlSource.Read("[server]\nlisten = \"127.0.0.1:1\"\n[engine]\nmax_concurrent_runs = 5\n", "f");
+        var environment = EnvironmentSource.Read(new Dictionary<string, string> { ["CAISSON__SERVER__LISTEN"] = "127.0.0.1:2", ["CAISSON__ENGINE__MAX_CONCURRENT_RUNS"] = "6" });
+
+        var valid = Assert.IsType<ConfigOutcome.Valid>(ConfigReader.Bind([.. file, .. environment, new ConfigSetting(["server", "listen"], "127.0.0.1:3", "--listen")]));
+
+        Assert.Equal((3, 6), (valid.Options.Listen.Port, valid.Options.MaxConcurrentRuns));
+    }
+
+    [Fact]
+    public void Every_mistake_is_told_at_once()
+    {
+        var (settings, _) = TomlSource.Read("[server]\nlisten = \"10.0.0.1:80\"\nport = 3\n[providers.x]\nbase_url = \"nonsense\"\n", "f");
+
+        var problems = Assert.IsType<ConfigOutcome.Invalid>(ConfigReader.Bind(settings)).Problems;
+
+        Assert.Equal(["f:2", "f:3", "f:5"], problems.Select(p => p.Where));
+    }
+
+    [Theory]
+    [InlineData("a = [1]")]
+    [InlineData("a = 2026-01-01")]
+    [InlineData("a = 1\na = 2")]
+    [InlineData("= 3")]
+    public void What_is_no_setting_is_refused(string text) => Assert.NotNull(TomlSource.Read(text, "f").Problem);
+
+    private static ServerOptions Valid(string toml)
+    {
+        var (settings, problem) = TomlSource.Read(toml, "f");
+        Assert.Null(problem);
+        return Assert.IsType<ConfigOutcome.Valid>(ConfigReader.Bind(settings)).Options;
+    }
+}
