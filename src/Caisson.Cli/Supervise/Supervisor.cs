@@ -65,7 +65,7 @@ internal sealed class Supervisor(IReadOnlyList<string> command, ListenSocket soc
             var started = clock.GetTimestamp();
             var (exit, silent, ready) = RunOnce(restarts);
             if (_stop.WaitOne(0))
-                return exit > 128 ? ExitCodes.Ok : exit;
+                return exit > 128 && exit != ExitCodes.Interrupted ? ExitCodes.Ok : exit;
             if (exit is ExitCodes.Ok or ExitCodes.Usage or ExitCodes.Config)
                 return exit;
 
