@@ -9,7 +9,7 @@ internal sealed class CommandFailure(int exit, string code, string message) : Ex
 
     internal Problem Problem { get; } = new(code.Replace('_', ' '), 0, code, message);
 
-    internal static CommandFailure Usage(string message) => new(ExitCodes.Usage, "usage", message);
+    internal static CommandFailure Usage(string message) => new(ExitCodes.Usage, ErrorCodes.Usage, message);
 
     internal static CommandFailure Of(Failure failure) =>
         new(ExitCodes.Of(new Problem("", 0, failure.Code, failure.Message)), failure.Code, failure.Message);

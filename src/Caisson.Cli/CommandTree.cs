@@ -1,3 +1,4 @@
+using Caisson.Contracts;
 using System.CommandLine;
 using Caisson.Cli.Commands;
 
@@ -30,7 +31,7 @@ internal static class CommandTree
             var name = parse.CommandResult.Command is RootCommand ? "caisson" : $"caisson {parse.CommandResult.Command.Name}";
             // The word that nobody knows says more than the command that is missing because of it.
             var error = parse.UnmatchedTokens.Count > 0 ? $"unknown command or argument '{parse.UnmatchedTokens[0]}'" : parse.Errors[0].Message.TrimEnd('.');
-            return shell.Terminal.Fail(GlobalOptions.Format(parse), ExitCodes.Usage, new("usage", 0, "usage", $"{error}: see '{name} --help'"));
+            return shell.Terminal.Fail(GlobalOptions.Format(parse), ExitCodes.Usage, new("usage", 0, ErrorCodes.Usage, $"{error}: see '{name} --help'"));
         }
 
         // Signals are handled by us, and exceptions beyond those that commands know are bugs that should be seen whole.

@@ -49,7 +49,7 @@ internal sealed class Shell(Terminal terminal, TimeProvider clock, IIdSource ids
             }
             catch (ServerUnreachableException e)
             {
-                return context.Fail(ExitCodes.Unreachable, new Problem("server unreachable", 0, "server_unreachable",
+                return context.Fail(ExitCodes.Unreachable, new Problem("server unreachable", 0, ErrorCodes.ServerUnreachable,
                     $"{e.Message}: start one with 'caisson dev' or 'caisson serve', or name it with --server"));
             }
             catch (CaissonException e)

@@ -30,6 +30,11 @@ public static class ErrorCodes
     public const string Drift = "drift";
     public const string Internal = "internal";
 
+    public const string Usage = "usage";
+    public const string ServerUnreachable = "server_unreachable";
+    public const string WaitTimedOut = "wait_timed_out";
+    public const string ScriptInvalid = "script_invalid";
+
     public const string ModelUnknown = "model_unknown";
     public const string ModelUnpriced = "model_unpriced";
     public const string ProviderUnreachable = "provider_unreachable";

@@ -1,3 +1,4 @@
+using Caisson.Contracts;
 using System.CommandLine;
 using System.Net;
 using Caisson.MockModel;
@@ -30,7 +31,7 @@ internal static class MockModelCommand
         var script = MockScript.Parse(text, file) switch
         {
             MockScriptOutcome.Parsed parsed => parsed.Script,
-            MockScriptOutcome.Refused refused => throw new CommandFailure(ExitCodes.Config, "script_invalid", refused.Message),
+            MockScriptOutcome.Refused refused => throw new CommandFailure(ExitCodes.Config, ErrorCodes.ScriptInvalid, refused.Message),
             _ => throw new InvalidOperationException("unreachable"),
         };
 

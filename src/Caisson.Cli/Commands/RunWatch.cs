@@ -24,7 +24,7 @@ internal sealed class RunWatch(CommandContext context)
         }
         catch (OperationCanceledException) when (limit.IsCancellationRequested && !context.Interrupted.IsCancellationRequested)
         {
-            throw new CommandFailure(ExitCodes.TimedOut, "wait_timed_out", $"run {run} is not done after {timeout:c}; it goes on: 'caisson wait {run}' waits again");
+            throw new CommandFailure(ExitCodes.TimedOut, ErrorCodes.WaitTimedOut, $"run {run} is not done after {timeout:c}; it goes on: 'caisson wait {run}' waits again");
         }
     }
 
@@ -46,7 +46,7 @@ internal sealed class RunWatch(CommandContext context)
         }
         catch (OperationCanceledException) when (!context.Interrupted.IsCancellationRequested)
         {
-            throw new CommandFailure(ExitCodes.TimedOut, "wait_timed_out", $"run {before.Id} has not taken it up after {TakenWithin.TotalSeconds} s; it is recorded and will happen: 'caisson get {before.Id}' shows it");
+            throw new CommandFailure(ExitCodes.TimedOut, ErrorCodes.WaitTimedOut, $"run {before.Id} has not taken it up after {TakenWithin.TotalSeconds} s; it is recorded and will happen: 'caisson get {before.Id}' shows it");
         }
     }
 
