@@ -103,11 +103,8 @@ internal sealed class RunWrites(SqliteConnection connection, TimeProvider clock)
                 : (new AppendOutcome.Fenced(), false);
         }
 
-        foreach (var change in unit.Budget)
-        {
-            if (change is BudgetChange.Reserve reserve && _budgets.Check(unit.Run, reserve.Hold) is { } denial)
-                return (new AppendOutcome.Denied(denial), false);
-        }
+        if (Wanted(unit.Budget) is { } wanted && _budgets.Check(unit.Run, wanted) is { } denial)
+            return (new AppendOutcome.Denied(denial), false);
 
         var seq = row.LastSeq;
         foreach (var entry in unit.Entries)
@@ -140,6 +137,21 @@ internal sealed class RunWrites(SqliteConnection connection, TimeProvider clock)
         _insertInput.Run(row.Id, input.InputId, (int)input.Kind, input.Payload.ToArray(), Ms(now));
         _makeDue.Run(row.Id, Ms(now));
         return (new PostOutcome.Posted(), true);
+    }
+
+    /// <summary>The holds of one unit are admitted together or not at all, so they count together.</summary>
+    private static Hold? Wanted(IReadOnlyList<BudgetChange> changes)
+    {
+        Hold? sum = null;
+        foreach (var change in changes)
+        {
+            if (change is BudgetChange.Reserve { Hold: var hold })
+                sum = sum is null ? hold : new Hold(Sum(sum.NanoUsd, hold.NanoUsd), Sum(sum.Tokens, hold.Tokens));
+        }
+
+        return sum;
+
+        static long Sum(long a, long b) => (long)Int128.Min((Int128)a + b, long.MaxValue);
     }
 
     private sealed record Row(long Id, RunStatus Status, string? Owner, long Epoch, long LastSeq, long? DueAt);

@@ -30,6 +30,7 @@ public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IAsyncDispo
     private readonly NodeRows _nodes;
     private readonly Checkpointer _checkpointer;
     private readonly string _connectionString;
+    private bool _disposed;
 
     private SqliteStore(DataDirectory directory, string connectionString, byte[] tenantKey, TimeProvider clock, ILogger log)
     {
@@ -121,6 +122,8 @@ public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IAsyncDispo
 
     public async ValueTask DisposeAsync()
     {
+        if (Interlocked.Exchange(ref _disposed, true))
+            return;
         _checkpointer.Dispose();
         await Task.Run(() =>
         {
