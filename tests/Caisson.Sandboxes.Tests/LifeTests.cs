@@ -188,6 +188,18 @@ public sealed class LifeTests(Boxes boxes)
     }
 
     [Fact]
+    public async Task The_state_directory_may_have_a_long_name()
+    {
+        var directory = Path.Combine(boxes.Directory, new string('n', 120), "with a blank");
+        Directory.CreateDirectory(directory);
+        await using var provider = Boxes.NewProvider(directory, boxes.Blobs);
+
+        var started = await provider.CreateAsync(new SandboxSpec(default, 1, new SandboxSettings(), null), default);
+
+        Assert.Equal("here", await Assert.IsType<SandboxCreateOutcome.Started>(started).Sandbox.MustAsync("echo here"));
+    }
+
+    [Fact]
     public async Task Boxes_start_side_by_side()
     {
         var started = await Task.WhenAll(Enumerable.Range(0, 6).Select(_ => boxes.CreateAsync()));

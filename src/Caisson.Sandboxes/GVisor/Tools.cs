@@ -32,7 +32,7 @@ internal sealed partial record Tools(string Runsc, string Guest, string MakeFile
         return (new Tools(runsc, guest, mkfs, version.Output.Split('\n')[0].Trim(), systrap, names), null);
     }
 
-    /// <summary>The command line that runs a box in the foreground.</summary>
+    /// <summary>The command line that starts a box and then ends; see guest/launch.c.</summary>
     public IReadOnlyList<string> RunCommand(string state, string bundle, string id)
     {
         var command = new List<string> { Runsc, $"--root={state}" };
@@ -48,7 +48,7 @@ internal sealed partial record Tools(string Runsc, string Guest, string MakeFile
             Add("host-uds", "open");
         else
             Add("fsgofer-host-uds", "true");
-        command.AddRange(["run", $"--bundle={bundle}", id]);
+        command.AddRange(["run", "--detach", $"--bundle={bundle}", id]);
         return command;
 
         void Add(string flag, string value)
