@@ -287,7 +287,7 @@ public sealed class GVisorProvider : ISandboxProvider
         foreach (var procs in cgroup.ProcsFiles)
             arguments.AddRange(["--cgroup", procs]);
         arguments.Add("--");
-        arguments.AddRange(_tools!.RunCommand(folder.RunscState, folder.Path, folder.Id));
+        arguments.AddRange(_tools!.RunCommand(folder.RunscState, folder.Path, folder.Id, _options.DirectFiles));
         return arguments;
     }
 }

@@ -33,14 +33,13 @@ internal sealed partial record Tools(string Runsc, string Guest, string MakeFile
     }
 
     /// <summary>The command line that starts a box and then ends; see guest/launch.c.</summary>
-    public IReadOnlyList<string> RunCommand(string state, string bundle, string id)
+    public IReadOnlyList<string> RunCommand(string state, string bundle, string id, bool directFiles)
     {
         var command = new List<string> { Runsc, $"--root={state}" };
         Add("ignore-cgroups", "true"); // The launcher has put it into ours.
         Add("network", "none");
         Add("platform", HasSystrap ? "systrap" : "ptrace");
-        // The gofer opens files, the sandbox process runs as nobody and has none: one more wall for the same speed here.
-        Add("directfs", "false");
+        Add("directfs", directFiles ? "true" : "false");
         // Writes go to the host at once and are seen there when the box is frozen; what the host writes is seen inside.
         Add("file-access-mounts", "shared");
         Add("overlay2", "none");
