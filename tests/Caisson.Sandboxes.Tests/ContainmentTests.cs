@@ -135,6 +135,14 @@ public sealed class ContainmentTests(Boxes boxes)
         await _box.MustAsync("mkdir -p plain; cd plain; mkfifo pipe; mknod pipe2 p; ln -sfn pipe link; echo x > file; ls -la . / 2> err >/dev/null; test ! -s err; cp -a file copy; tar cf /tmp/t.tar file link; python3 -c 'import threading; t=threading.Thread(target=print); t.start(); t.join()'; rm -r /workspace/plain /tmp/t.tar");
     }
 
+    [Theory]
+    [InlineData("awk 'BEGIN { print 40 + 2 }'")]
+    [InlineData("perl -e 'print 42'")]
+    [InlineData("python3 -c 'import ssl, sqlite3, json; print(42)'")]
+    [InlineData("git init -q repo && cd repo && echo x > f && git add f && git -c user.name=a -c user.email=a@b commit -qm m && git status --porcelain && echo 42; rm -rf /workspace/repo")]
+    [InlineData("id -un | sed s/agent/42/")]
+    public async Task Tools_of_the_host_work(string command) => Assert.Equal("42", await _box.MustAsync(command));
+
     [Fact]
     public async Task Set_user_id_programs_give_nothing()
     {

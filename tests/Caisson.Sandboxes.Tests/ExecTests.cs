@@ -131,6 +131,24 @@ public sealed class ExecTests(Boxes boxes)
     }
 
     [Fact]
+    public async Task Cancelling_at_any_moment_does_not_end_the_box()
+    {
+        for (var i = 0; i < 30; i++)
+        {
+            using var cancel = new CancellationTokenSource(TimeSpan.FromMilliseconds(i / 2.0), TimeProvider.System);
+            try
+            {
+                await _box.ExecAsync(BoxExtensions.Shell("sleep 0.01"), cancel.Token);
+            }
+            catch (OperationCanceledException)
+            {
+            }
+        }
+
+        Assert.Equal("alive", await _box.MustAsync("echo alive"));
+    }
+
+    [Fact]
     public async Task Cancelling_ends_the_command_and_not_the_box()
     {
         using var cancel = new CancellationTokenSource();

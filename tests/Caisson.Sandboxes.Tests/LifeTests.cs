@@ -187,6 +187,35 @@ public sealed class LifeTests(Boxes boxes)
         Directory.Delete(directory, recursive: true);
     }
 
+    [Theory]
+    [InlineData(false, "65534")]
+    [InlineData(true, "0")]
+    public async Task Direct_files_decide_who_the_kernel_of_a_box_is_on_the_host(bool direct, string user)
+    {
+        var options = new SandboxOptions { StateDirectory = Path.Combine(boxes.Directory, $"direct-{direct}"), GuestPath = Boxes.Guest, DirectFiles = direct };
+        await using var provider = new GVisorProvider(options, boxes.Blobs, TimeProvider.System, Microsoft.Extensions.Logging.Abstractions.NullLogger.Instance);
+        var box = ((SandboxCreateOutcome.Started)await provider.CreateAsync(new SandboxSpec(default, 1, new SandboxSettings(), null), default)).Sandbox;
+
+        var kernel = HostProcesses.OfBoxes(options.StateDirectory).Single(p => p.Command.StartsWith("runsc-sandbox", StringComparison.Ordinal));
+        var status = await File.ReadAllLinesAsync($"/proc/{kernel.Id}/status");
+
+        Assert.Equal(user, status.Single(l => l.StartsWith("Uid:", StringComparison.Ordinal)).Split('\t')[1]);
+        await box.MustAsync("echo same > both; mkdir folder; ln -s both link; cat link");
+        Assert.Equal("same\n"u8.ToArray(), (await new Workspaces.WorkspaceStore(boxes.Blobs).ReadFileAsync(await box.SavedAsync(), "both", default))!.Value.ToArray());
+    }
+
+    [Fact]
+    public async Task The_state_directory_may_have_a_long_name()
+    {
+        var directory = Path.Combine(boxes.Directory, new string('n', 120), "with a blank");
+        Directory.CreateDirectory(directory);
+        await using var provider = Boxes.NewProvider(directory, boxes.Blobs);
+
+        var started = await provider.CreateAsync(new SandboxSpec(default, 1, new SandboxSettings(), null), default);
+
+        Assert.Equal("here", await Assert.IsType<SandboxCreateOutcome.Started>(started).Sandbox.MustAsync("echo here"));
+    }
+
     [Fact]
     public async Task Boxes_start_side_by_side()
     {

@@ -93,7 +93,8 @@ internal sealed class BoxCgroup(CgroupLayout layout, string box, TimeProvider ti
         }
     }
 
-    private static bool TryRemove(string directory)
+    /// <summary>Answers whether the folder is gone; one with processes or folders in it stays.</summary>
+    public static bool TryRemove(string directory)
     {
         try
         {

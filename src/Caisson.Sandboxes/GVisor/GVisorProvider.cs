@@ -5,8 +5,8 @@ using Caisson.Contracts;
 using Caisson.Core.Blobs;
 using Caisson.Core.Sandboxes;
 using Caisson.Sandboxes.Cgroups;
-using Caisson.Sandboxes.Protocol;
 using Caisson.Sandboxes.Native;
+using Caisson.Sandboxes.Protocol;
 using Caisson.Sandboxes.Reaping;
 using Caisson.Sandboxes.Workspaces;
 using Microsoft.Extensions.Logging;
@@ -129,8 +129,8 @@ public sealed class GVisorProvider : ISandboxProvider
     {
         await Task.WhenAll(_live.Values.OfType<GVisorSandbox>().Select(s => s.DestroyAsync()));
         if (_layout is not null)
-            foreach (var parent in _layout.Parents.Where(p => Directory.Exists(p) && !Directory.EnumerateDirectories(p).Any()))
-                Directory.Delete(parent);
+            foreach (var parent in _layout.Parents)
+                BoxCgroup.TryRemove(parent);
         _starts.Dispose();
         _preparing.Dispose();
     }
@@ -287,7 +287,7 @@ public sealed class GVisorProvider : ISandboxProvider
         foreach (var procs in cgroup.ProcsFiles)
             arguments.AddRange(["--cgroup", procs]);
         arguments.Add("--");
-        arguments.AddRange(_tools!.RunCommand(folder.RunscState, folder.Path, folder.Id));
+        arguments.AddRange(_tools!.RunCommand(folder.RunscState, folder.Path, folder.Id, _options.DirectFiles));
         return arguments;
     }
 }

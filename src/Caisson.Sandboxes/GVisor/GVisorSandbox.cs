@@ -235,14 +235,28 @@ internal sealed class GVisorSandbox : ISandbox
         if (_frozen || _link.Lost.IsCompleted)
             return;
         _frozen = true;
-        await _cgroup.FreezeAsync(cancellationToken);
+        try
+        {
+            await _cgroup.FreezeAsync(cancellationToken);
+        }
+        catch (IOException) when (_link.Lost.IsCompleted)
+        {
+            // Destroyed meanwhile, cgroup and all.
+        }
     }
 
     private void ThawNeedsTurn()
     {
         if (!_frozen || _link.Lost.IsCompleted)
             return;
-        _cgroup.Thaw();
-        _frozen = false;
+        try
+        {
+            _cgroup.Thaw();
+            _frozen = false;
+        }
+        catch (IOException) when (_link.Lost.IsCompleted)
+        {
+            // Destroyed meanwhile, cgroup and all.
+        }
     }
 }

@@ -32,15 +32,14 @@ internal sealed partial record Tools(string Runsc, string Guest, string MakeFile
         return (new Tools(runsc, guest, mkfs, version.Output.Split('\n')[0].Trim(), systrap, names), null);
     }
 
-    /// <summary>The command line that runs a box in the foreground.</summary>
-    public IReadOnlyList<string> RunCommand(string state, string bundle, string id)
+    /// <summary>The command line that starts a box and then ends; see guest/launch.c.</summary>
+    public IReadOnlyList<string> RunCommand(string state, string bundle, string id, bool directFiles)
     {
         var command = new List<string> { Runsc, $"--root={state}" };
         Add("ignore-cgroups", "true"); // The launcher has put it into ours.
         Add("network", "none");
         Add("platform", HasSystrap ? "systrap" : "ptrace");
-        // The gofer opens files, the sandbox process runs as nobody and has none: one more wall for the same speed here.
-        Add("directfs", "false");
+        Add("directfs", directFiles ? "true" : "false");
         // Writes go to the host at once and are seen there when the box is frozen; what the host writes is seen inside.
         Add("file-access-mounts", "shared");
         Add("overlay2", "none");
@@ -48,7 +47,7 @@ internal sealed partial record Tools(string Runsc, string Guest, string MakeFile
             Add("host-uds", "open");
         else
             Add("fsgofer-host-uds", "true");
-        command.AddRange(["run", $"--bundle={bundle}", id]);
+        command.AddRange(["run", "--detach", $"--bundle={bundle}", id]);
         return command;
 
         void Add(string flag, string value)

@@ -80,6 +80,10 @@ internal static unsafe partial class Libc
         return fd < 0 ? null : new SafeFileHandle(fd, ownsHandle: true);
     }
 
+    /// <summary>A folder below an open one; never over a link.</summary>
+    public static SafeFileHandle OpenFolder(SafeFileHandle parent, ReadOnlySpan<byte> name) =>
+        Open(Number(parent), name, ReadOnly | Directory | NoFollow);
+
     /// <summary>The names in a folder, without <c>.</c> and <c>..</c>, in no order. The handle must be at its start.</summary>
     public static List<byte[]> Names(SafeFileHandle directory, int most)
     {

@@ -126,7 +126,8 @@ internal sealed class GuestLink : IDisposable
         }
         finally
         {
-            _waiting.TryRemove(id, out _);
+            // A call that is given up may still be dialled for. Its number stays known, so that this is no forgery.
+            waiting.Opened.TrySetCanceled(CancellationToken.None);
         }
     }
 
@@ -193,7 +194,7 @@ internal sealed class GuestLink : IDisposable
                                 call.Opened.TrySetResult((null, Ended));
                         killed.TrySetResult();
                         break;
-                    case FrameType.OpenFailed when _waiting.TryGetValue(frame.U32(0), out var waiting):
+                    case FrameType.OpenFailed when _waiting.TryRemove(frame.U32(0), out var waiting):
                         waiting.Opened.TrySetResult((null, GuestErrors.NoProcess(frame.U32(4))));
                         break;
                     default:

@@ -9,16 +9,17 @@
  *
  * Answer: the launcher makes a mount and a PID namespace. The workspace's image is mounted in that mount namespace
  * only, on a loop device that clears itself, so nothing has to be unmounted: it goes with the last process. The first
- * process of the PID namespace is runsc, so the kernel ends all of runsc's processes with it. The launcher's standard
- * input is a pipe that only the server holds: at its end the launcher kills the first process and thaws the freezer.
+ * process of the PID namespace starts runsc detached, which saves runsc's own waiting parent (3 MiB a box), and then
+ * holds the namespace: the kernel ends all of runsc's processes with it. The launcher's standard input is a pipe that
+ * only the server holds: at its end the launcher kills the first process and thaws the freezer.
  * A pipe, and not the parent-death signal of the server, because that signal is tied to the thread that forked, and a
  * server's threads come and go.
  *
  * Who dies:
  *   the server      the pipe ends; all is killed as above.
- *   the launcher    runsc gets SIGKILL as its parent-death signal (the launcher has one thread). If the box is
- *                   frozen, the server's reaper thaws it.
- *   runsc           the namespace ends; the launcher answers runsc's exit code and ends.
+ *   the launcher    the first process gets SIGKILL as its parent-death signal (the launcher has one thread). If the
+ *                   box is frozen, the server's reaper thaws it.
+ *   runsc           one of its processes is enough: the first process sees a child end, and ends the namespace.
  */
 #include "guest.h"
 #include <errno.h>
@@ -103,7 +104,7 @@ static void build_tree(const char *image, const char *target, const char *usr)
         die(usr);
 }
 
-static _Noreturn void become_runsc(char **cgroups, int count, int alive, char **program)
+static _Noreturn void hold_namespace(char **cgroups, int count, int alive, char **program)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     /* The launcher may have died before the line above: its end of this pipe is closed then. */
@@ -126,8 +127,23 @@ static _Noreturn void become_runsc(char **cgroups, int count, int alive, char **
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGCHLD, SIG_DFL);
     signal(SIGPIPE, SIG_DFL);
-    execv(program[0], program);
-    die(program[0]);
+    pid_t runsc = fork();
+    if (runsc < 0)
+        die("fork");
+    if (runsc == 0) {
+        execv(program[0], program);
+        die(program[0]);
+    }
+    /* It ends when the box runs, and leaves the gofer and the sandbox to this process. */
+    int status;
+    while (waitpid(runsc, &status, 0) < 0)
+        if (errno != EINTR)
+            die("wait");
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+        _exit(WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
+    while (waitpid(-1, &status, 0) < 0 && errno == EINTR) {
+    }
+    _exit(0);
 }
 
 int launch_main(int argc, char **argv)
@@ -178,18 +194,18 @@ int launch_main(int argc, char **argv)
     if (pipe2(alive, O_CLOEXEC) != 0 || unshare(CLONE_NEWNS | CLONE_NEWPID) != 0)
         die("unshare");
     build_tree(image, target, usr);
-    pid_t runsc = fork();
-    if (runsc < 0)
+    pid_t first = fork();
+    if (first < 0)
         die("fork");
-    if (runsc == 0) {
+    if (first == 0) {
         close(alive[1]);
-        become_runsc(cgroups, count, alive[0], program);
+        hold_namespace(cgroups, count, alive[0], program);
     }
     close(alive[0]);
 
     int status = 0;
     for (;;) {
-        if (waitpid(runsc, &status, WNOHANG) == runsc)
+        if (waitpid(first, &status, WNOHANG) == first)
             return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
         struct pollfd server = {.fd = STDIN_FILENO, .events = POLLIN};
         if (ppoll(&server, 1, NULL, &open) <= 0)
@@ -198,9 +214,9 @@ int launch_main(int argc, char **argv)
         if (read(STDIN_FILENO, &byte, 1) > 0)
             continue;
         /* Kill first, thaw after: the first thing that a thawed task does is to die. */
-        kill(runsc, SIGKILL);
+        kill(first, SIGKILL);
         write_file(freeze, thaw);
-        while (waitpid(runsc, &status, 0) < 0 && errno == EINTR) {
+        while (waitpid(first, &status, 0) < 0 && errno == EINTR) {
         }
         return 128 + SIGKILL;
     }
