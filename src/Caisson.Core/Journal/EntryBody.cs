@@ -1,3 +1,4 @@
+using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using System.Text.Json.Serialization.Metadata;
@@ -63,7 +64,7 @@ internal sealed record RaisedLimits(long? NanoUsd = null, long? Tokens = null, l
 [JsonSerializable(typeof(InputBody.Operator))]
 internal sealed partial class JournalJson : JsonSerializerContext
 {
-    internal static byte[] Write<T>(T body) => JsonSerializer.SerializeToUtf8Bytes(body, (JsonTypeInfo<T>)Default.GetTypeInfo(typeof(T))!);
+    internal static byte[] Write<T>(T body) => JsonSerializer.SerializeToUtf8Bytes(body, (JsonTypeInfo<T>)EntryBodies.Compact.GetTypeInfo(typeof(T)));
 
     internal static T Read<T>(ReadOnlyMemory<byte> json)
     {
@@ -81,8 +82,11 @@ internal sealed partial class JournalJson : JsonSerializerContext
 
 internal static class EntryBodies
 {
+    // Nothing here is ever put into a page of HTML, and the default's escapes would make JSON within JSON three times as long.
+    internal static readonly JsonSerializerOptions Compact = new(JournalJson.Default.Options) { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
     /// <summary>The JSON of a body whose kind is known only at run time.</summary>
-    internal static byte[] Write(EntryBody body) => JsonSerializer.SerializeToUtf8Bytes(body, JournalJson.Default.GetTypeInfo(body.GetType())!);
+    internal static byte[] Write(EntryBody body) => JsonSerializer.SerializeToUtf8Bytes(body, Compact.GetTypeInfo(body.GetType()));
 }
 
 /// <summary>What comes from outside through the inbox.</summary>

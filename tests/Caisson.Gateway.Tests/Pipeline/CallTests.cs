@@ -334,7 +334,7 @@ public sealed class CallTests
     {
         var answer = new ModelAnswer("hi", [new ToolCall("c", "shell", "{\"a\":1}")], "tool_calls", "m-1", null);
 
-        Assert.Equal("""{"text":"hi","calls":[{"id":"c","name":"shell","arguments":"{\u0022a\u0022:1}"}],"finish_reason":"tool_calls","model":"m-1"}""", Encoding.UTF8.GetString(RecordedAnswer.Encode(answer)));
+        Assert.Equal("""{"text":"hi","calls":[{"id":"c","name":"shell","arguments":"{\"a\":1}"}],"finish_reason":"tool_calls","model":"m-1"}""", Encoding.UTF8.GetString(RecordedAnswer.Encode(answer)));
         Assert.Equivalent(answer, RecordedAnswer.Decode(RecordedAnswer.Encode(answer)), strict: true);
     }
 }

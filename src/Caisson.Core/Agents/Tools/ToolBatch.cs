@@ -1,4 +1,5 @@
 using System.Text;
+using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Caisson.Contracts;
@@ -10,7 +11,12 @@ using Caisson.Core.Sandboxes;
 namespace Caisson.Core.Agents.Tools;
 
 /// <summary>What a tool step records.</summary>
-internal sealed record ToolResult(string Text);
+internal sealed record ToolResult(string Text)
+{
+    private static readonly JsonSerializerOptions Compact = new(ToolJson.Default.Options) { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
+    internal byte[] Write() => JsonSerializer.SerializeToUtf8Bytes(this, Compact.GetTypeInfo(typeof(ToolResult)));
+}
 
 [JsonSourceGenerationOptions(JsonSerializerDefaults.Web)]
 [JsonSerializable(typeof(ToolResult))]
@@ -144,7 +150,7 @@ internal sealed class ToolBatch(RunContext context, IReadOnlyList<ITool> tools)
     }
 
     private static StepAttempt.Done Done(string text, Failure? failure, string? root) =>
-        new(JsonSerializer.SerializeToUtf8Bytes(new ToolResult(text), ToolJson.Default.ToolResult), failure, root);
+        new(new ToolResult(text).Write(), failure, root);
 
     private static string Cut(string text) => text.Length <= MaxArgumentsShown ? text : text[..MaxArgumentsShown] + "…";
 }
