@@ -135,9 +135,10 @@ internal sealed class RunDriver(RunServices services, NodeLease lease, IModels m
         {
             return new RunHalt.Exhausted(problem.ToFailure());
         }
-        catch (Exception problem) when (problem is not OperationCanceledException)
+        catch (Exception problem) when (problem is not OperationCanceledException || !session.Owned.IsCancellationRequested)
         {
-            // The agent's own code failed: that is data of the run, not of this process.
+            // The agent's own code failed, a cancellation that nobody asked for included (a client's time-out comes as
+            // one): that is data of the run, not of this process.
             log.LogError(problem, "run {Run}: the agent failed", session.Run);
             return new RunHalt.Failed(new Failure(ErrorCodes.Internal, $"the agent failed: {problem.GetType().Name}: {problem.Message}"));
         }
