@@ -19,6 +19,7 @@ namespace Caisson.Core.Lifecycle;
 internal sealed class RunDriver(RunServices services, NodeLease lease, IModels models, IReadOnlyList<ISandboxProvider> sandboxes, IReadOnlyDictionary<string, IAgent> codeAgents, Func<double> dice, ILogger log)
 {
     private const int PageSize = 500;
+    private const int InboxPage = 100;
     private static readonly TimeSpan CancelGrace = TimeSpan.FromSeconds(10);
 
     private readonly TaskCompletionSource<RunSession?> _session = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -78,10 +79,18 @@ internal sealed class RunDriver(RunServices services, NodeLease lease, IModels m
         catch (CaissonException problem) when (problem.Code == ErrorCodes.DatabaseCorrupt)
         {
             log.LogError("run {Run} is paused: {Problem}", claimed.Id, problem.Message);
-            var now = services.Clock.GetUtcNow();
-            var paused = Draft(EntryKind.Paused, new EntryBody.Paused(PauseCause.Corrupt, problem.Message));
-            var row = new RunRow(RunStatus.Paused, WaitReason.None, PauseCause.Corrupt, null, Release: true, claimed.Summary with { Detail = problem.Message });
-            await services.Store.AppendAsync(new ChangeSet(claimed.Id, new Fence(lease.Node, claimed.Epoch), services.Ids.NextRandom(), claimed.LastSeq + 1, now, [paused], row, [], []), CancellationToken.None);
+
+            // The inputs are consumed as well, or they would wake the run again at once. Of them only a cancel can be done.
+            var inputs = await services.Reader.ReadInboxAsync(claimed.Id, InboxPage, processEnds);
+            var cancelled = inputs.Any(i => i.Kind == InputKind.Cancel);
+            var entry = cancelled
+                ? Draft(EntryKind.RunEnded, new EntryBody.RunEnded(RunStatus.Cancelled, null, null))
+                : Draft(EntryKind.Paused, new EntryBody.Paused(PauseCause.Corrupt, problem.Message));
+            var row = new RunRow(cancelled ? RunStatus.Cancelled : RunStatus.Paused, WaitReason.None, cancelled ? PauseCause.None : PauseCause.Corrupt, null, Release: true,
+                claimed.Summary with { Detail = problem.Message });
+            await services.Store.AppendAsync(new ChangeSet(claimed.Id, new Fence(lease.Node, claimed.Epoch), services.Ids.NextRandom(), claimed.LastSeq + 1, services.Clock.GetUtcNow(),
+                [entry], row, [], [.. inputs.Select(i => i.Id)]), CancellationToken.None);
+            services.Signals.Changed(claimed.Id);
             _session.TrySetResult(null);
             return null;
         }
