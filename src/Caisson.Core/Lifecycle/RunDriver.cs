@@ -20,6 +20,7 @@ internal sealed class RunDriver(RunServices services, NodeLease lease, IModels m
 {
     private const int PageSize = 500;
     private const int InboxPage = 100;
+    private static readonly TimeSpan LongestTimer = TimeSpan.FromDays(1);
     private static readonly TimeSpan CancelGrace = TimeSpan.FromSeconds(10);
 
     private readonly TaskCompletionSource<RunSession?> _session = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -235,13 +236,26 @@ internal sealed class RunDriver(RunServices services, NodeLease lease, IModels m
     private static Task FailAsync(RunSession session, Failure failure, IReadOnlyList<JournalDraft> before) =>
         session.ApplyAsync(new RunCommand.Fail(failure), s => s with { Failure = failure, Detail = failure.Message }, before, [], session.Owned);
 
+    /// <summary>
+    /// Looks again as often as needed: a timer holds seven weeks at most, and the deadline may be raised meanwhile.
+    /// </summary>
     private ITimer? Deadline(RunSession session)
     {
-        if (session.Limits.Deadline is not { } deadline)
+        if (session.Limits.Deadline is null)
             return null;
-        var left = deadline - services.Clock.GetUtcNow();
-        return services.Clock.CreateTimer(_ => _ = session.RequestStopAsync(new StopRequest(StopKind.Deadline, "deadline", null, null)),
-            null, left > TimeSpan.Zero ? left : TimeSpan.Zero, Timeout.InfiniteTimeSpan);
+        ITimer timer = null!;
+        timer = services.Clock.CreateTimer(_ => Look(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        Look();
+        return timer;
+
+        void Look()
+        {
+            var left = session.Limits.Deadline!.Value - services.Clock.GetUtcNow();
+            if (left > TimeSpan.Zero)
+                timer.Change(left < LongestTimer ? left : LongestTimer, Timeout.InfiniteTimeSpan);
+            else
+                _ = session.RequestStopAsync(new StopRequest(StopKind.Deadline, "deadline", null, null));
+        }
     }
 
     private static JournalDraft Draft<T>(EntryKind kind, T body) where T : EntryBody => new(kind, JournalJson.Write(body));
