@@ -39,6 +39,7 @@ public sealed class RunContext
     /// <exception cref="RunHaltException">The run pauses or ends here.</exception>
     public async Task<ReadOnlyMemory<byte>> StepAsync(string name, ReadOnlyMemory<byte> arguments, Func<CancellationToken, Task<ReadOnlyMemory<byte>>> body)
     {
+        Checkpoint();
         var key = _session.NamedStep(name);
         var subject = new StepSubject(StepKind.Named, name, Convert.ToHexStringLower(SHA256.HashData(arguments.Span)), null, null);
         var record = await _steps.RunAsync(key, subject, cancellation => AttemptAsync(name, body, cancellation));
@@ -51,7 +52,7 @@ public sealed class RunContext
         {
             return new StepAttempt.Done(await body(cancellationToken));
         }
-        catch (Exception problem) when (problem is not (OperationCanceledException or CaissonException))
+        catch (Exception problem) when (problem is not CaissonException && !(problem is OperationCanceledException && cancellationToken.IsCancellationRequested))
         {
             // A failure of the author's code is data: it is journaled, and the step is tried again.
             return new StepAttempt.Failed(new Failure(ErrorCodes.Internal, $"step '{name}' failed: {problem.GetType().Name}: {problem.Message}", Retryable: true));

@@ -19,6 +19,8 @@ namespace Caisson.Core.Lifecycle;
 internal sealed class RunDriver(RunServices services, NodeLease lease, IModels models, IReadOnlyList<ISandboxProvider> sandboxes, IReadOnlyDictionary<string, IAgent> codeAgents, Func<double> dice, ILogger log)
 {
     private const int PageSize = 500;
+    private const int InboxPage = 100;
+    private static readonly TimeSpan LongestTimer = TimeSpan.FromDays(1);
     private static readonly TimeSpan CancelGrace = TimeSpan.FromSeconds(10);
 
     private readonly TaskCompletionSource<RunSession?> _session = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -78,10 +80,18 @@ internal sealed class RunDriver(RunServices services, NodeLease lease, IModels m
         catch (CaissonException problem) when (problem.Code == ErrorCodes.DatabaseCorrupt)
         {
             log.LogError("run {Run} is paused: {Problem}", claimed.Id, problem.Message);
-            var now = services.Clock.GetUtcNow();
-            var paused = Draft(EntryKind.Paused, new EntryBody.Paused(PauseCause.Corrupt, problem.Message));
-            var row = new RunRow(RunStatus.Paused, WaitReason.None, PauseCause.Corrupt, null, Release: true, claimed.Summary with { Detail = problem.Message });
-            await services.Store.AppendAsync(new ChangeSet(claimed.Id, new Fence(lease.Node, claimed.Epoch), services.Ids.NextRandom(), claimed.LastSeq + 1, now, [paused], row, [], []), CancellationToken.None);
+
+            // The inputs are consumed as well, or they would wake the run again at once. Of them only a cancel can be done.
+            var inputs = await services.Reader.ReadInboxAsync(claimed.Id, InboxPage, processEnds);
+            var cancelled = inputs.Any(i => i.Kind == InputKind.Cancel);
+            var entry = cancelled
+                ? Draft(EntryKind.RunEnded, new EntryBody.RunEnded(RunStatus.Cancelled, null, null))
+                : Draft(EntryKind.Paused, new EntryBody.Paused(PauseCause.Corrupt, problem.Message));
+            var row = new RunRow(cancelled ? RunStatus.Cancelled : RunStatus.Paused, WaitReason.None, cancelled ? PauseCause.None : PauseCause.Corrupt, null, Release: true,
+                claimed.Summary with { Detail = problem.Message });
+            await services.Store.AppendAsync(new ChangeSet(claimed.Id, new Fence(lease.Node, claimed.Epoch), services.Ids.NextRandom(), claimed.LastSeq + 1, services.Clock.GetUtcNow(),
+                [entry], row, [], [.. inputs.Select(i => i.Id)]), CancellationToken.None);
+            services.Signals.Changed(claimed.Id);
             _session.TrySetResult(null);
             return null;
         }
@@ -135,9 +145,10 @@ internal sealed class RunDriver(RunServices services, NodeLease lease, IModels m
         {
             return new RunHalt.Exhausted(problem.ToFailure());
         }
-        catch (Exception problem) when (problem is not OperationCanceledException)
+        catch (Exception problem) when (problem is not OperationCanceledException || !session.Owned.IsCancellationRequested)
         {
-            // The agent's own code failed: that is data of the run, not of this process.
+            // The agent's own code failed, a cancellation that nobody asked for included (a client's time-out comes as
+            // one): that is data of the run, not of this process.
             log.LogError(problem, "run {Run}: the agent failed", session.Run);
             return new RunHalt.Failed(new Failure(ErrorCodes.Internal, $"the agent failed: {problem.GetType().Name}: {problem.Message}"));
         }
@@ -225,13 +236,26 @@ internal sealed class RunDriver(RunServices services, NodeLease lease, IModels m
     private static Task FailAsync(RunSession session, Failure failure, IReadOnlyList<JournalDraft> before) =>
         session.ApplyAsync(new RunCommand.Fail(failure), s => s with { Failure = failure, Detail = failure.Message }, before, [], session.Owned);
 
+    /// <summary>
+    /// Looks again as often as needed: a timer holds seven weeks at most, and the deadline may be raised meanwhile.
+    /// </summary>
     private ITimer? Deadline(RunSession session)
     {
-        if (session.Limits.Deadline is not { } deadline)
+        if (session.Limits.Deadline is null)
             return null;
-        var left = deadline - services.Clock.GetUtcNow();
-        return services.Clock.CreateTimer(_ => _ = session.RequestStopAsync(new StopRequest(StopKind.Deadline, "deadline", null, null)),
-            null, left > TimeSpan.Zero ? left : TimeSpan.Zero, Timeout.InfiniteTimeSpan);
+        ITimer timer = null!;
+        timer = services.Clock.CreateTimer(_ => Look(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        Look();
+        return timer;
+
+        void Look()
+        {
+            var left = session.Limits.Deadline!.Value - services.Clock.GetUtcNow();
+            if (left > TimeSpan.Zero)
+                timer.Change(left < LongestTimer ? left : LongestTimer, Timeout.InfiniteTimeSpan);
+            else
+                _ = session.RequestStopAsync(new StopRequest(StopKind.Deadline, "deadline", null, null));
+        }
     }
 
     private static JournalDraft Draft<T>(EntryKind kind, T body) where T : EntryBody => new(kind, JournalJson.Write(body));

@@ -132,9 +132,16 @@ public sealed class Runs(
                 afterSeq = entry.Seq;
             }
 
-            // The signal is a hint that may be lost (another process may own the run): a slow poll stands behind it.
             if (page.Count == 0)
+            {
+                // A reader may come back with the number of the last entry, after which there is nothing to wait for.
+                if (await reader.FindAsync(run, cancellationToken) is not { } record || (record.Status.IsFinal() && record.LastSeq <= afterSeq))
+                    yield break;
+
+                // The signal is a hint that may be lost (another process may own the run): a slow poll stands behind it.
                 await Task.WhenAny(changed, Task.Delay(TimeSpan.FromSeconds(1), clock, cancellationToken));
+            }
+
             cancellationToken.ThrowIfCancellationRequested();
         }
     }

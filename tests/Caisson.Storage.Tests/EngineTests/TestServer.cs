@@ -1,0 +1,163 @@
+using System.Collections.Concurrent;
+using System.Text;
+using Caisson.Contracts;
+using Caisson.Core;
+using Caisson.Core.Agents;
+using Caisson.Core.Journal;
+using Caisson.Core.Lifecycle;
+using Caisson.Core.Models;
+using Caisson.Core.Sandboxes;
+using Caisson.Core.Stores;
+using Caisson.Storage.Sqlite;
+using Caisson.Storage.Sqlite.Blobs;
+using Caisson.Storage.Tests.Sqlite;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace Caisson.Storage.Tests.EngineTests;
+
+/// <summary>A real engine on a real store in a folder, with agents in code. One process's worth: make another on the same folder for the next.</summary>
+internal sealed class TestServer : IAsyncDisposable
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
+
+    private readonly RunSignals _signals = new();
+    private bool _stopped;
+
+    internal TestServer(string folder, TimeProvider? clock = null, IModels? models = null, Random? random = null, EngineOptions? options = null, bool signals = true)
+    {
+        clock ??= TimeProvider.System;
+        models ??= new NoModels();
+        var ids = new SystemIds(clock);
+        Store = SqliteStoreHost.Open(folder, clock);
+        var blobs = new FileBlobStore(Path.Combine(folder, "blobs"), Store.TenantKey.Span);
+        Engine = new Engine(options ?? new EngineOptions(), Store, Store, Store, blobs, models, [], Agents, _signals, clock, ids, random ?? new NoWait(), NullLoggerFactory.Instance);
+        Runs = new Runs(Store, Store, blobs, models, [], new NoWorkspaces(), signals ? _signals : new RunSignals(), clock, ids);
+    }
+
+    internal SqliteStore Store { get; }
+
+    internal Engine Engine { get; }
+
+    internal Runs Runs { get; }
+
+    private Dictionary<string, IAgent> Agents { get; } = [];
+
+    /// <summary>The present ownership of each run whose agent was called: lets a test wait until an input was taken over.</summary>
+    internal ConcurrentDictionary<RunId, RunSession> Sessions { get; } = new();
+
+    internal void Register(string name, Func<RunContext, Task<string>> body) => Agents[name] = new CodeAgent(context =>
+    {
+        Sessions[context.Run] = context.Session;
+        return body(context);
+    });
+
+    internal Task StartAsync() => Engine.StartAsync(default);
+
+    internal async Task<RunId> CreateAsync(string manifest, string input = "", RunOverrides? limits = null) =>
+        await Runs.CreateAsync(new CreateRun(manifest, "test.yaml", input, limits ?? new RunOverrides(), new Dictionary<string, string>(), null), default) switch
+        {
+            CreateRunOutcome.Accepted accepted => accepted.Run,
+            CreateRunOutcome.Refused refused => throw new Xunit.Sdk.XunitException(refused.Failure.Message),
+            _ => throw new InvalidOperationException(),
+        };
+
+    internal Task<RunRecord> UntilAsync(RunId run, RunStatus status) => UntilAsync(run, r => r.Status == status, $"is {status}");
+
+    /// <summary>Waits for a state that the store shows. Whatever else happens, the failure tells where the run stands.</summary>
+    internal async Task<RunRecord> UntilAsync(RunId run, Func<RunRecord, bool> reached, string what)
+    {
+        using var deadline = new CancellationTokenSource(Patience, TimeProvider.System);
+        while (true)
+        {
+            var changed = _signals.WhenChanged(run);
+            var record = await Store.FindAsync(run, default);
+            if (record is not null && reached(record))
+                return record;
+            if (Engine.Stopped.IsFaulted)
+                throw new Xunit.Sdk.XunitException($"the engine died: {Engine.Stopped.Exception!.InnerException}\n{await DescribeAsync(run)}");
+            try
+            {
+                await Task.WhenAny(changed, Engine.Stopped).WaitAsync(deadline.Token);
+            }
+            catch (OperationCanceledException)
+            {
+                throw new Xunit.Sdk.XunitException($"in {Patience} run {run} never came to where it {what}\n{await DescribeAsync(run)}");
+            }
+        }
+    }
+
+    internal async Task<IReadOnlyList<JournalEntry>> JournalAsync(RunId run)
+    {
+        var entries = new List<JournalEntry>();
+        while (await Runs.JournalAsync(run, entries.Count, 500, default) is { Count: > 0 } page)
+            entries.AddRange(page);
+        return entries;
+    }
+
+    internal async Task<IReadOnlyList<EntryKind>> KindsAsync(RunId run) => [.. (await JournalAsync(run)).Select(e => e.Kind)];
+
+    internal async Task<string> DescribeAsync(RunId run)
+    {
+        var text = new StringBuilder().AppendLine($"{await Store.FindAsync(run, default)}");
+        foreach (var input in await Store.ReadInboxAsync(run, 20, default))
+            text.AppendLine($"inbox {input.Id} {input.Kind}");
+        foreach (var entry in (await JournalAsync(run)).TakeLast(30))
+            text.AppendLine($"{entry.Seq} epoch {entry.Epoch} {entry.Kind} {Encoding.UTF8.GetString(entry.Body.Span)}");
+        return text.ToString();
+    }
+
+    /// <summary>Ends at once, without letting any run finish its step.</summary>
+    internal Task StopHardAsync() => DisposeAsync().AsTask();
+
+    public async ValueTask DisposeAsync()
+    {
+        if (_stopped)
+            return;
+        _stopped = true;
+        await Engine.DisposeAsync();
+        await Store.DisposeAsync();
+    }
+
+    /// <summary>An agent from a lambda.</summary>
+    private sealed class CodeAgent(Func<RunContext, Task<string>> body) : IAgent
+    {
+        public Task<string> RunAsync(RunContext context, CancellationToken cancellationToken) => body(context);
+    }
+
+    private sealed class NoModels : IModels
+    {
+        public Failure? Check(string model, bool moneyIsCapped) => new(ErrorCodes.ModelUnknown, $"no model {model}");
+
+        public Task<ModelOutcome> CallAsync(ModelRequest request, IStepLog log, CancellationToken cancellationToken) => throw new InvalidOperationException("no models here");
+    }
+
+    private sealed class NoWorkspaces : IWorkspaceStore
+    {
+        public Task<ReadOnlyMemory<byte>?> ReadFileAsync(WorkspaceRoot root, string path, CancellationToken cancellationToken) => Task.FromResult<ReadOnlyMemory<byte>?>(null);
+
+        public Task<IReadOnlyList<FileEntry>> ListAsync(WorkspaceRoot root, int maxEntries, CancellationToken cancellationToken) => Task.FromResult<IReadOnlyList<FileEntry>>([]);
+    }
+}
+
+/// <summary>Jitter that always comes out as no wait at all.</summary>
+internal sealed class NoWait() : Random(0)
+{
+    public override double NextDouble() => 0;
+}
+
+/// <summary>A place in a step where the test holds it.</summary>
+internal sealed class Gate
+{
+    private readonly TaskCompletionSource _reached = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource _open = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    internal Task Reached => _reached.Task.WaitAsync(TimeSpan.FromSeconds(20), TimeProvider.System);
+
+    internal void Open() => _open.TrySetResult();
+
+    internal async Task PassAsync(CancellationToken cancellationToken = default)
+    {
+        _reached.TrySetResult();
+        await _open.Task.WaitAsync(cancellationToken);
+    }
+}
