@@ -48,7 +48,9 @@ public sealed class LifeTests(Boxes boxes)
         File.SetUnixFileMode(script, (UnixFileMode)0b111_101_101);
         var options = new SandboxOptions
         {
-            StateDirectory = Path.Combine(boxes.Directory, "failing"), GuestPath = script, StartTimeout = TimeSpan.FromSeconds(1),
+            StateDirectory = Path.Combine(boxes.Directory, "failing"),
+            GuestPath = script,
+            StartTimeout = TimeSpan.FromSeconds(1),
         };
         await using var provider = new GVisorProvider(options, boxes.Blobs, TimeProvider.System, Microsoft.Extensions.Logging.Abstractions.NullLogger.Instance);
 
