@@ -38,6 +38,43 @@ public sealed class LifeTests(Boxes boxes)
         Assert.Equal(ErrorCodes.SandboxUnavailable, refused.Failure.Code);
     }
 
+    [Theory]
+    [InlineData("echo the reason >&2; exit 3", "the reason")]
+    [InlineData("exec sleep 7001", "did not answer within")]
+    public async Task A_start_that_fails_tells_why_and_leaves_nothing(string launcher, string reason)
+    {
+        var script = Path.Combine(boxes.Directory, $"launcher-{launcher.Length}.sh");
+        await File.WriteAllTextAsync(script, "#!/bin/sh\n" + launcher + "\n");
+        File.SetUnixFileMode(script, (UnixFileMode)0b111_101_101);
+        var options = new SandboxOptions
+        {
+            StateDirectory = Path.Combine(boxes.Directory, "failing"),
+            GuestPath = script,
+            StartTimeout = TimeSpan.FromSeconds(1),
+        };
+        await using var provider = new GVisorProvider(options, boxes.Blobs, TimeProvider.System, Microsoft.Extensions.Logging.Abstractions.NullLogger.Instance);
+
+        var refused = await provider.CreateAsync(new SandboxSpec(default, 1, new SandboxSettings(), null), default);
+
+        var failure = Assert.IsType<SandboxCreateOutcome.Refused>(refused).Failure;
+        Assert.Equal(ErrorCodes.SandboxStartFailed, failure.Code);
+        Assert.Contains(reason, failure.Message, StringComparison.Ordinal);
+        Assert.Empty(Directory.EnumerateFileSystemEntries(Path.Combine(options.StateDirectory, "boxes")));
+        Assert.Empty(await provider.ListResidueAsync(default));
+    }
+
+    [Fact]
+    public void Two_servers_have_two_prefixes_and_one_server_always_the_same()
+    {
+        var one = new SandboxOptions { StateDirectory = "/data/one/sandboxes" };
+        var same = new SandboxOptions { StateDirectory = "/data/one/../one/sandboxes" };
+        var two = new SandboxOptions { StateDirectory = "/data/two/sandboxes" };
+
+        Assert.Equal(one.EffectivePrefix, same.EffectivePrefix);
+        Assert.NotEqual(one.EffectivePrefix, two.EffectivePrefix);
+        Assert.Equal("chosen", new SandboxOptions { StateDirectory = "/data", Prefix = "chosen" }.EffectivePrefix);
+    }
+
     [Fact]
     public async Task A_freeze_stops_every_process_and_a_command_thaws()
     {

@@ -33,6 +33,7 @@ public sealed class GVisorProvider : ISandboxProvider
     private const int LeastPids = 256;
     private const string Remedy = "Run scripts/setup as root: it installs runsc and builds the guest agent into " + SandboxOptions.ToolsDirectory + ".";
     private static readonly TimeSpan MakeDiskLimit = TimeSpan.FromSeconds(20);
+    private static readonly TimeSpan EndLimit = TimeSpan.FromSeconds(5), RemoveLimit = TimeSpan.FromSeconds(15);
     private static readonly TimeSpan ProbeCommandLimit = TimeSpan.FromSeconds(10);
 
     private readonly SandboxOptions _options;
@@ -255,11 +256,11 @@ public sealed class GVisorProvider : ISandboxProvider
             }
 
             if (process is not null)
-                await process.End(MakeDiskLimit, _time);
+                await process.End(EndLimit, _time);
             link?.Dispose();
-            await cgroup.RemoveAsync(MakeDiskLimit);
+            await cgroup.RemoveAsync(RemoveLimit);
             process?.Dispose();
-            await folder.RemoveAsync(MakeDiskLimit, _time);
+            await folder.RemoveAsync(RemoveLimit, _time);
             _live.TryRemove(folder.Id, out _);
         }
     }

@@ -102,8 +102,8 @@ static void start_command(int in, int out, int err, volatile struct start_failur
     if (command != 0)
         return;
     setsid();
-    for (int s = 1; s < NSIG; s++)
-        signal(s, SIG_DFL);
+    /* The only one that is ignored; handlers end with the exec. */
+    signal(SIGPIPE, SIG_DFL);
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
@@ -311,9 +311,10 @@ _Noreturn void exec_worker(int stream)
             {.fd = outputs[1], .events = POLLIN},
             {.fd = input.length > 0 ? input.pipe : -1, .events = POLLOUT},
         };
-        if (ppoll(fds, 4, NULL, &open) < 0)
+        struct timespec none = {0, 0};
+        if (ppoll(fds, 4, has_buffered() ? &none : NULL, &open) < 0)
             continue;
-        if (fds[0].revents != 0) {
+        if (fds[0].revents != 0 || has_buffered()) {
             /* Frames are small and the host sends whole ones, so a blocking read of the rest is short. */
             if (!recv_frame(stream, &frame)) {
                 kill_tree(&open);

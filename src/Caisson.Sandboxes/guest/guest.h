@@ -87,6 +87,8 @@ int dial(const char *path);
 void send_frame(int fd, uint8_t type, const void *payload, uint32_t length);
 void send_u32(int fd, uint8_t type, uint32_t value);
 int recv_frame(int fd, struct frame *frame); /* 0 at the end of the stream */
+int has_buffered(void);                      /* whether recv_frame has something without waiting */
+void forget_buffered(void);                  /* a worker reads another connection than PID 1, which forked it */
 void put_u32(uint8_t *to, uint32_t value);
 void put_u64(uint8_t *to, uint64_t value);
 uint32_t get_u32(const uint8_t *from);

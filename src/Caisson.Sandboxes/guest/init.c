@@ -39,6 +39,7 @@ static _Noreturn void be_worker(const uint8_t *order)
     uint8_t token[4 + TOKEN_SIZE];
     memcpy(token, order, 4);
     memcpy(token + 4, order + 5, TOKEN_SIZE);
+    forget_buffered();
     int stream = dial(IO_PATH);
     send_frame(stream, F_TOKEN, token, sizeof token);
     if (order[4] == 1)
@@ -144,7 +145,7 @@ int init_main(void)
         if (reap())
             prepare_spare(ctl);
         struct pollfd wait = {.fd = ctl, .events = POLLIN};
-        if (ppoll(&wait, 1, NULL, &open) <= 0)
+        if (!has_buffered() && ppoll(&wait, 1, NULL, &open) <= 0)
             continue;
         if (!recv_frame(ctl, &frame))
             return 0;

@@ -39,16 +39,35 @@ static void write_all(int fd, const uint8_t *data, size_t length)
     }
 }
 
+/*
+ * One buffer for the one connection that a process reads from: a system call costs much in a box, and a command comes
+ * as a dozen small frames in one write of the host.
+ */
+static uint8_t buffer[FRAME_HEADER + MAX_FRAME];
+static size_t buffer_from, buffer_length;
+
+int has_buffered(void) { return buffer_length > 0; }
+
+void forget_buffered(void) { buffer_length = 0; }
+
 static int read_all(int fd, uint8_t *data, size_t length)
 {
     while (length > 0) {
-        ssize_t n = read(fd, data, length);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return 0;
-        data += n;
-        length -= (size_t)n;
+        if (buffer_length == 0) {
+            ssize_t n = read(fd, buffer, sizeof buffer);
+            if (n < 0 && errno == EINTR)
+                continue;
+            if (n <= 0)
+                return 0;
+            buffer_from = 0;
+            buffer_length = (size_t)n;
+        }
+        size_t part = buffer_length < length ? buffer_length : length;
+        memcpy(data, buffer + buffer_from, part);
+        buffer_from += part;
+        buffer_length -= part;
+        data += part;
+        length -= part;
     }
     return 1;
 }
