@@ -10,13 +10,16 @@ namespace Caisson.Sandboxes.GVisor;
 internal sealed class BoxProcess : IDisposable
 {
     private readonly Process _process;
+    private static readonly TimeSpan LastWords = TimeSpan.FromSeconds(1);
+
     private readonly BoundedText _errors = new();
+    private readonly Task _reading;
 
     private BoxProcess(Process process)
     {
         _process = process;
         Exited = process.WaitForExitAsync();
-        _ = _errors.FillAsync(process.StandardError);
+        _reading = _errors.FillAsync(process.StandardError);
         _ = new BoundedText().FillAsync(process.StandardOutput);
     }
 
@@ -26,6 +29,16 @@ internal sealed class BoxProcess : IDisposable
 
     /// <summary>What the launcher, runsc and the guest agent said, for a failure's message.</summary>
     public string Errors => _errors.Text.Trim();
+
+    /// <summary>
+    /// After the exit: what it said, to the end. Within a limit, because a process of the box may outlive the launcher
+    /// for a moment and keep the pipe open.
+    /// </summary>
+    public async Task<string> LastWordsAsync(TimeProvider time)
+    {
+        await _reading.WaitAsync(LastWords, time).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        return Errors;
+    }
 
     public int? ExitCode => Exited.IsCompleted ? _process.ExitCode : null;
 

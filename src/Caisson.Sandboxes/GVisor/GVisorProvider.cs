@@ -207,7 +207,7 @@ public sealed class GVisorProvider : ISandboxProvider
             if (await Task.WhenAny(connecting, process.Exited) == process.Exited)
             {
                 await limit.CancelAsync();
-                failure = new Failure(ErrorCodes.SandboxStartFailed, $"runsc ended with {process.ExitCode}: {process.Errors}", Retryable: true);
+                failure = new Failure(ErrorCodes.SandboxStartFailed, $"runsc ended with {process.ExitCode}: {await process.LastWordsAsync(_time)}", Retryable: true);
             }
             else if (await connecting is { } broken)
             {
