@@ -6,16 +6,14 @@ namespace Caisson.Storage.Sqlite;
 
 /// <summary>
 /// Leases of processes. The data directory's lock says that no other process lives, so registering declares all others
-/// dead at once; nobody has to wait for a lease to run out. A connection of its own: a renewal must not queue behind
-/// the batches whose slowness it is there to survive.
+/// dead at once; nobody has to wait for a lease to run out. A connection of its own and the next turn: a renewal must not
+/// queue behind the batches whose slowness it is there to survive.
 /// </summary>
-internal sealed class NodeRows(SqliteConnection connection, TimeProvider clock) : IDisposable
+internal sealed class NodeRows(SqliteConnection connection, Writer writer, TimeProvider clock) : IDisposable
 {
-    private readonly Lock _one = new();
-
     internal void Register(NodeRegistration node)
     {
-        lock (_one)
+        writer.Between(() =>
         {
             var now = RunWrites.Ms(clock.GetUtcNow());
             using var transaction = connection.BeginTransaction();
@@ -24,15 +22,17 @@ internal sealed class NodeRows(SqliteConnection connection, TimeProvider clock) 
             Run("INSERT INTO nodes (node, host, boot, pid, start_ticks, started_at) VALUES ($node, $host, $boot, $pid, $ticks, $now)",
                 ("$node", node.Id.ToString()), ("$host", node.Host), ("$boot", node.Boot), ("$pid", node.Pid), ("$ticks", node.StartTicks), ("$now", now));
             transaction.Commit();
-        }
+            return true;
+        });
     }
 
     internal RenewOutcome Renew(NodeId node)
     {
         try
         {
-            lock (_one)
-                return Run("UPDATE nodes SET beat = beat + 1 WHERE node = $node AND dead_at IS NULL", ("$node", node.ToString())) == 1 ? RenewOutcome.Renewed : RenewOutcome.Fenced;
+            return writer.Between(() => Run("UPDATE nodes SET beat = beat + 1 WHERE node = $node AND dead_at IS NULL", ("$node", node.ToString()))) == 1
+                ? RenewOutcome.Renewed
+                : RenewOutcome.Fenced;
         }
         catch (SqliteException problem)
         {
@@ -40,11 +40,8 @@ internal sealed class NodeRows(SqliteConnection connection, TimeProvider clock) 
         }
     }
 
-    internal void Retire(NodeId node)
-    {
-        lock (_one)
-            Run("UPDATE nodes SET dead_at = $now WHERE node = $node", ("$now", RunWrites.Ms(clock.GetUtcNow())), ("$node", node.ToString()));
-    }
+    internal void Retire(NodeId node) =>
+        writer.Between(() => Run("UPDATE nodes SET dead_at = $now WHERE node = $node", ("$now", RunWrites.Ms(clock.GetUtcNow())), ("$node", node.ToString())));
 
     private int Run(string sql, params ReadOnlySpan<(string Name, object Value)> values)
     {

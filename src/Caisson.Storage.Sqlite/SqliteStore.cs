@@ -39,7 +39,7 @@ public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IAsyncDispo
         _writes = new RunWrites(connection, clock);
         _writer = new Writer(connection, log);
         _reads = new Reads(connectionString, clock);
-        _nodes = new NodeRows(Connect(connectionString), clock);
+        _nodes = new NodeRows(Connect(connectionString), _writer, clock);
         _checkpointer = new Checkpointer(Connect(connectionString), directory.Database + "-wal", CheckpointPages * 4096L, clock, log);
     }
 

@@ -27,6 +27,8 @@ internal sealed class Writer : IDisposable
     private readonly ILogger _log;
     private readonly Thread _thread;
     private readonly TaskCompletionSource _faulted = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly Lock _turn = new();
+    private int _guests;
     private readonly Statement _begin;
     private readonly Statement _commit;
     private readonly Statement _savepoint;
@@ -66,6 +68,24 @@ internal sealed class Writer : IDisposable
         return unit.Task;
     }
 
+    /// <summary>
+    /// Lets another connection write between two batches, on the caller's thread. Left to SQLite's own lock it would
+    /// find the file taken again and again: the writer leaves it free for microseconds only, and the other one polls.
+    /// </summary>
+    internal T Between<T>(Func<T> work)
+    {
+        Interlocked.Increment(ref _guests);
+        try
+        {
+            lock (_turn)
+                return work();
+        }
+        finally
+        {
+            Interlocked.Decrement(ref _guests);
+        }
+    }
+
     private void Run()
     {
         var batch = new List<Unit>(MostInBatch);
@@ -76,7 +96,10 @@ internal sealed class Writer : IDisposable
                 batch.Add(first);
                 while (batch.Count < MostInBatch && _queue.TryTake(out var next))
                     batch.Add(next);
-                Commit(batch);
+                while (Volatile.Read(ref _guests) > 0)
+                    Thread.Yield();
+                lock (_turn)
+                    Commit(batch);
                 batch.Clear();
             }
         }
