@@ -50,7 +50,7 @@ internal sealed class Workload(int runs, int steps) : IAgent, IDisposable
         var signals = new RunSignals();
         await using var engine = new Engine(new EngineOptions(), store, store, store, blobs, models, [],
             new Dictionary<string, IAgent> { ["bench"] = workload }, signals, clock, ids, Random.Shared, NullLoggerFactory.Instance);
-        var api = new Runs(store, store, blobs, models, [], new WorkspaceStore(blobs), signals, clock, ids);
+        var api = new Runs(store, store, blobs, models, [], ["bench"], new WorkspaceStore(blobs), signals, clock, ids);
 
         // All runs are accepted first, so that what is timed is steps and nothing else.
         var manifest = $"name: bench\ncode: bench\nlimits: {{ steps: {Math.Max(steps, 1)} }}\n";

@@ -189,7 +189,7 @@ public sealed class ModelCallPipeline : IModels, IDisposable
                 if (retryAt is null)
                     return GiveUp(failed, failures, elapsed);
                 held = fate == HoldFate.Keep;
-                await DelayUntilAsync(retryAt.Value, cancellationToken);
+                await DelayUntilAsync(retryAt.Value, log.Halting, cancellationToken);
             }
         }
 
@@ -217,12 +217,13 @@ public sealed class ModelCallPipeline : IModels, IDisposable
                 await Task.Delay(LeaseLook, pipeline._time, cancellationToken);
         }
 
-        private async Task DelayUntilAsync(DateTimeOffset time, CancellationToken cancellationToken)
+        private async Task DelayUntilAsync(DateTimeOffset time, CancellationToken halting, CancellationToken cancellationToken)
         {
+            using var either = CancellationTokenSource.CreateLinkedTokenSource(halting, cancellationToken);
             // Towards a point in time, because journaling the failure has taken some of it.
             var left = time - pipeline._time.GetUtcNow();
             if (left > TimeSpan.Zero)
-                await Task.Delay(left, pipeline._time, cancellationToken);
+                await Task.Delay(left, pipeline._time, either.Token);
         }
     }
 }

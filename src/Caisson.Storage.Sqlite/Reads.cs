@@ -62,14 +62,17 @@ internal sealed class Reads(string connectionString, TimeProvider clock) : IRunR
             """, [("$run", run.ToString()), ("$limit", limit)],
             r => new InboxInput(r.GetInt64(0), (InputKind)r.GetInt32(1), r.GetFieldValue<byte[]>(2), At(r.GetInt64(3))), cancellationToken);
 
-    public Task<IReadOnlyList<RunId>> FindClaimableAsync(NodeId node, int limit, CancellationToken cancellationToken) =>
-        ListAsync("""
-            SELECT run_id FROM (
-                SELECT run_id, due_at FROM runs WHERE owner IS NULL AND due_at IS NOT NULL AND due_at <= $now
-                UNION ALL
-                SELECT r.run_id, r.due_at FROM nodes n JOIN runs r ON r.owner = n.node WHERE n.dead_at IS NOT NULL)
-            ORDER BY due_at LIMIT $limit
-            """, [("$now", RunWrites.Ms(clock.GetUtcNow())), ("$limit", limit)], r => RunId.Parse(r.GetString(0)), cancellationToken);
+    /// <summary>Runs of dead owners come first: they were at work, and a backlog of new ones must not make them wait.</summary>
+    public async Task<IReadOnlyList<RunId>> FindClaimableAsync(NodeId node, int limit, CancellationToken cancellationToken)
+    {
+        var orphans = await ListAsync("SELECT r.run_id FROM nodes n JOIN runs r ON r.owner = n.node WHERE n.dead_at IS NOT NULL LIMIT $limit",
+            [("$limit", limit)], r => RunId.Parse(r.GetString(0)), cancellationToken);
+        if (orphans.Count == limit)
+            return orphans;
+        var due = await ListAsync("SELECT run_id FROM runs WHERE owner IS NULL AND due_at IS NOT NULL AND due_at <= $now ORDER BY due_at LIMIT $limit",
+            [("$now", RunWrites.Ms(clock.GetUtcNow())), ("$limit", limit - orphans.Count)], r => RunId.Parse(r.GetString(0)), cancellationToken);
+        return [.. orphans, .. due];
+    }
 
     public async Task<DateTimeOffset?> NextDueAsync(CancellationToken cancellationToken) =>
         (await ListAsync("SELECT min(due_at) FROM runs WHERE owner IS NULL AND due_at IS NOT NULL", [],

@@ -33,7 +33,7 @@ internal sealed class LoopAgent : IAgent
                 ModelOutcome.Answered answered => (answered.Answer, answered.Key),
                 ModelOutcome.LimitReached reached => throw new RunHaltException(new RunHalt.AtLimit(reached.Denial)),
                 ModelOutcome.Exhausted exhausted => throw new RunHaltException(new RunHalt.Exhausted(exhausted.Failure)),
-                ModelOutcome.Failed failed => throw new RunHaltException(new RunHalt.Failed(failed.Failure)),
+                ModelOutcome.Failed failed => throw new RunHaltException(IsForOperator(failed.Failure) ? new RunHalt.Exhausted(failed.Failure) : new RunHalt.Failed(failed.Failure)),
                 ModelOutcome.Drifted drifted => throw new RunHaltException(new RunHalt.Drifted(drifted.Report)),
                 _ => throw new InvalidOperationException("unreachable"),
             };
@@ -51,6 +51,10 @@ internal sealed class LoopAgent : IAgent
             }
         }
     }
+
+    /// <summary>A key, a provider or a price that an operator can mend: the run pauses and loses nothing.</summary>
+    private static bool IsForOperator(Failure failure) =>
+        failure.Retryable || failure.Code is ErrorCodes.ConfigInvalid or ErrorCodes.ModelUnknown or ErrorCodes.ModelUnpriced;
 }
 
 /// <summary>Feeds the loop guard in the journal's order, with the resets that operators made.</summary>

@@ -73,7 +73,8 @@ internal sealed class RunBox(RunSession session, IReadOnlyList<ISandboxProvider>
                 EmptyRoot = saved.Root.Hash;
                 return new BoxOutcome.Ready(box);
             case WorkspaceSaveOutcome.Failed failed:
-                await DiscardAsync();
+                _box = null;
+                await DestroyAsync(box);
                 return new BoxOutcome.Failed(failed.Failure with { Retryable = true });
             default:
                 throw new InvalidOperationException("unreachable");
@@ -96,13 +97,31 @@ internal sealed class RunBox(RunSession session, IReadOnlyList<ISandboxProvider>
     }
 
     /// <summary>Its files are not what the journal says: the next call gets a new box.</summary>
-    internal async Task DiscardAsync()
+    /// <param name="lost">The box that the caller worked in: another call may have replaced it already.</param>
+    internal async Task DiscardAsync(ISandbox lost)
     {
-        if (_box is not { } box)
-            return;
-        _box = null;
-        _replaced = true;
-        await DestroyAsync(box);
+        await _opening.WaitAsync(CancellationToken.None);
+        try
+        {
+            if (ReferenceEquals(_box, lost))
+            {
+                _box = null;
+                _replaced = true;
+            }
+        }
+        finally
+        {
+            _opening.Release();
+        }
+
+        await DestroyAsync(lost);
+    }
+
+    /// <summary>The run ends: nothing of it acts any more when this returns.</summary>
+    internal async Task CloseAsync()
+    {
+        if (_box is { } box)
+            await DiscardAsync(box);
     }
 
     public async ValueTask DisposeAsync()

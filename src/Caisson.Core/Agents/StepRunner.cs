@@ -50,7 +50,7 @@ internal sealed class StepRunner(RunSession session, TimeProvider clock, Func<do
                     await session.FailAttemptAsync(key, subject, prior + attempt, failed.Failure, HoldFate.Release, clock.GetUtcNow() + wait, session.Owned);
                     if (wait is not { } delay)
                         throw new RunHaltException(failed.Failure.Retryable ? new RunHalt.Exhausted(failed.Failure) : new RunHalt.Failed(failed.Failure));
-                    await Task.Delay(delay, clock, session.Interrupted);
+                    await Task.Delay(delay, clock, session.Halting);
                     break;
             }
         }

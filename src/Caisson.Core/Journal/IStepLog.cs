@@ -25,6 +25,9 @@ public interface IStepLog
     /// <summary>Whether bytes may leave for the outside right now: the node's lease surely holds.</summary>
     bool MaySend { get; }
 
+    /// <summary>Ends when the run should halt: whoever waits between two attempts gives up waiting. What is under way goes on.</summary>
+    CancellationToken Halting { get; }
+
     /// <summary>Checks every limit and, where there is a hold, reserves it and journals the intent, durably.</summary>
     Task<BeginOutcome> BeginAsync(StepKey key, StepSubject subject, Hold? hold, CancellationToken cancellationToken);
 

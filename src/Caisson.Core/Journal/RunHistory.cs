@@ -84,6 +84,9 @@ internal sealed class RunHistory
         if (_completed.TryGetValue(key.Hash, out var record) && _consumed.Add(key.Hash))
         {
             _open.Remove((record.Seq, key.Hash));
+
+            // Answered once, needed no more: a long run would hold every result until its end.
+            _completed[key.Hash] = record with { Result = ReadOnlyMemory<byte>.Empty };
             var (was, now) = (record.Subject, subject);
             return was.Kind == now.Kind && was.Name == now.Name && was.ArgumentsHash == now.ArgumentsHash && was.CallId == now.CallId
                 ? new StepLookup.Recorded(record)

@@ -222,16 +222,25 @@ public sealed class Engine : IAsyncDisposable
             while (await timer.WaitForNextTickAsync(_stopClaiming.Token))
             {
                 foreach (var provider in _sandboxes)
-                    await ReapAsync(provider, _stopClaiming.Token);
+                    await TryReapAsync(provider);
             }
         }
         catch (OperationCanceledException) when (_stopClaiming.IsCancellationRequested)
         {
             // Draining.
         }
-        catch (CaissonException problem)
+    }
+
+    private async Task TryReapAsync(ISandboxProvider provider)
+    {
+        try
         {
-            _log.LogError("the reaper stopped: {Problem}", problem.Message);
+            await ReapAsync(provider, _stopClaiming.Token);
+        }
+        catch (Exception problem) when (problem is CaissonException or IOException or UnauthorizedAccessException)
+        {
+            // What was looked at may have gone meanwhile: the next round looks again.
+            _log.LogWarning("{Provider}: looking for residue failed: {Problem}", provider.Name, problem.Message);
         }
     }
 

@@ -60,14 +60,14 @@ internal static class LimitOverrides
         var age = now - run.CreatedAt;
         var (flag, given, gone, text) = summary.LimitAt switch
         {
-            LimitDimension.NanoUsd => ("--budget-usd", raise.NanoUsd, run.Money.Spent, $"${Money.Text(run.Money.Spent)}"),
-            LimitDimension.Tokens => ("--budget-tokens", raise.Tokens, run.Tokens.Spent, $"{run.Tokens.Spent} tokens"),
+            LimitDimension.NanoUsd => ("--budget-usd", raise.NanoUsd, Math.Max(run.Money.Spent, run.Money.Cap ?? 0), $"${Money.Text(run.Money.Spent)}"),
+            LimitDimension.Tokens => ("--budget-tokens", raise.Tokens, Math.Max(run.Tokens.Spent, run.Tokens.Cap ?? 0), $"{run.Tokens.Spent} tokens"),
             LimitDimension.Steps => ("--max-steps", raise.Steps, summary.Steps, $"{summary.Steps} steps"),
             LimitDimension.ToolCalls => ("--max-tool-calls", raise.ToolCalls, summary.ToolCalls, $"{summary.ToolCalls} tool calls"),
             LimitDimension.Deadline => ("--deadline", raise.Deadline?.Ticks, age.Ticks, $"{age:c}"),
             _ => ("", 1, 0, ""),
         };
-        return given > gone ? null : new Failure(ErrorCodes.BudgetExceeded, $"run {run.Id} is paused at a limit with {text} gone: resume it with {flag} above that");
+        return given > gone ? null : new Failure(ErrorCodes.BudgetExceeded, $"run {run.Id} is paused at a limit with {text} gone: resume it with {flag} above that and above the present limit");
     }
 
     private static Failure Invalid(string key, string found, string allowed) =>

@@ -52,17 +52,21 @@ internal sealed class RunDriver(RunServices services, NodeLease lease, IModels m
             await session.DrainInboxAsync(session.Owned);
             if (session.History.CancelRequested && session.Stop is not { Kind: StopKind.Cancel })
                 await session.RequestStopAsync(new StopRequest(StopKind.Cancel, "journal", null, null));
-            if (session.State.Status == RunStatus.Paused && session.Stop is not { Kind: StopKind.Cancel })
+            var released = false;
+            await session.WithoutInputsAsync(async () =>
             {
-                await session.ApplyAsync(new RunCommand.Yield(), s => s, [], [], session.Owned);
+                released = session.State.Status == RunStatus.Paused && session.Stop is not { Kind: StopKind.Cancel };
+                if (released)
+                    await session.ApplyAsync(new RunCommand.Yield(), s => s, [], [], session.Owned);
+            });
+            if (released)
                 return;
-            }
 
             // 3. and 4.
             using var deadline = Deadline(session);
             var halt = await RunAgentAsync(session, box);
             if (halt is not null)
-                await HaltAsync(session, box, halt);
+                await session.WithoutInputsAsync(() => HaltAsync(session, box, halt));
         }
         catch (OperationCanceledException) when (session.Owned.IsCancellationRequested)
         {
@@ -137,7 +141,7 @@ internal sealed class RunDriver(RunServices services, NodeLease lease, IModels m
         {
             return halted.Halt;
         }
-        catch (OperationCanceledException) when (!session.Owned.IsCancellationRequested && session.Stop is not null)
+        catch (OperationCanceledException) when (!session.Owned.IsCancellationRequested && session.Halting.IsCancellationRequested)
         {
             return new RunHalt.Requested();
         }
@@ -158,10 +162,14 @@ internal sealed class RunDriver(RunServices services, NodeLease lease, IModels m
     {
         switch (halt)
         {
+            // A cancel was journaled: whatever else came out at the same moment, the run ends as cancelled.
+            case not RunHalt.Requested when session.Stop is { Kind: StopKind.Cancel } cancel:
+                await StopAsync(session, box, cancel);
+                break;
             case RunHalt.Requested when session.Stop is { } stop:
                 await StopAsync(session, box, stop);
                 break;
-            case RunHalt.AtLimit at:
+            case RunHalt.AtLimit at when session.CapOf(at.Denial.Dimension) == at.Denial.Cap:
                 await LimitAsync(session, at.Denial);
                 break;
             case RunHalt.Exhausted exhausted:
@@ -178,7 +186,7 @@ internal sealed class RunDriver(RunServices services, NodeLease lease, IModels m
                 await LoopAsync(session, looping.Verdict);
                 break;
             default:
-                // The reason went away while the agent unwound (a pause that was taken back): somebody goes on at once.
+                // The reason went away while the agent unwound (a pause taken back, a limit raised): somebody goes on at once.
                 await session.ApplyAsync(new RunCommand.Yield(), s => s, [], [], session.Owned);
                 break;
         }
@@ -200,7 +208,7 @@ internal sealed class RunDriver(RunServices services, NodeLease lease, IModels m
                 break;
             case StopKind.Cancel:
                 // Cancelled means that nothing of the run acts any more: first the box, then the word.
-                await box.DiscardAsync();
+                await box.CloseAsync();
                 await session.ApplyAsync(new RunCommand.ConfirmCancel(), s => s with { Detail = stop.Reason }, [], [], session.Owned);
                 break;
             default:

@@ -26,10 +26,9 @@ internal sealed class RunSession : IStepLog, IDisposable
     private readonly SemaphoreSlim _gate = new(1, 1);
     private readonly SemaphoreSlim _inbox = new(1, 1);
     private readonly CancellationTokenSource _owned;
+    private readonly CancellationTokenSource _halting;
     private readonly CancellationTokenSource _interrupt;
-    private readonly Dictionary<string, int> _occurrences = new(StringComparer.Ordinal);
-    private readonly Dictionary<string, StepSubject> _inFlight = new(StringComparer.Ordinal);
-    private readonly HashSet<string> _held = new(StringComparer.Ordinal);
+    private readonly OpenSteps _open = new();
     private readonly Lock _memory = new();
     private RunState _state;
     private RunSummary _summary;
@@ -46,6 +45,7 @@ internal sealed class RunSession : IStepLog, IDisposable
         _lease = lease;
         _services = services;
         _owned = CancellationTokenSource.CreateLinkedTokenSource(ended);
+        _halting = CancellationTokenSource.CreateLinkedTokenSource(_owned.Token);
         _interrupt = CancellationTokenSource.CreateLinkedTokenSource(_owned.Token);
         _state = new RunState(claimed.Status, claimed.Waiting, claimed.Paused);
         _summary = claimed.Summary;
@@ -71,6 +71,8 @@ internal sealed class RunSession : IStepLog, IDisposable
     /// <summary>Ends when the ownership does.</summary>
     internal CancellationToken Owned => _owned.Token;
 
+    public CancellationToken Halting => _halting.Token;
+
     /// <summary>Ends when tools must stop at once: ownership lost, run cancelled, deadline over.</summary>
     internal CancellationToken Interrupted => _interrupt.Token;
 
@@ -89,6 +91,7 @@ internal sealed class RunSession : IStepLog, IDisposable
             Stop = request;
         }
 
+        await _halting.CancelAsync();
         if (request.Kind >= StopKind.Deadline)
             await _interrupt.CancelAsync();
     }
@@ -115,10 +118,9 @@ internal sealed class RunSession : IStepLog, IDisposable
         int attempt;
         lock (_memory)
         {
-            var others = _inFlight.Where(step => step.Key != key.Hash).ToList();
-            if (Limits.Check(subject.Kind, _summary.Steps + others.Count, _summary.ToolCalls + others.Count(step => step.Value.Kind == StepKind.Tool), now) is { } denial)
+            if (_open.Check(Limits, key, subject.Kind, _summary.Steps, _summary.ToolCalls, now) is { } denial)
                 return new BeginOutcome.Denied(denial);
-            _inFlight[key.Hash] = subject;
+            _open.Add(key, subject);
             ShowCurrent_NeedsLock();
             attempt = History.Attempt(key);
         }
@@ -130,12 +132,10 @@ internal sealed class RunSession : IStepLog, IDisposable
         if (outcome is AppendOutcome.Denied denied)
         {
             lock (_memory)
-                _inFlight.Remove(key.Hash);
+                _open.Remove(key);
             return new BeginOutcome.Denied(denied.Denial);
         }
 
-        lock (_memory)
-            _held.Add(key.Hash);
         return new BeginOutcome.Begun();
     }
 
@@ -146,9 +146,14 @@ internal sealed class RunSession : IStepLog, IDisposable
         {
             History.Attempted(key, attempt);
             if (retryAt is null)
-                _inFlight.Remove(key.Hash);
-            if (fate != HoldFate.Keep && _held.Remove(key.Hash))
-                budget.Add(fate == HoldFate.InDoubt ? new BudgetChange.Doubt(key.Hash) : new BudgetChange.Release(key.Hash));
+                _open.Remove(key);
+            if (_open.IsHeld(key))
+            {
+                if (fate != HoldFate.Keep)
+                    budget.Add(fate == HoldFate.InDoubt ? new BudgetChange.Doubt(key.Hash) : new BudgetChange.Release(key.Hash));
+                else if (retryAt is { } idle)
+                    _open.Rest(key, idle);
+            }
         }
 
         var draft = new JournalDraft(EntryKind.StepFailed, JournalJson.Write(new EntryBody.StepFailed(subject, failure, fate, retryAt)), Key: key.Hash, Attempt: attempt);
@@ -165,7 +170,7 @@ internal sealed class RunSession : IStepLog, IDisposable
         List<BudgetChange> budget = [];
         lock (_memory)
         {
-            if (_held.Remove(key.Hash))
+            if (_open.IsHeld(key))
                 budget.Add(new BudgetChange.Settle(key.Hash, result.Usage));
         }
 
@@ -177,7 +182,7 @@ internal sealed class RunSession : IStepLog, IDisposable
             OutputTokens = s.OutputTokens + result.Usage.OutputTokens,
             WorkspaceRoot = result.WorkspaceRoot ?? s.WorkspaceRoot,
             Detail = null,
-        }, cancellationToken, done: key);
+        }, _owned.Token, done: key);
     }
 
     /// <summary>Journals something beside the steps.</summary>
@@ -192,13 +197,39 @@ internal sealed class RunSession : IStepLog, IDisposable
         {
             if (RunStateMachine.Apply(_state, command).Release)
             {
-                budget.AddRange(_held.Select(key => new BudgetChange.Doubt(key)));
-                _held.Clear();
+                budget.AddRange(_open.Abandon(_services.Clock.GetUtcNow()));
             }
         }
 
         await WriteAsync(before, state => RunStateMachine.Apply(state, command), budget, consumed, summary, cancellationToken);
     }
+
+    /// <summary>
+    /// Decides and writes a halt while no input is taken over: one that comes now stays in the inbox, and the release
+    /// finds it there and leaves the run due. Taken over in between, it would be consumed by an owner that no longer acts on it.
+    /// </summary>
+    internal async Task WithoutInputsAsync(Func<Task> halt)
+    {
+        await _inbox.WaitAsync(_owned.Token);
+        try
+        {
+            await halt();
+        }
+        finally
+        {
+            _inbox.Release();
+        }
+    }
+
+    /// <summary>The cap in force, to tell whether a denial is out of date.</summary>
+    internal long? CapOf(LimitDimension dimension) => dimension switch
+    {
+        LimitDimension.NanoUsd => History.Raised.NanoUsd ?? Manifest.Limits.NanoUsd,
+        LimitDimension.Tokens => History.Raised.Tokens ?? Manifest.Limits.Tokens,
+        LimitDimension.Steps => Limits.Steps,
+        LimitDimension.ToolCalls => Limits.ToolCalls,
+        _ => (long?)Limits.DeadlineSpan?.TotalMilliseconds,
+    };
 
     /// <summary>Takes over what came from outside, in its order.</summary>
     internal async Task DrainInboxAsync(CancellationToken cancellationToken)
@@ -225,7 +256,7 @@ internal sealed class RunSession : IStepLog, IDisposable
                 await WriteAsync([], s => RunStateMachine.Apply(s, new RunCommand.RequestCancel(body.By, body.Reason)), [], [input.Id], s => s, cancellationToken);
                 await RequestStopAsync(new StopRequest(StopKind.Cancel, body.By, body.Reason, null));
                 break;
-            case InputKind.Pause when _state.Status == RunStatus.Paused:
+            case InputKind.Pause when _state.Status == RunStatus.Paused || (Stop is { Kind: >= StopKind.Pause } && Stop.Input != input.Id):
                 await WriteAsync([], _ => null, [], [input.Id], s => s, cancellationToken);
                 break;
             case InputKind.Pause:
@@ -318,8 +349,9 @@ internal sealed class RunSession : IStepLog, IDisposable
                     {
                         // In one go: a step that is neither in flight nor counted would let one too many be admitted.
                         (_state, _summary, _dueAt) = (state, summary, due);
-                        if (done is { } step)
-                            _inFlight.Remove(step.Hash);
+                        _open.Committed(budget);
+                        if (done is { } key)
+                            _open.Remove(key);
                         ShowCurrent_NeedsLock();
                     }
 
@@ -348,29 +380,21 @@ internal sealed class RunSession : IStepLog, IDisposable
         return drafts;
     }
 
-    private void ShowCurrent_NeedsLock() =>
-        _services.Signals.ShowStep(Run, _inFlight.Count == 0 ? null : string.Join(", ", _inFlight.Values.Select(step => $"{Words.Of(step.Kind)} {step.Name}")));
+    private void ShowCurrent_NeedsLock() => _services.Signals.ShowStep(Run, _open.Describe());
 
     private StepKey Occurrence(string kind, string identity)
     {
         lock (_memory)
-        {
-            var name = kind + "\0" + identity;
-            var nth = _occurrences.GetValueOrDefault(name);
-            _occurrences[name] = nth + 1;
-            return new StepKey(StepHash.Of(kind, "", identity, nth.ToString(System.Globalization.CultureInfo.InvariantCulture)));
-        }
+            return _open.Next(kind, identity);
     }
 
     public void Dispose()
     {
         _services.Signals.ShowStep(Run, null);
         _interrupt.Dispose();
+        _halting.Dispose();
         _owned.Dispose();
         _gate.Dispose();
         _inbox.Dispose();
     }
 }
-
-/// <summary>What every ownership of a run works with.</summary>
-internal sealed record RunServices(IRunStore Store, IRunReader Reader, IBlobStore Blobs, RunSignals Signals, TimeProvider Clock, IIdSource Ids);

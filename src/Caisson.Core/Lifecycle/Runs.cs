@@ -17,6 +17,7 @@ public sealed class Runs(
     IBlobStore blobs,
     IModels models,
     IReadOnlyList<ISandboxProvider> sandboxes,
+    IReadOnlyCollection<string> codeAgents,
     IWorkspaceStore workspaces,
     RunSignals signals,
     TimeProvider clock,
@@ -56,6 +57,8 @@ public sealed class Runs(
         if (overridden.Failure is { } bad)
             return new CreateRunOutcome.Refused(bad);
         var manifest = overridden.Manifest;
+        if (manifest.Code is { } code && !codeAgents.Contains(code))
+            return Refuse(ErrorCodes.AgentNotFound, $"{command.ManifestFile}: code: no agent '{code}' is registered in this server{(codeAgents.Count == 0 ? "" : "; registered are " + string.Join(", ", codeAgents.Order(StringComparer.Ordinal)))}");
         if (manifest.Loop is { } loop)
         {
             if (models.Check(loop.Model, manifest.Limits.NanoUsd is not null) is { } unknown)
@@ -70,7 +73,7 @@ public sealed class Runs(
         var draft = await JournalWriter.DraftAsync(blobs, EntryKind.RunCreated, JournalJson.Write(created), cancellationToken);
         var outcome = await store.CreateAsync(
             new NewRun(id, manifest.Name, command.IdempotencyKey,
-                StepHash.Of("request", valid.Hash, command.Input), now, draft,
+                StepHash.Of(["request", ManifestReader.HashOf(manifest), command.Input, .. command.Labels.OrderBy(l => l.Key, StringComparer.Ordinal).SelectMany(l => new[] { l.Key, l.Value })]), now, draft,
                 new RunSummary { Artifacts = manifest.Workspace.Artifacts, Labels = command.Labels },
                 manifest.Limits.NanoUsd, manifest.Limits.Tokens),
             cancellationToken);
@@ -82,7 +85,7 @@ public sealed class Runs(
             case CreateOutcome.Existing existing:
                 return new CreateRunOutcome.Accepted(existing.Run, Existing: true);
             case CreateOutcome.KeyMismatch mismatch:
-                return Refuse(ErrorCodes.IdempotencyMismatch, $"the idempotency key belongs to run {mismatch.Run}, which had another manifest or input: use a new key");
+                return Refuse(ErrorCodes.IdempotencyMismatch, $"the idempotency key belongs to run {mismatch.Run}, which had another manifest, input, limits or labels: use a new key");
             default:
                 throw new InvalidOperationException("unreachable");
         }
@@ -166,8 +169,16 @@ public sealed class Runs(
             return new InputOutcome.Refused(new Failure(ErrorCodes.RunConflict, $"run {run} is {Words.Of(record.Status)}, not paused: nothing to resume"));
         if (record is { Status: RunStatus.Paused, Paused: PauseCause.Budget } && LimitOverrides.StillReached(record, parsed.Limits, clock.GetUtcNow()) is { } still)
             return new InputOutcome.Refused(still);
+        if (parsed.Limits.NanoUsd is not null && await PricedAsync(run, cancellationToken) is { } unpriced)
+            return new InputOutcome.Refused(unpriced);
         return await PostAsync(run, InputKind.Resume, new InputBody.Operator(by, null, parsed.Limits), cancellationToken);
     }
+
+    /// <summary>A cap on money needs a price for the model; without one the run could only fail.</summary>
+    private async Task<Failure?> PricedAsync(RunId run, CancellationToken cancellationToken) =>
+        await JournalAsync(run, 0, 1, cancellationToken) is [var created] && JournalJson.Read<EntryBody.RunCreated>(created.Body).Manifest.Loop is { } loop
+            ? models.Check(loop.Model, moneyIsCapped: true)
+            : null;
 
     /// <summary>A file of the run's workspace as of its last completed step.</summary>
     public async Task<ReadOnlyMemory<byte>?> ReadFileAsync(RunId run, string path, CancellationToken cancellationToken) =>

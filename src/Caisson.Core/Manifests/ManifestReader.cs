@@ -19,8 +19,7 @@ public static class ManifestReader
         try
         {
             var manifest = Agent(YamlSection.Load(text, fileName));
-            var json = JsonSerializer.Serialize(manifest, ApiJson.Default.AgentManifest);
-            return new ManifestOutcome.Valid(manifest, StepHash.Of("manifest", json));
+            return new ManifestOutcome.Valid(manifest, HashOf(manifest));
         }
         catch (ManifestException problem)
         {
@@ -37,6 +36,8 @@ public static class ManifestReader
             return new ManifestOutcome.Invalid(new Failure(ErrorCodes.ManifestInvalid, $"{fileName}:1: not valid YAML: {OneLine(problem.Message)}"));
         }
     }
+
+    internal static string HashOf(AgentManifest manifest) => StepHash.Of("manifest", JsonSerializer.Serialize(manifest, ApiJson.Default.AgentManifest));
 
     private static AgentManifest Agent(YamlSection root)
     {

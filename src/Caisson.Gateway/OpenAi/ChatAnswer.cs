@@ -121,6 +121,8 @@ internal static class ChatAnswer
             if (string.IsNullOrEmpty(name) || name.Length > MaxName)
                 throw new WireException($"{at}.function.name: expected 1 to {MaxName} characters, found {name?.Length.ToString(System.Globalization.CultureInfo.InvariantCulture) ?? "none"}");
             var id = OptionalText(call, "id", $"{at}.id");
+            if (id?.Length > MaxName)
+                throw new WireException($"{at}.id: expected at most {MaxName} characters, found {id.Length}");
             calls.Add(new ToolCall(string.IsNullOrEmpty(id) ? $"call_{calls.Count}" : id, name, ReadArguments(function, at)));
         }
 

@@ -111,7 +111,10 @@ internal sealed class Upstream : IDisposable
             message += "; check the key of this provider (api_key_env)";
         else if (await ReadReasonAsync(response, cancellationToken) is { Length: > 0 } reason)
             message += $": {reason}";
-        return new UpstreamReply.Failed(Fail(code, message, retry != RetryClass.Never), retry, RetryAfter: RetryAfter(response));
+
+        // Not tried again by itself, but a key or an account is the operator's to mend: the run can go on after that.
+        var mendable = (int)status is 401 or 402 or 403 or 404;
+        return new UpstreamReply.Failed(Fail(code, message, mendable || retry != RetryClass.Never), retry, RetryAfter: RetryAfter(response));
     }
 
     private static (string Code, RetryClass Retry) Classify(HttpStatusCode status) => (int)status switch

@@ -78,7 +78,7 @@ internal sealed class Rooms : IAsyncDisposable
         var engine = new Engine(
             new EngineOptions { MaxConcurrentRuns = options.MaxConcurrentRuns }, store, store, store, blobs, models, sandboxes,
             new Dictionary<string, IAgent>(), signals, clock, ids, random, logs);
-        var runs = new Runs(store, store, blobs, models, sandboxes, new WorkspaceStore(blobs), signals, clock, ids);
+        var runs = new Runs(store, store, blobs, models, sandboxes, [], new WorkspaceStore(blobs), signals, clock, ids);
         return new Rooms(store, models, sandboxes, engine, runs);
     }
 

@@ -60,10 +60,10 @@ public sealed class FileBlobStore : IBlobStore
         {
             await Task.Run(() => Write(missing, cancellationToken), cancellationToken);
         }
-        catch (IOException e)
+        catch (Exception e) when (Cause(e) is { } cause)
         {
-            var full = (e.HResult & 0xffff) == NoSpace;
-            throw new CaissonException(full ? ErrorCodes.DiskFull : ErrorCodes.StorageFailed, $"blobs were not stored in {_root}: {e.Message}", isTransient: true, e);
+            var full = (cause.HResult & 0xffff) == NoSpace;
+            throw new CaissonException(full ? ErrorCodes.DiskFull : ErrorCodes.StorageFailed, $"blobs were not stored in {_root}: {cause.Message}", isTransient: true, e);
         }
 
         return addresses;
@@ -83,9 +83,10 @@ public sealed class FileBlobStore : IBlobStore
         {
             return null;
         }
-        catch (IOException e)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new CaissonException(ErrorCodes.StorageFailed, $"blob {address} was not read: {e.Message}", isTransient: true, e);
+            // Of one blob, so of one run: the run that needs it is paused, the server goes on.
+            throw new CaissonException(ErrorCodes.DatabaseCorrupt, $"blob {address} cannot be read: {e.Message}: mend {PathOf(address)}", inner: e);
         }
 
         var content = Unpack(stored);
@@ -94,11 +95,36 @@ public sealed class FileBlobStore : IBlobStore
             : throw new CaissonException(ErrorCodes.DatabaseCorrupt, $"blob {address} does not hold what was stored; restore {PathOf(address)} from a backup");
     }
 
+    /// <summary>What the disk said, also where parallel writers wrapped it.</summary>
+    private static Exception? Cause(Exception e) => e switch
+    {
+        IOException or UnauthorizedAccessException => e,
+        AggregateException { InnerExceptions: [var first, ..] } => Cause(first),
+        _ => null,
+    };
+
     private void Write(List<(string Address, ReadOnlyMemory<byte> Content)> missing, CancellationToken cancellationToken)
     {
         // Several syncs at once share the disk's own commit, so many small blobs do not wait for each other in a row.
         var options = new ParallelOptions { CancellationToken = cancellationToken, MaxDegreeOfParallelism = SyncAtOnce };
         var temporary = new string[missing.Count];
+        try
+        {
+            Write(missing, temporary, options);
+        }
+        finally
+        {
+            foreach (var left in temporary)
+            {
+                // What was moved to its place is not here any more, and deleting nothing is no error.
+                if (left is not null)
+                    File.Delete(left);
+            }
+        }
+    }
+
+    private void Write(List<(string Address, ReadOnlyMemory<byte> Content)> missing, string[] temporary, ParallelOptions options)
+    {
         Parallel.For(0, missing.Count, options, i =>
         {
             temporary[i] = Path.Combine(_temporary, $"{missing[i].Address}.{RandomNumberGenerator.GetHexString(16)}");

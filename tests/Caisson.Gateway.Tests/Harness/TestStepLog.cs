@@ -38,6 +38,8 @@ internal sealed class TestStepLog(FakeTimeProvider clock) : IStepLog
 
     public List<StepResult> Completed { get; } = [];
 
+    public CancellationToken Halting { get; set; }
+
     public bool MaySend
     {
         get

@@ -144,7 +144,7 @@ public sealed class FailureTests
         var failure = Assert.IsType<ModelOutcome.Failed>(await rig.AskAsync()).Failure;
 
         Assert.Equal(ErrorCodes.ProviderRejected, failure.Code);
-        Assert.False(failure.Retryable);
+        Assert.Equal(status is 403 or 404, failure.Retryable);
         Assert.EndsWith("no\\nsuch\\u202ething", failure.Message, StringComparison.Ordinal);
         Assert.Equal(["begin", "fail:Release"], rig.Log.Events);
     }

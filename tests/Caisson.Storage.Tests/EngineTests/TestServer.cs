@@ -31,7 +31,7 @@ internal sealed class TestServer : IAsyncDisposable
         Store = SqliteStoreHost.Open(folder, clock);
         var blobs = new FileBlobStore(Path.Combine(folder, "blobs"), Store.TenantKey.Span);
         Engine = new Engine(options ?? new EngineOptions(), Store, Store, Store, blobs, models, [], Agents, _signals, clock, ids, random ?? new NoWait(), NullLoggerFactory.Instance);
-        Runs = new Runs(Store, Store, blobs, models, [], new NoWorkspaces(), signals ? _signals : new RunSignals(), clock, ids);
+        Runs = new Runs(Store, Store, blobs, models, [], ["test", "worker"], new NoWorkspaces(), signals ? _signals : new RunSignals(), clock, ids);
     }
 
     internal SqliteStore Store { get; }

@@ -48,6 +48,9 @@ internal sealed class ToolBatch(RunContext context, IReadOnlyList<ITool> tools)
                     end++;
             }
 
+            // An answer may ask for hours of work: a pause or a drain is heard between its calls.
+            context.Checkpoint();
+
             // One failing reader does not leave its neighbours running behind the run's back: all are awaited.
             var side = Enumerable.Range(next, end - next).Select(async i => answers[i] = await RunAsync(planned[i])).ToList();
             await Task.WhenAll(side);
@@ -72,6 +75,7 @@ internal sealed class ToolBatch(RunContext context, IReadOnlyList<ITool> tools)
             var arguments = document.RootElement.Clone();
             if (arguments.ValueKind != JsonValueKind.Object)
                 return new PlannedCall(call, key, tool, ToolEffect.Reads, default, "the arguments must be a JSON object");
+            Decode(arguments);
             var (effect, problem) = tool.Inspect(arguments);
             return new PlannedCall(call, key, tool, problem is null ? effect : ToolEffect.Reads, arguments, problem);
         }
@@ -79,6 +83,17 @@ internal sealed class ToolBatch(RunContext context, IReadOnlyList<ITool> tools)
         {
             return new PlannedCall(call, key, tool, ToolEffect.Reads, default, $"the arguments are not JSON: {problem.Message}");
         }
+        catch (InvalidOperationException)
+        {
+            return new PlannedCall(call, key, tool, ToolEffect.Reads, default, "the arguments hold text that is not valid Unicode");
+        }
+    }
+
+    /// <summary>Half a surrogate pair passes the parser and throws where the text is read: here, and not in the middle of a step.</summary>
+    private static void Decode(JsonElement arguments)
+    {
+        foreach (var property in arguments.EnumerateObject())
+            _ = property.Name.Length + (property.Value.ValueKind == JsonValueKind.String ? property.Value.GetString()!.Length : 0);
     }
 
     private async Task<ToolAnswer> RunAsync(PlannedCall planned)
@@ -112,6 +127,20 @@ internal sealed class ToolBatch(RunContext context, IReadOnlyList<ITool> tools)
                 throw new InvalidOperationException("unreachable");
         }
 
+        try
+        {
+            return await ExecuteAsync(planned, boxes, box, cancellationToken);
+        }
+        catch (Exception trouble) when (trouble is CaissonException or IOException)
+        {
+            // The host failed around the box: what the command did to the files is unknown, so it runs again on a new box.
+            await boxes.DiscardAsync(box);
+            return new StepAttempt.Failed(new Failure((trouble as CaissonException)?.Code ?? ErrorCodes.SandboxLost, trouble.Message, Retryable: true));
+        }
+    }
+
+    private async Task<StepAttempt> ExecuteAsync(PlannedCall planned, RunBox boxes, ISandbox box, CancellationToken cancellationToken)
+    {
         switch (await planned.Tool!.RunAsync(planned.Arguments, box, cancellationToken))
         {
             case ToolOutcome.Answered answered:
@@ -120,7 +149,7 @@ internal sealed class ToolBatch(RunContext context, IReadOnlyList<ITool> tools)
                     : answered.Text;
                 return planned.Effect == ToolEffect.Writes ? await SavedAsync(boxes, box, text, answered.Failure, cancellationToken) : Done(text, answered.Failure, null);
             case ToolOutcome.BoxLost lost:
-                await boxes.DiscardAsync();
+                await boxes.DiscardAsync(box);
 
                 // What the command itself did to its box is the model's to mend; a box lost for other reasons is tried again.
                 return lost.Failure.Code is ErrorCodes.SandboxOom or ErrorCodes.SandboxPids or ErrorCodes.SandboxDisk
@@ -139,10 +168,10 @@ internal sealed class ToolBatch(RunContext context, IReadOnlyList<ITool> tools)
                 return Done(text, failure, saved.Root.Hash == (context.Session.Summary.WorkspaceRoot ?? boxes.EmptyRoot) ? null : saved.Root.Hash);
             case WorkspaceSaveOutcome.Failed failed when failed.Failure.Retryable:
                 // The command ran, its files cannot be kept: it has to run again on the files it started from.
-                await boxes.DiscardAsync();
+                await boxes.DiscardAsync(box);
                 return new StepAttempt.Failed(failed.Failure);
             case WorkspaceSaveOutcome.Failed failed:
-                await boxes.DiscardAsync();
+                await boxes.DiscardAsync(box);
                 return Done($"error: {failed.Failure.Message}; the files are as they were before this call", failed.Failure, null);
             default:
                 throw new InvalidOperationException("unreachable");

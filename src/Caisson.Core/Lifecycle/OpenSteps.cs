@@ -1,0 +1,74 @@
+using System.Globalization;
+using Caisson.Core.Budgets;
+using Caisson.Core.Journal;
+using Caisson.Core.Stores;
+
+namespace Caisson.Core.Lifecycle;
+
+/// <summary>
+/// What one ownership has under way: steps that are not recorded yet, holds that the store has, and how often each
+/// identity was asked for. Follows the store: a hold is added and dropped only when that was committed. Its owner locks.
+/// </summary>
+internal sealed class OpenSteps
+{
+    private readonly Dictionary<string, int> _occurrences = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, StepSubject> _inFlight = new(StringComparer.Ordinal);
+
+    /// <summary>Each hold, and until when nothing is under way for it: the wait for a retry.</summary>
+    private readonly Dictionary<string, DateTimeOffset> _held = new(StringComparer.Ordinal);
+
+    /// <summary>The key of the next occurrence of an identity in this attempt.</summary>
+    internal StepKey Next(string kind, string identity)
+    {
+        var name = kind + "\0" + identity;
+        var nth = _occurrences.GetValueOrDefault(name);
+        _occurrences[name] = nth + 1;
+        return new StepKey(StepHash.Of(kind, "", identity, nth.ToString(CultureInfo.InvariantCulture)));
+    }
+
+    /// <summary>Whether a further step may begin, beside those completed and under way.</summary>
+    internal LimitDenial? Check(CountLimits limits, StepKey key, StepKind kind, long steps, long toolCalls, DateTimeOffset now)
+    {
+        var others = _inFlight.Where(step => step.Key != key.Hash).ToList();
+        return limits.Check(kind, steps + others.Count, toolCalls + others.Count(step => step.Value.Kind == StepKind.Tool), now);
+    }
+
+    internal void Add(StepKey key, StepSubject subject) => _inFlight[key.Hash] = subject;
+
+    internal void Remove(StepKey key) => _inFlight.Remove(key.Hash);
+
+    internal bool IsHeld(StepKey key) => _held.ContainsKey(key.Hash);
+
+    /// <summary>Nothing is under way for this hold until then.</summary>
+    internal void Rest(StepKey key, DateTimeOffset until) => _held[key.Hash] = until;
+
+    internal void Committed(IEnumerable<BudgetChange> changes)
+    {
+        foreach (var change in changes)
+        {
+            switch (change)
+            {
+                case BudgetChange.Reserve reserve:
+                    _held[reserve.StepKey] = DateTimeOffset.MinValue;
+                    break;
+                case BudgetChange.Settle settle:
+                    _held.Remove(settle.StepKey);
+                    break;
+                case BudgetChange.Release release:
+                    _held.Remove(release.StepKey);
+                    break;
+                case BudgetChange.Doubt doubt:
+                    _held.Remove(doubt.StepKey);
+                    break;
+            }
+        }
+    }
+
+    /// <summary>What becomes of the holds when the run halts: a call that waits for its next attempt is surely not under way, any other may be billed.</summary>
+    internal List<BudgetChange> Abandon(DateTimeOffset now) =>
+        [.. _held.Select(hold => hold.Value > now ? (BudgetChange)new BudgetChange.Release(hold.Key) : new BudgetChange.Doubt(hold.Key))];
+
+    /// <summary>For people; <c>null</c> when nothing is under way.</summary>
+    internal string? Describe() =>
+        _inFlight.Count == 0 ? null : string.Join(", ", _inFlight.Values.Select(step => $"{Words.Of(step.Kind)} {step.Name}"));
+}
