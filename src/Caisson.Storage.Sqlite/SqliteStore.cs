@@ -20,7 +20,8 @@ public abstract record SqliteOpenOutcome
 /// </summary>
 public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IAsyncDisposable
 {
-    private const int CheckpointPages = 4_000;
+    private const long CheckpointBytes = 16L << 20;
+    private const long LongestLogBytes = 64L << 20;
 
     private readonly DataDirectory _directory;
     private readonly TimeProvider _clock;
@@ -40,7 +41,7 @@ public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IAsyncDispo
         _writer = new Writer(connection, log);
         _reads = new Reads(connectionString, clock);
         _nodes = new NodeRows(Connect(connectionString), _writer, clock);
-        _checkpointer = new Checkpointer(Connect(connectionString), directory.Database + "-wal", CheckpointPages * 4096L, clock, log);
+        _checkpointer = new Checkpointer(Connect(connectionString), directory.Database + "-wal", CheckpointBytes, LongestLogBytes, _writer.Between, clock, log);
     }
 
     /// <summary>Key of the hashes that name blobs: equal contents of different installations have different names.</summary>
