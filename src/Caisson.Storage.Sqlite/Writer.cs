@@ -28,7 +28,6 @@ internal sealed class Writer : IDisposable
     private readonly Thread _thread;
     private readonly TaskCompletionSource _faulted = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Lock _turn = new();
-    private int _guests;
     private readonly Statement _begin;
     private readonly Statement _commit;
     private readonly Statement _savepoint;
@@ -71,19 +70,12 @@ internal sealed class Writer : IDisposable
     /// <summary>
     /// Lets another connection write between two batches, on the caller's thread. Left to SQLite's own lock it would
     /// find the file taken again and again: the writer leaves it free for microseconds only, and the other one polls.
+    /// This lock prefers who has waited for long.
     /// </summary>
     internal T Between<T>(Func<T> work)
     {
-        Interlocked.Increment(ref _guests);
-        try
-        {
-            lock (_turn)
-                return work();
-        }
-        finally
-        {
-            Interlocked.Decrement(ref _guests);
-        }
+        lock (_turn)
+            return work();
     }
 
     private void Run()
@@ -96,8 +88,6 @@ internal sealed class Writer : IDisposable
                 batch.Add(first);
                 while (batch.Count < MostInBatch && _queue.TryTake(out var next))
                     batch.Add(next);
-                while (Volatile.Read(ref _guests) > 0)
-                    Thread.Yield();
                 lock (_turn)
                     Commit(batch);
                 batch.Clear();

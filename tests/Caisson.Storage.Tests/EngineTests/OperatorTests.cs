@@ -117,6 +117,20 @@ public sealed class OperatorTests : EngineTestBase
     }
 
     [Fact]
+    public async Task A_cancel_behind_many_pauses_is_heard()
+    {
+        var gate = new Gate();
+        var server = await StartAsync(Steps(2, "a", gate));
+        var run = await server.CreateAsync(Manifest);
+        await gate.Reached;
+        await Task.WhenAll(Enumerable.Range(0, 120).Select(_ => server.Runs.PauseAsync(run, "me", null, default)));
+
+        await server.Runs.CancelAsync(run, "me", null, default);
+
+        await server.UntilAsync(run, RunStatus.Cancelled);
+    }
+
+    [Fact]
     public async Task A_cancel_that_a_crash_overtook_is_not_lost()
     {
         var gate = new Gate();
@@ -129,13 +143,13 @@ public sealed class OperatorTests : EngineTestBase
         await gate.Reached;
         await server.Runs.CancelAsync(run, "me", null, default);
         await TakenAsync(server, run);
-        var stopping = server.StopHardAsync();
-        gate.Open();
-        await stopping;
 
+        // The step ends only when the first process may write no more.
+        await using var opens = server.Sessions[run].Owned.Register(gate.Open);
+        await server.StopHardAsync();
         var next = await StartAsync(Steps(1));
 
-        await next.UntilAsync(run, r => r.Status.IsFinal(), "is over");
+        Assert.Equal(2, (await next.UntilAsync(run, RunStatus.Cancelled)).Epoch);
         Assert.Single(Executed);
         Assert.Single(await next.KindsAsync(run), EntryKind.RunEnded);
     }
