@@ -19,6 +19,8 @@ public sealed class LeaseUnderLoadTests
         var node = new NodeId(ids.NextRandom());
         await store.RegisterAsync(new NodeRegistration(node, "host", "boot", 1, 2), default);
         using var enough = new CancellationTokenSource();
+        var busy = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var appended = 0;
         var load = Enumerable.Range(0, 64).Select(_ => Task.Run(async () =>
         {
             var run = new RunId(ids.NextRun());
@@ -30,11 +32,14 @@ public sealed class LeaseUnderLoadTests
                     [new JournalDraft(EntryKind.StepCompleted, "{}"u8.ToArray(), Key: "k", Payload: new byte[2048])],
                     new RunRow(RunStatus.Running, WaitReason.None, PauseCause.None, TimeProvider.System.GetUtcNow(), false, record.Summary), [], []);
                 Assert.IsType<AppendOutcome.Committed>(await store.AppendAsync(unit, default));
+                if (Interlocked.Increment(ref appended) == 1_000)
+                    busy.SetResult();
             }
         })).ToList();
 
+        await busy.Task;
         var slowest = TimeSpan.Zero;
-        for (var i = 0; i < 8; i++)
+        for (var i = 0; i < 30; i++)
         {
             var watch = Stopwatch.StartNew();
             Assert.Equal(RenewOutcome.Renewed, await Task.Run(() => store.Renew(node)));
@@ -43,6 +48,6 @@ public sealed class LeaseUnderLoadTests
 
         await enough.CancelAsync();
         await Task.WhenAll(load);
-        Assert.True(slowest < LeaseTimes.TimeToLive - LeaseTimes.Beat, $"a renewal took {slowest}");
+        Assert.True(slowest < LeaseTimes.Beat, $"a renewal took {slowest}");
     }
 }
