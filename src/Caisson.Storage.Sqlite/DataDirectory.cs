@@ -25,6 +25,17 @@ internal sealed class DataDirectory : IDisposable
 
     internal string Database => System.IO.Path.Combine(Path, "caisson.db");
 
+    /// <summary>Whether runs have stored anything here: then a database must be here too.</summary>
+    internal bool HasBlobs
+    {
+        get
+        {
+            // Each blob stands in a folder of two hex digits; the store's own temporary folder does not count.
+            var blobs = System.IO.Path.Combine(Path, "blobs");
+            return Directory.Exists(blobs) && Directory.EnumerateDirectories(blobs, "??").Any(folder => Directory.EnumerateFiles(folder).Any());
+        }
+    }
+
     internal static DirectoryOutcome Open(string path)
     {
         var full = System.IO.Path.GetFullPath(path);

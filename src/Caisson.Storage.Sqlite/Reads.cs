@@ -114,8 +114,21 @@ internal sealed class Reads(string connectionString, TimeProvider clock) : IRunR
         RunId.Parse(r.GetString(0)), r.GetString(1), (RunStatus)r.GetInt32(2), (WaitReason)r.GetInt32(3), (PauseCause)r.GetInt32(4),
         At(r.GetInt64(5)), At(r.GetInt64(6)), r.IsDBNull(7) ? null : At(r.GetInt64(7)), r.IsDBNull(8) ? null : At(r.GetInt64(8)),
         r.IsDBNull(9) ? null : new NodeId(Guid.ParseExact(r.GetString(9), "N")), r.GetInt64(10), r.GetInt64(11),
-        JsonSerializer.Deserialize(r.GetFieldValue<byte[]>(12), StorageJson.Default.RunSummary)!,
+        Summary(r.GetFieldValue<byte[]>(12)),
         Budget(r, 13), Budget(r, 17));
+
+    /// <summary>The journal has all of it: a damaged summary must not keep a run from being found and driven.</summary>
+    private static RunSummary Summary(byte[] json)
+    {
+        try
+        {
+            return JsonSerializer.Deserialize(json, StorageJson.Default.RunSummary) ?? new RunSummary();
+        }
+        catch (JsonException)
+        {
+            return new RunSummary { Detail = "the summary of this run is damaged; its journal is whole" };
+        }
+    }
 
     private static BudgetState Budget(SqliteDataReader r, int column) => r.IsDBNull(column + 1)
         ? BudgetState.None

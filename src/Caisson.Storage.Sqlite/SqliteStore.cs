@@ -65,8 +65,11 @@ public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IAsyncDispo
         try
         {
             // Looked at read-only first: a file of somebody else must stay as it is, to the byte.
-            if (File.Exists(path) && new FileInfo(path).Length > 0 && Schema.Inspect(path) is { } problem)
+            var empty = !File.Exists(path) || new FileInfo(path).Length == 0;
+            if (!empty && Schema.Inspect(path) is { } problem)
                 return Refuse(directory, problem);
+            if (empty && directory.HasBlobs)
+                return Refuse(directory, new Failure(ErrorCodes.DatabaseCorrupt, $"{path}: is missing or empty, but blobs of its runs stand beside it: restore the database from a backup, or choose another data directory"));
             var text = new SqliteConnectionStringBuilder { DataSource = path, DefaultTimeout = 30 }.ToString();
             using var connection = Connect(text);
             Schema.CreateWhereEmpty(connection);

@@ -67,6 +67,7 @@ internal sealed class LoopWatch(RunContext context)
     internal void Observe(ToolAnswer answer)
     {
         ResetUpTo(answer.Seq == 0 ? long.MaxValue : answer.Seq);
+        _guard.RepeatsToAct = context.Session.LoopRepeats;
         var verdict = _guard.Observe(answer.Call.Name, answer.Signature, answer.Fingerprint);
         if (verdict.Level >= _worst.Level)
             _worst = verdict;

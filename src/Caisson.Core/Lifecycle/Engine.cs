@@ -83,6 +83,9 @@ public sealed class Engine : IAsyncDisposable
         await _stopClaiming.CancelAsync();
         await _loop;
         await _reaping;
+
+        // Steps may take their time to finish, and until then this node owns their runs: the lease must not lapse.
+        using var alive = _services.Clock.CreateTimer(_ => _lease.DispatcherAlive(), null, TimeSpan.Zero, SweepEvery);
         var drives = _drives.Values.ToList();
         foreach (var (driver, _) in drives)
             _ = driver.DrainAsync();

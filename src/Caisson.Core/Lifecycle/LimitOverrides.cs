@@ -58,17 +58,25 @@ internal static class LimitOverrides
     {
         var summary = run.Summary;
         var age = now - run.CreatedAt;
-        var (flag, given, gone, text) = summary.LimitAt switch
+        var (_, given, needs, text) = summary.LimitAt switch
         {
-            LimitDimension.NanoUsd => ("--budget-usd", raise.NanoUsd, Math.Max(run.Money.Spent, run.Money.Cap ?? 0), $"${Money.Text(run.Money.Spent)}"),
-            LimitDimension.Tokens => ("--budget-tokens", raise.Tokens, Math.Max(run.Tokens.Spent, run.Tokens.Cap ?? 0), $"{run.Tokens.Spent} tokens"),
-            LimitDimension.Steps => ("--max-steps", raise.Steps, summary.Steps, $"{summary.Steps} steps"),
-            LimitDimension.ToolCalls => ("--max-tool-calls", raise.ToolCalls, summary.ToolCalls, $"{summary.ToolCalls} tool calls"),
-            LimitDimension.Deadline => ("--deadline", raise.Deadline?.Ticks, age.Ticks, $"{age:c}"),
+            LimitDimension.NanoUsd => Needs("--budget-usd", raise.NanoUsd, run.Money.Spent, run.Money.Cap, "$" + Money.Text(run.Money.Spent), nano => "$" + Money.Text(nano)),
+            LimitDimension.Tokens => Needs("--budget-tokens", raise.Tokens, run.Tokens.Spent, run.Tokens.Cap, $"{run.Tokens.Spent} tokens", Plain),
+            LimitDimension.Steps => Needs("--max-steps", raise.Steps, summary.Steps, null, $"{summary.Steps} steps", Plain),
+            LimitDimension.ToolCalls => Needs("--max-tool-calls", raise.ToolCalls, summary.ToolCalls, null, $"{summary.ToolCalls} tool calls", Plain),
+            LimitDimension.Deadline => ("--deadline", raise.Deadline?.Ticks, age.Ticks + 1, $"{Durations.Text(TimeSpan.FromSeconds(Math.Ceiling(age.TotalSeconds)))} gone: resume it with --deadline above that"),
             _ => ("", 1, 0, ""),
         };
-        return given > gone ? null : new Failure(ErrorCodes.BudgetExceeded, $"run {run.Id} is paused at a limit with {text} gone: resume it with {flag} above that and above the present limit");
+        return given >= needs ? null : new Failure(ErrorCodes.BudgetExceeded, $"run {run.Id} is paused at a limit with {text}");
+
+        (string, long?, long, string) Needs(string flag, long? given, long gone, long? cap, string goneText, Func<long, string> show)
+        {
+            var least = Math.Max(summary.LimitNeeds ?? gone + 1, (cap ?? 0) + 1);
+            return (flag, given, least, $"{goneText} gone: resume it with {flag} {show(least).TrimStart('$')} or more");
+        }
     }
+
+    private static string Plain(long count) => count.ToString(CultureInfo.InvariantCulture);
 
     private static Failure Invalid(string key, string found, string allowed) =>
         new(ErrorCodes.RequestInvalid, $"limits.{key}: found '{found}', allowed is {allowed}");

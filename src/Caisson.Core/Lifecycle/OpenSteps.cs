@@ -69,6 +69,7 @@ internal sealed class OpenSteps
         [.. _held.Select(hold => hold.Value > now ? (BudgetChange)new BudgetChange.Release(hold.Key) : new BudgetChange.Doubt(hold.Key))];
 
     /// <summary>For people; <c>null</c> when nothing is under way.</summary>
-    internal string? Describe() =>
-        _inFlight.Count == 0 ? null : string.Join(", ", _inFlight.Values.Select(step => $"{Words.Of(step.Kind)} {step.Name}"));
+    internal string? Describe(StopRequest? stop) => _inFlight.Count == 0
+        ? null
+        : string.Join(", ", _inFlight.Values.Select(step => $"{Words.Of(step.Kind)} {step.Name}")) + (stop is null ? "" : $" (then {Words.Of(stop.Kind)})");
 }

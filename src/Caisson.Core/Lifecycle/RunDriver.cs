@@ -223,7 +223,11 @@ internal sealed class RunDriver(RunServices services, NodeLease lease, IModels m
         if (session.Manifest.Limits.OnLimit == LimitPolicy.Stop)
             await FailAsync(session, new Failure(denial.Dimension == LimitDimension.Deadline ? ErrorCodes.DeadlineExceeded : ErrorCodes.BudgetExceeded, denial.Text()), [hit]);
         else
-            await PauseAsync(session, PauseCause.Budget, denial.Text(), s => s with { LimitAt = denial.Dimension }, [hit]);
+            await PauseAsync(session, PauseCause.Budget, denial.Text(), s => s with
+            {
+                LimitAt = denial.Dimension,
+                LimitNeeds = denial.Dimension == LimitDimension.Deadline ? null : denial.Spent + denial.Held + denial.Wanted,
+            }, [hit]);
     }
 
     private static async Task LoopAsync(RunSession session, Loops.LoopVerdict verdict)

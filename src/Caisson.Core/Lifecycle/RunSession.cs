@@ -89,15 +89,13 @@ internal sealed class RunSession : IStepLog, IDisposable
             if (Stop is not null && Stop.Kind >= request.Kind)
                 return;
             Stop = request;
+            ShowCurrent_NeedsLock();
         }
 
         await _halting.CancelAsync();
         if (request.Kind >= StopKind.Deadline)
             await _interrupt.CancelAsync();
     }
-
-    /// <summary>This process must act no more for the run; nothing is written.</summary>
-    internal Task LoseAsync() => _owned.CancelAsync();
 
     public StepKey ModelStep(string identity) => Occurrence("model", identity);
 
@@ -295,7 +293,7 @@ internal sealed class RunSession : IStepLog, IDisposable
 
         var fromLoop = _state is { Status: RunStatus.Paused, Paused: PauseCause.Loop };
         await WriteAsync(before, s => RunStateMachine.Apply(s, new RunCommand.Resume(body.By)), caps, consumed,
-            s => s with { Detail = null, LimitAt = null }, cancellationToken);
+            s => s with { Detail = null, LimitAt = null, LimitNeeds = null }, cancellationToken);
         if (fromLoop)
         {
             lock (_memory)
@@ -380,7 +378,7 @@ internal sealed class RunSession : IStepLog, IDisposable
         return drafts;
     }
 
-    private void ShowCurrent_NeedsLock() => _services.Signals.ShowStep(Run, _open.Describe());
+    private void ShowCurrent_NeedsLock() => _services.Signals.ShowStep(Run, _open.Describe(Stop));
 
     private StepKey Occurrence(string kind, string identity)
     {

@@ -165,7 +165,7 @@ public sealed class Runs(
             return new InputOutcome.Refused(bad);
         if (record.Status.IsFinal())
             return Ended(run, record.Status);
-        if (record.Status != RunStatus.Paused && parsed.Limits == new RaisedLimits())
+        if (record.Status != RunStatus.Paused && parsed.Limits == new RaisedLimits() && !await PauseIsPendingAsync(run, cancellationToken))
             return new InputOutcome.Refused(new Failure(ErrorCodes.RunConflict, $"run {run} is {Words.Of(record.Status)}, not paused: nothing to resume"));
         if (record is { Status: RunStatus.Paused, Paused: PauseCause.Budget } && LimitOverrides.StillReached(record, parsed.Limits, clock.GetUtcNow()) is { } still)
             return new InputOutcome.Refused(still);
@@ -173,6 +173,10 @@ public sealed class Runs(
             return new InputOutcome.Refused(unpriced);
         return await PostAsync(run, InputKind.Resume, new InputBody.Operator(by, null, parsed.Limits), cancellationToken);
     }
+
+    /// <summary>A pause that waits for the step under way can be taken back.</summary>
+    private async Task<bool> PauseIsPendingAsync(RunId run, CancellationToken cancellationToken) =>
+        (await reader.ReadInboxAsync(run, 100, cancellationToken)).Any(input => input.Kind == InputKind.Pause);
 
     /// <summary>A cap on money needs a price for the model; without one the run could only fail.</summary>
     private async Task<Failure?> PricedAsync(RunId run, CancellationToken cancellationToken) =>

@@ -30,6 +30,9 @@ internal sealed class LoopGuard(int repeatsToAct)
     private readonly List<(string Tool, string Signature, string Result)> _ring = [];
     private int _run;
 
+    /// <summary>May be raised while the run goes on.</summary>
+    internal int RepeatsToAct { get; set; } = repeatsToAct;
+
     internal LoopVerdict Verdict { get; private set; } = LoopVerdict.None;
 
     internal void Reset()
@@ -55,8 +58,8 @@ internal sealed class LoopGuard(int repeatsToAct)
 
     private LoopVerdict Judge(string tool)
     {
-        if (_run >= Math.Min(RepeatsToWarn, repeatsToAct))
-            return new LoopVerdict(_run >= repeatsToAct ? LoopLevel.Act : LoopLevel.Warn, "repeat", tool, _run, 1);
+        if (_run >= Math.Min(RepeatsToWarn, RepeatsToAct))
+            return new LoopVerdict(_run >= RepeatsToAct ? LoopLevel.Act : LoopLevel.Warn, "repeat", tool, _run, 1);
         for (var period = 2; period <= LongestCycle; period++)
         {
             var rounds = Rounds(period);

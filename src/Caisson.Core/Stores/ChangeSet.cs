@@ -59,6 +59,9 @@ public sealed record RunSummary
 
     /// <summary>The limit that a run paused by its budget has reached.</summary>
     public LimitDimension? LimitAt { get; init; }
+
+    /// <summary>The least cap that lets the run go on from there.</summary>
+    public long? LimitNeeds { get; init; }
     public IReadOnlyList<string> Artifacts { get; init; } = [];
     public IReadOnlyDictionary<string, string> Labels { get; init; } = new Dictionary<string, string>();
 }

@@ -57,7 +57,9 @@ internal sealed class Upstream : IDisposable
         }
         catch (Exception e) when (!content.Sent && e is HttpRequestException or IOException or OperationCanceledException)
         {
-            return new UpstreamReply.Failed(Unreachable(e), RetryClass.Counted);
+            // Nothing was sent and nothing is owed: an outage costs time, like an overload, so that a few refused
+            // connections in a row do not leave every run to be resumed by hand.
+            return new UpstreamReply.Failed(Unreachable(e), RetryClass.Throttled);
         }
         catch (OperationCanceledException)
         {

@@ -74,7 +74,7 @@ public sealed class GVisorProvider : ISandboxProvider
         if (_probe is not null)
             return _probe;
         if (await PrepareAsync(cancellationToken) is { } missing)
-            return new SandboxProbe(false, missing.Message, Remedy);
+            return new SandboxProbe(false, missing.Message, null); // It names its own remedy.
         var spec = new SandboxSpec(default, 0, new SandboxSettings(), null);
         var created = await CreateAsync(spec, cancellationToken);
         if (created is SandboxCreateOutcome.Refused refused)

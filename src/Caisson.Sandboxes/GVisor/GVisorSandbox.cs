@@ -203,7 +203,7 @@ internal sealed class GVisorSandbox : ISandbox
 
     private Failure? LimitFailure() => _cgroup.Counters() switch
     {
-        { OomKills: > 0 } => new Failure(ErrorCodes.SandboxOom, "the box needed more memory than it may have; raise sandbox.memoryBytes or use less"),
+        { OomKills: > 0 } => new Failure(ErrorCodes.SandboxOom, "the box needed more memory than it may have; raise sandbox.memory or use less"),
         { PidsRefused: > 0 } when _process.Exited.IsCompleted =>
             new Failure(ErrorCodes.SandboxPids, "the box needed more processes than it may have; raise sandbox.pids or start fewer"),
         _ => null,

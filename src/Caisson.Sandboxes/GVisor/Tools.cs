@@ -17,15 +17,15 @@ internal sealed partial record Tools(string Runsc, string Guest, string MakeFile
     public static async Task<(Tools? Tools, string? Missing)> FindAsync(SandboxOptions options, TimeProvider time, CancellationToken cancellationToken)
     {
         if (Find(options.RunscPath, "runsc") is not { } runsc)
-            return (null, "runsc is not installed");
+            return (null, options.RunscPath is { } named ? $"{named}, named as sandbox.runsc, is not there" : "runsc is not installed");
         if (Find(options.GuestPath, "caisson-guest") is not { } guest)
-            return (null, "the guest agent is not built");
+            return (null, options.GuestPath is { } named ? $"{named}, named as sandbox.guest_agent, is not there" : "the guest agent is not built");
         if (Find(null, "mkfs.ext4") is not { } mkfs)
             return (null, "mkfs.ext4 (package e2fsprogs) is not installed");
         var version = await OutsideProgram.RunAsync(runsc, ["--version"], ProbeLimit, time, cancellationToken);
         var flags = await OutsideProgram.RunAsync(runsc, ["flags"], ProbeLimit, time, cancellationToken);
         if (version.ExitCode != 0)
-            return (null, $"{runsc} does not run: {version.Output.Trim()}");
+            return (null, $"{runsc} does not run: {version.Output.Trim().Split('\n')[0]}");
         var names = FlagLine().Matches(flags.Output).Select(m => m.Groups[1].Value).ToHashSet(StringComparer.Ordinal);
         var date = Date().Match(version.Output);
         var systrap = !date.Success || int.Parse(date.Value, CultureInfo.InvariantCulture) >= SystrapSince;
