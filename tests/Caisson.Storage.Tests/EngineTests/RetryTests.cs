@@ -42,6 +42,47 @@ public sealed class RetryTests : EngineTestBase
         Assert.Equal(3, attempts);
     }
 
+    /// <summary>The clock stands still: whoever waited for the retry's time would wait for ever.</summary>
+    [Fact]
+    public async Task A_cancel_during_a_wait_for_a_retry_is_obeyed_at_once_and_no_attempt_follows()
+    {
+        var (server, run, attempts) = await WaitingAsync();
+
+        await server.Runs.CancelAsync(run, "me", null, default);
+
+        await server.UntilAsync(run, RunStatus.Cancelled);
+        Assert.Equal(1, attempts());
+    }
+
+    [Fact]
+    public async Task A_pause_during_a_wait_for_a_retry_is_obeyed_at_once()
+    {
+        var (server, run, attempts) = await WaitingAsync();
+
+        await server.Runs.PauseAsync(run, "me", null, default);
+
+        var paused = await server.UntilAsync(run, RunStatus.Paused);
+        Assert.Equal((PauseCause.Operator, 1), (paused.Paused, attempts()));
+    }
+
+    private async Task<(TestServer Server, RunId Run, Func<int> Attempts)> WaitingAsync()
+    {
+        var clock = new FakeTimeProvider(new DateTimeOffset(2026, 1, 1, 0, 0, 0, TimeSpan.Zero));
+        var attempts = 0;
+        var server = await StartAsync(async context =>
+        {
+            await StepAsync(context, "a", _ =>
+            {
+                attempts++;
+                throw Transient;
+            });
+            return "done";
+        }, clock, random: new Half());
+        var run = await server.CreateAsync(Manifest);
+        await server.UntilAsync(run, RunStatus.Waiting);
+        return (server, run, () => attempts);
+    }
+
     [Fact]
     public async Task Between_attempts_the_run_shows_as_waiting_until_its_time()
     {
