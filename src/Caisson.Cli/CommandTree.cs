@@ -1,6 +1,6 @@
-using Caisson.Contracts;
 using System.CommandLine;
 using Caisson.Cli.Commands;
+using Caisson.Contracts;
 
 namespace Caisson.Cli;
 

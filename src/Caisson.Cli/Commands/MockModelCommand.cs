@@ -1,6 +1,6 @@
-using Caisson.Contracts;
 using System.CommandLine;
 using System.Net;
+using Caisson.Contracts;
 using Caisson.MockModel;
 using Caisson.MockModel.Scripts;
 
