@@ -74,7 +74,7 @@ public sealed class GVisorProvider : ISandboxProvider
         if (_probe is not null)
             return _probe;
         if (await PrepareAsync(cancellationToken) is { } missing)
-            return new SandboxProbe(false, missing.Message, null); // It names its own remedy.
+            return new SandboxProbe(false, missing, Remedy);
         var spec = new SandboxSpec(default, 0, new SandboxSettings(), null);
         var created = await CreateAsync(spec, cancellationToken);
         if (created is SandboxCreateOutcome.Refused refused)
@@ -105,7 +105,7 @@ public sealed class GVisorProvider : ISandboxProvider
             return new SandboxCreateOutcome.Refused(new Failure(ErrorCodes.ManifestInvalid,
                 $"a box needs at least {LeastPids} pids, {LeastMemory} bytes of memory, {LeastDisk} bytes of disk and 0.01 cpu"));
         if (await PrepareAsync(cancellationToken) is { } missing)
-            return new SandboxCreateOutcome.Refused(missing);
+            return new SandboxCreateOutcome.Refused(new Failure(ErrorCodes.SandboxUnavailable, $"{missing}. {Remedy}"));
         await _starts.WaitAsync(cancellationToken);
         try
         {
@@ -138,8 +138,8 @@ public sealed class GVisorProvider : ISandboxProvider
 
     private Reaper NewReaper(CgroupLayout layout) => new(layout, _boxes, _time, _live.ContainsKey);
 
-    /// <summary>Finds the tools and builds the tree that boxes share, once.</summary>
-    private async Task<Failure?> PrepareAsync(CancellationToken cancellationToken)
+    /// <summary>Finds the tools and builds the tree that boxes share, once; or answers, in words, what is missing.</summary>
+    private async Task<string?> PrepareAsync(CancellationToken cancellationToken)
     {
         if (_tools is not null)
             return null;
@@ -149,12 +149,12 @@ public sealed class GVisorProvider : ISandboxProvider
             if (_tools is not null)
                 return null;
             if (_layout is null)
-                return Unavailable("cgroups with memory, cpu, pids and freezer (version 1) or version 2 are not mounted");
+                return "cgroups with memory, cpu, pids and freezer (version 1) or version 2 are not mounted";
             if (!Environment.IsPrivilegedProcess)
-                return Unavailable("the server does not run as root, which limits and workspaces need");
+                return "the server does not run as root, which limits and workspaces need";
             var (tools, lacking) = await Tools.FindAsync(_options, _time, cancellationToken);
             if (tools is null)
-                return Unavailable(lacking!);
+                return lacking;
             Directory.CreateDirectory(_boxes, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
             BoxTree.Build(_tree, tools.Guest);
             _tools = tools;
@@ -162,18 +162,16 @@ public sealed class GVisorProvider : ISandboxProvider
         }
         catch (IOException e)
         {
-            return Unavailable($"the state directory cannot be prepared: {e.Message}");
+            return $"the state directory cannot be prepared: {e.Message}";
         }
         catch (CaissonException e)
         {
-            return Unavailable(e.Message);
+            return e.Message;
         }
         finally
         {
             _preparing.Release();
         }
-
-        static Failure Unavailable(string what) => new(ErrorCodes.SandboxUnavailable, $"{what}. {Remedy}");
     }
 
     private async Task<SandboxCreateOutcome> StartAsync(SandboxSpec spec, CancellationToken cancellationToken)
