@@ -34,6 +34,7 @@ internal sealed record ToolAnswer(ToolCall Call, string Text, string Signature, 
 internal sealed class ToolBatch(RunContext context, IReadOnlyList<ITool> tools)
 {
     private const int MaxArgumentsShown = 300;
+    private const string Replaced = "[caisson: the box was replaced since the last call; files are as they were, background processes and /tmp are gone]\n";
 
     internal async Task<IReadOnlyList<ToolAnswer>> RunAsync(StepKey model, IReadOnlyList<ToolCall> calls)
     {
@@ -103,7 +104,7 @@ internal sealed class ToolBatch(RunContext context, IReadOnlyList<ITool> tools)
         var answer = await context.Steps.RunAsync(planned.Key, subject, cancellation => ExecuteAsync(planned, cancellation));
         var text = JsonSerializer.Deserialize(answer.Result.Span, ToolJson.Default.ToolResult)?.Text
             ?? throw new CaissonException(ErrorCodes.DatabaseCorrupt, $"the result of tool step {planned.Key} is not readable");
-        return new ToolAnswer(call, text, StepHash.Of(call.Name, call.Arguments), StepHash.Of(text, answer.WorkspaceRoot ?? ""), answer.Seq);
+        return new ToolAnswer(call, text, StepHash.Of(call.Name, call.Arguments), StepHash.Of(Bare(text), answer.WorkspaceRoot ?? ""), answer.Seq);
     }
 
     private async Task<StepAttempt> ExecuteAsync(PlannedCall planned, CancellationToken cancellationToken)
@@ -145,7 +146,7 @@ internal sealed class ToolBatch(RunContext context, IReadOnlyList<ITool> tools)
         {
             case ToolOutcome.Answered answered:
                 var text = boxes.TakeReplaced()
-                    ? "[caisson: the box was replaced since the last call; files are as they were, background processes and /tmp are gone]\n" + answered.Text
+                    ? Replaced + answered.Text
                     : answered.Text;
                 return planned.Effect == ToolEffect.Writes ? await SavedAsync(boxes, box, text, answered.Failure, cancellationToken) : Done(text, answered.Failure, null);
             case ToolOutcome.BoxLost lost:
@@ -180,6 +181,9 @@ internal sealed class ToolBatch(RunContext context, IReadOnlyList<ITool> tools)
 
     private static StepAttempt.Done Done(string text, Failure? failure, string? root) =>
         new(new ToolResult(text).Write(), failure, root);
+
+    /// <summary>Our own word is no new result: with it, every crash would give a looping agent eight calls more.</summary>
+    private static string Bare(string text) => text.StartsWith(Replaced, StringComparison.Ordinal) ? text[Replaced.Length..] : text;
 
     private static string Cut(string text) => text.Length <= MaxArgumentsShown ? text : text[..MaxArgumentsShown] + "…";
 }

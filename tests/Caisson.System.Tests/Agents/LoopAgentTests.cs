@@ -1,0 +1,69 @@
+using Caisson.Client;
+using Caisson.Contracts;
+using Caisson.System.Tests.Harness;
+
+namespace Caisson.System.Tests.Agents;
+
+/// <summary>Loop agents on a real server, wire and box.</summary>
+public sealed class LoopAgentTests
+{
+    private const string Script = """
+        scripts:
+          - model: writer
+            turns:
+              - say: Several at once.
+                call:
+                  - { name: shell, arguments: { command: "sleep 0.5; echo first >> ledger.txt" } }
+                  - { name: shell, arguments: { command: "echo second >> ledger.txt" } }
+                  - { name: files, arguments: { op: read, path: ledger.txt } }
+                  - { name: files, arguments: { op: list, path: . } }
+                  - { name: nothing, arguments: {} }
+                  - { name: files, arguments: { op: fly, path: x } }
+              - say: Done.
+          - model: repeater
+            turns: [{ say: Again., repeat: forever, call: { name: shell, arguments: { command: echo red } } }]
+        """;
+
+    [Fact]
+    public async Task Writers_of_one_answer_run_in_order_and_readers_see_them()
+    {
+        await using var server = await ServerProcess.StartAsync(script: Script);
+
+        var (run, tools) = await PlayAsync(server, "writer");
+
+        Assert.Equal((RunStatus.Completed, 8L, 6L), (run.Status, run.Steps, run.ToolCalls));
+        Assert.Contains(tools, text => text == "first\nsecond\n");
+        Assert.Contains(tools, text => text.Contains("ledger.txt", StringComparison.Ordinal) && text.StartsWith("file", StringComparison.Ordinal));
+        Assert.Contains(tools, text => text.Contains("no tool is named 'nothing'", StringComparison.Ordinal));
+        Assert.Contains(tools, text => text.Contains("'op' must be read, write or list", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task An_exact_repeat_is_paused_at_eight_and_goes_on_when_resumed()
+    {
+        await using var server = await ServerProcess.StartAsync(script: Script);
+
+        var (paused, tools) = await PlayAsync(server, "repeater");
+        Assert.Equal((RunStatus.Paused, PauseCause.Loop, 8), (paused.Status, paused.Paused, tools.Count));
+
+        await server.Client.ResumeAsync(paused.Id, new RunOverrides(), TestContext.Current.CancellationToken);
+        var again = await Until.AsyncValue("the second pause", () => server.Client.GetRunAsync(paused.Id, TestContext.Current.CancellationToken),
+            run => run.Status == RunStatus.Paused && run.ToolCalls > 8);
+        Assert.Equal((PauseCause.Loop, 16L), (again.Paused, again.ToolCalls));
+    }
+
+    private static async Task<(RunView Run, List<string> Tools)> PlayAsync(ServerProcess server, string model)
+    {
+        var id = await server.CreateAsync(ServerProcess.ManifestOf(model, "  tools: [shell, files]\nsandbox: { memory: 256MiB, disk: 32MiB }\n"));
+        var tools = new List<string>();
+        await foreach (var entry in server.Client.FollowAsync(id, new FollowOptions { Payloads = true }, TestContext.Current.CancellationToken))
+        {
+            if (entry.Kind == "step_completed" && entry.Body.GetProperty("step").GetProperty("kind").GetString() == "tool")
+                tools.Add(entry.Result!.Value.GetProperty("text").GetString()!);
+            if (entry.Kind == "paused")
+                break;
+        }
+
+        return (await server.Client.GetRunAsync(id, TestContext.Current.CancellationToken), tools);
+    }
+}
