@@ -128,4 +128,15 @@ public enum LimitDimension
     Steps = 3,
     ToolCalls = 4,
     Deadline = 5,
+    ModelCalls = 6,
+    InputTokens = 7,
+    OutputTokens = 8,
+    /// <summary>Child runs over the whole life.</summary>
+    Children = 9,
+    /// <summary>Child runs alive at the same time.</summary>
+    ChildBreadth = 10,
+    /// <summary>Generations below the root run.</summary>
+    ChildDepth = 11,
+    /// <summary>Time without a completed step.</summary>
+    NoProgress = 12,
 }

@@ -17,4 +17,23 @@ public enum EntryKind
     Resumed = 12,
     /// <summary>Nothing comes after it.</summary>
     RunEnded = 13,
+    /// <summary>A step that must not be repeated was under way when its owner died: nobody knows whether it took effect.</summary>
+    StepUnknown = 14,
+    /// <summary>Its outcome was decided: verified, reported, compensated, or set by a person. Stands for the completion.</summary>
+    StepResolved = 15,
+    /// <summary>A signal was taken from the inbox into the journal.</summary>
+    SignalConsumed = 16,
+    TimerSet = 17,
+    TimerFired = 18,
+    ChildSpawned = 19,
+    ChildEnded = 20,
+    ApprovalRequested = 21,
+    ApprovalDecided = 22,
+    WorkspaceSaved = 23,
+    /// <summary>State that the agent saved: a replay begins here.</summary>
+    Snapshot = 24,
+    /// <summary>The entries that follow were copied from another run's journal, up to a place in it.</summary>
+    ForkedFrom = 25,
+    /// <summary>Another build of the agent replayed the journal without drift and goes on with it.</summary>
+    VersionAdopted = 26,
 }

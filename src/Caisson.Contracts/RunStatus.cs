@@ -24,6 +24,12 @@ public enum WaitReason
     Retry = 1,
     /// <summary>A sandbox: none could be started now.</summary>
     Sandbox = 2,
+    Signal = 3,
+    Timer = 4,
+    /// <summary>The end of a child run.</summary>
+    Child = 5,
+    /// <summary>A person's decision.</summary>
+    Approval = 6,
 }
 
 /// <summary>Why a run stands paused.</summary>
@@ -37,6 +43,14 @@ public enum PauseCause
     Loop = 5,
     /// <summary>Its journal cannot be read: a backup must be restored.</summary>
     Corrupt = 6,
+    /// <summary>The server died three times while this run alone was at work.</summary>
+    Poison = 7,
+    /// <summary>The agent's new build takes another way than the journal.</summary>
+    Version = 8,
+    /// <summary>The database was put back to an earlier state while the run was live: effects after that state may have happened.</summary>
+    Restored = 9,
+    /// <summary>A step whose outcome nobody knows waits for a person.</summary>
+    Unknown = 10,
 }
 
 public static class RunStatuses

@@ -35,7 +35,11 @@ internal sealed record CountLimits(string Node, long? Steps, long? ToolCalls, Da
 
 public static class BudgetNodes
 {
+    public const string DefaultTenant = "default";
+
     public static string Of(RunId run) => $"run:{run}";
+
+    public static string OfTenant(string tenant) => $"tenant:{tenant}";
 }
 
 internal static class LimitDenials

@@ -3,6 +3,7 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using System.Text.Json.Serialization.Metadata;
 using Caisson.Contracts;
+using Caisson.Core.Agents;
 using Caisson.Core.Models;
 
 namespace Caisson.Core.Journal;
@@ -15,7 +16,8 @@ internal abstract record EntryBody
     /// <param name="Reason"><c>start</c>, <c>input</c>, <c>due</c> or <c>recovery</c> (the owner before it is gone).</param>
     internal sealed record EpochClaimed(string Node, string Reason, IReadOnlyList<DoubtfulHold> InDoubt) : EntryBody;
 
-    internal sealed record StepStarted(StepSubject Step, Hold? Hold) : EntryBody;
+    /// <param name="Effect"><c>null</c> in entries that only hold money.</param>
+    internal sealed record StepStarted(StepSubject Step, Hold? Hold, EffectClass? Effect = null) : EntryBody;
 
     internal sealed record StepCompleted(StepSubject Step, Usage? Usage, long Ms, Failure? Failure, string? Workspace) : EntryBody;
 
@@ -37,15 +39,57 @@ internal abstract record EntryBody
 
     internal sealed record Resumed(string By) : EntryBody;
 
-    internal sealed record RunEnded(RunStatus Status, string? Result, Failure? Failure) : EntryBody;
+    /// <param name="Unconfirmed">Something of the run may still act: its box would not go.</param>
+    internal sealed record RunEnded(RunStatus Status, string? Result, Failure? Failure, bool Unconfirmed = false) : EntryBody;
+
+    internal sealed record StepUnknown(StepSubject Step, EffectClass Effect, UnknownPolicy Policy) : EntryBody;
+
+    /// <summary>The answer that stands for the completion; its result is the entry's payload.</summary>
+    /// <param name="How"><c>verified</c>, <c>not_done</c> (it runs again), <c>reported</c>, <c>compensated</c>, <c>failed</c>, <c>set</c> or <c>skipped</c> by a person.</param>
+    internal sealed record StepResolved(StepSubject Step, string How, string? By, Failure? Failure) : EntryBody;
+
+    /// <param name="Payload">JSON as the sender gave it.</param>
+    internal sealed record SignalConsumed(string InputId, string Name, string Payload, string By) : EntryBody;
+
+    internal sealed record TimerSet(string Name, DateTimeOffset DueAt) : EntryBody;
+
+    internal sealed record TimerFired : EntryBody;
+
+    internal sealed record ChildSpawned(string Child, string Agent, bool Detached) : EntryBody;
+
+    internal sealed record ChildEnded(string Child, RunStatus Status, string? Result, Failure? Failure) : EntryBody;
+
+    /// <param name="Binding">Hash of what is approved: step, arguments, workspace, manifest, policy.</param>
+    internal sealed record ApprovalRequested(string Question, string Binding, DateTimeOffset? ExpiresAt, int Approvers) : EntryBody;
+
+    /// <param name="By">Who decided; two names for a decision of four eyes.</param>
+    internal sealed record ApprovalDecided(bool Approved, IReadOnlyList<string> By, string? Comment, bool Expired) : EntryBody;
+
+    internal sealed record WorkspaceSaved(string Root) : EntryBody;
+
+    /// <param name="Occurrences">How often each identity was asked for until here.</param>
+    internal sealed record Snapshot(IReadOnlyDictionary<string, int> Occurrences) : EntryBody;
+
+    internal sealed record ForkedFrom(string Parent, long Seq, string Lineage, ForkEffects Effects) : EntryBody;
+
+    internal sealed record VersionAdopted(string From, string To) : EntryBody;
 }
 
 /// <summary>New caps, each <c>null</c> where it stays.</summary>
-internal sealed record RaisedLimits(long? NanoUsd = null, long? Tokens = null, long? Steps = null, long? ToolCalls = null, TimeSpan? Deadline = null, int? LoopRepeats = null);
+internal sealed record RaisedLimits(long? NanoUsd = null, long? Tokens = null, long? Steps = null, long? ToolCalls = null, TimeSpan? Deadline = null, int? LoopRepeats = null)
+{
+    public long? ModelCalls { get; init; }
+    public long? InputTokens { get; init; }
+    public long? OutputTokens { get; init; }
+    public long? Children { get; init; }
+    public long? ChildBreadth { get; init; }
+    public long? ChildDepth { get; init; }
+    public TimeSpan? NoProgress { get; init; }
+}
 
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower,
     Converters = [typeof(WordConverter<RunStatus>), typeof(WordConverter<PauseCause>), typeof(WordConverter<LimitDimension>), typeof(WordConverter<StepKind>),
-        typeof(WordConverter<HoldFate>), typeof(WordConverter<IsolationTier>), typeof(WordConverter<LimitPolicy>), typeof(WordConverter<LoopPolicy>)],
+        typeof(WordConverter<HoldFate>), typeof(WordConverter<EffectClass>), typeof(WordConverter<UnknownPolicy>), typeof(WordConverter<ForkEffects>), typeof(WordConverter<IsolationTier>), typeof(WordConverter<LimitPolicy>), typeof(WordConverter<LoopPolicy>)],
     DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
 [JsonSerializable(typeof(EntryBody.RunCreated))]
 [JsonSerializable(typeof(EntryBody.EpochClaimed))]
@@ -60,6 +104,23 @@ internal sealed record RaisedLimits(long? NanoUsd = null, long? Tokens = null, l
 [JsonSerializable(typeof(EntryBody.Paused))]
 [JsonSerializable(typeof(EntryBody.Resumed))]
 [JsonSerializable(typeof(EntryBody.RunEnded))]
+[JsonSerializable(typeof(EntryBody.StepUnknown))]
+[JsonSerializable(typeof(EntryBody.StepResolved))]
+[JsonSerializable(typeof(EntryBody.SignalConsumed))]
+[JsonSerializable(typeof(EntryBody.TimerSet))]
+[JsonSerializable(typeof(EntryBody.TimerFired))]
+[JsonSerializable(typeof(EntryBody.ChildSpawned))]
+[JsonSerializable(typeof(EntryBody.ChildEnded))]
+[JsonSerializable(typeof(EntryBody.ApprovalRequested))]
+[JsonSerializable(typeof(EntryBody.ApprovalDecided))]
+[JsonSerializable(typeof(EntryBody.WorkspaceSaved))]
+[JsonSerializable(typeof(EntryBody.Snapshot))]
+[JsonSerializable(typeof(EntryBody.ForkedFrom))]
+[JsonSerializable(typeof(EntryBody.VersionAdopted))]
+[JsonSerializable(typeof(InputBody.Signal))]
+[JsonSerializable(typeof(InputBody.Approval))]
+[JsonSerializable(typeof(InputBody.ChildEnd))]
+[JsonSerializable(typeof(InputBody.Resolve))]
 [JsonSerializable(typeof(RaisedLimits))]
 [JsonSerializable(typeof(InputBody.Operator))]
 internal sealed partial class JournalJson : JsonSerializerContext
@@ -93,4 +154,15 @@ internal static class EntryBodies
 internal static class InputBody
 {
     internal sealed record Operator(string By, string? Reason, RaisedLimits? Raise);
+
+    /// <param name="Payload">JSON.</param>
+    internal sealed record Signal(string Name, string Payload, string By);
+
+    /// <param name="Key">The approval's key.</param>
+    internal sealed record Approval(string Key, bool Approved, string By, string? Comment);
+
+    internal sealed record ChildEnd(string Child, RunStatus Status, string? Result, Failure? Failure);
+
+    /// <param name="How"><c>done</c> with a result, <c>not_done</c> (it runs again), or <c>skip</c> (the agent gets a failure).</param>
+    internal sealed record Resolve(string Key, string How, string By, string? Result);
 }

@@ -75,7 +75,13 @@ public sealed record StepRecord(long Seq, StepKey Key, StepSubject Subject, Read
 public sealed record DriftReport(long Seq, string Recorded, string Asked);
 
 /// <summary>What is set aside before the outside is called: an upper bound.</summary>
-public sealed record Hold(long NanoUsd, long Tokens);
+/// <param name="Tokens">In and out together.</param>
+public sealed record Hold(long NanoUsd, long Tokens)
+{
+    /// <summary>The parts of <see cref="Tokens"/>, held where a node caps one of them.</summary>
+    public long InputTokens { get; init; }
+    public long OutputTokens { get; init; }
+}
 
 public enum HoldFate
 {

@@ -29,6 +29,9 @@ public sealed record JournalDraft(
     ReadOnlyMemory<byte>? Payload = null,
     string? Blob = null)
 {
+    /// <summary>When it happened, where that is not the time of the write: entries that a fork brings along.</summary>
+    public DateTimeOffset? At { get; init; }
+
     /// <summary>Results up to this size stand in the journal itself, larger ones are blobs.</summary>
     public const int InlineBytes = 8 * 1024;
 }

@@ -1,4 +1,5 @@
 using Caisson.Contracts;
+using Caisson.Core.Budgets;
 using Caisson.Core.Journal;
 
 namespace Caisson.Core.Stores;
@@ -17,7 +18,14 @@ public sealed record ChangeSet(
     IReadOnlyList<JournalDraft> Entries,
     RunRow State,
     IReadOnlyList<BudgetChange> Budget,
-    IReadOnlyList<long> ConsumedInputs);
+    IReadOnlyList<long> ConsumedInputs)
+{
+    /// <summary>Child runs that begin to exist with this unit.</summary>
+    public IReadOnlyList<NewRun> Children { get; init; } = [];
+
+    /// <summary>Inputs for other runs that are due with this unit: a child's end for its parent, a cancel for its children. One for a run that has ended, is gone, or has it already is dropped.</summary>
+    public IReadOnlyList<NewInput> Posts { get; init; } = [];
+}
 
 /// <summary>What the store keeps about a run beside its journal.</summary>
 /// <param name="DueAt">When a node should claim it; <c>null</c> for a paused or ended run.</param>
@@ -38,7 +46,11 @@ public abstract record BudgetChange
     /// <summary>Ends the hold and counts it as spent, in doubt.</summary>
     public sealed record Doubt(string StepKey) : BudgetChange;
 
-    public sealed record SetCap(LimitDimension Dimension, long Cap) : BudgetChange;
+    /// <summary>Sets the run's own cap; <c>null</c> lifts it. A cap below what is spent stops admissions, nothing else.</summary>
+    public sealed record SetCap(LimitDimension Dimension, long? Cap) : BudgetChange;
+
+    /// <summary>Counts work done (steps, calls, children) on the nodes above the run, where they have such a row. Never denied: what is done is done.</summary>
+    public sealed record Count(LimitDimension Dimension, long Amount) : BudgetChange;
 }
 
 /// <summary>The part of a run's row that nothing is searched by. Stored as JSON.</summary>
@@ -82,7 +94,20 @@ public sealed record RunRecord(
     long LastSeq,
     RunSummary Summary,
     BudgetState Money,
-    BudgetState Tokens);
+    BudgetState Tokens)
+{
+    public string Tenant { get; init; } = BudgetNodes.DefaultTenant;
+    public RunId? Parent { get; init; }
+
+    /// <summary>Generations above this run.</summary>
+    public int Depth { get; init; }
+
+    /// <summary>Crashes in a row in which this run was at work, without a completed step since.</summary>
+    public int Suspicion { get; init; }
+
+    /// <summary>Crashes in which it alone was at work.</summary>
+    public int LoneCrashes { get; init; }
+}
 
 /// <param name="Cap"><c>null</c> for none.</param>
 /// <param name="InDoubt">Part of <paramref name="Spent"/> that a crash left unsettled.</param>
@@ -96,6 +121,15 @@ public enum InputKind
     Cancel = 1,
     Pause = 2,
     Resume = 3,
+    /// <summary>New caps for the run, without resuming it.</summary>
+    Raise = 4,
+    Signal = 5,
+    Approval = 6,
+    ChildEnded = 7,
+    /// <summary>A person says how a step of unknown outcome came out.</summary>
+    Resolve = 8,
+    /// <summary>Makes the run due, and says nothing.</summary>
+    Wake = 9,
 }
 
 /// <param name="InputId">Unique within the run; a second post with it is a duplicate.</param>

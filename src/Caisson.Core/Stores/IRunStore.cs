@@ -1,4 +1,5 @@
 using Caisson.Contracts;
+using Caisson.Core.Budgets;
 
 namespace Caisson.Core.Stores;
 
@@ -53,10 +54,82 @@ public interface IRunReader
     Task<IReadOnlyList<OwnedRun>> ListOwnedAsync(NodeId node, CancellationToken cancellationToken);
 }
 
+/// <summary>Ledgers: what each node of the budget tree may spend and has spent.</summary>
+public interface IBudgetStore
+{
+    /// <summary>The rows of a node (<c>tenant:NAME</c> or <c>run:ID</c>); none for a node that nobody has named yet.</summary>
+    Task<IReadOnlyList<BudgetRow>> ReadBudgetAsync(string node, CancellationToken cancellationToken);
+
+    /// <summary>Sets or lifts a cap of a node above runs. A run's own caps go through its inbox, so that its journal has them.</summary>
+    Task SetCapAsync(string node, LimitDimension dimension, long? cap, CancellationToken cancellationToken);
+
+    /// <summary>Holds that ended in doubt, oldest first.</summary>
+    Task<IReadOnlyList<WasteRow>> ReadWasteAsync(RunId run, int limit, CancellationToken cancellationToken);
+}
+
+/// <summary>Schedules and their cursors.</summary>
+public interface IScheduleStore
+{
+    /// <summary>Adds a schedule or replaces it under a new generation. <see cref="ScheduleRecord.Next"/> is the caller's.</summary>
+    Task<ScheduleRecord> PutScheduleAsync(NewSchedule schedule, CancellationToken cancellationToken);
+
+    Task<bool> RemoveScheduleAsync(string name, CancellationToken cancellationToken);
+
+    Task<IReadOnlyList<ScheduleRecord>> ListSchedulesAsync(CancellationToken cancellationToken);
+
+    /// <summary>Those whose next time has come and that are not paused, earliest first.</summary>
+    Task<IReadOnlyList<ScheduleRecord>> FindDueSchedulesAsync(DateTimeOffset now, int limit, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Moves the cursor and creates the run in one transaction, only if the schedule still stands where
+    /// <paramref name="fire"/> found it: of two that try, one gets <c>false</c> and nothing happened.
+    /// </summary>
+    Task<bool> FireAsync(ScheduleFire fire, CancellationToken cancellationToken);
+}
+
+/// <summary>What retention and verification need.</summary>
+public interface IRetentionStore
+{
+    /// <summary>Ended runs whose end is older than <paramref name="before"/>, oldest first.</summary>
+    Task<IReadOnlyList<RunId>> FindEndedAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Removes an ended run with its journal, inbox, budget rows and waste, in one transaction. <c>false</c> where it
+    /// lives or is gone.
+    /// </summary>
+    Task<bool> DeleteRunAsync(RunId run, CancellationToken cancellationToken);
+
+    /// <summary>Every blob address and workspace root that any journal or row refers to, in pages of at most 1,000 by ascending position.</summary>
+    IAsyncEnumerable<BlobReference> ReadReferencesAsync(CancellationToken cancellationToken);
+}
+
+public sealed record BudgetRow(string Node, LimitDimension Dimension, BudgetState State);
+
+public sealed record WasteRow(RunId Run, string StepKey, long Epoch, long NanoUsd, long Tokens, string Cause, DateTimeOffset At);
+
+/// <param name="IsTree">Whether it is the root of a saved workspace, whose blobs name further ones.</param>
+public sealed record BlobReference(string Address, bool IsTree);
+
+/// <param name="Definition">JSON of the schedule as the caller wrote it; the store does not read it.</param>
+/// <param name="Next">The next nominal time, or <c>null</c> when there is none.</param>
+public sealed record NewSchedule(string Name, Guid Uid, ReadOnlyMemory<byte> Definition, DateTimeOffset At, DateTimeOffset? Next, bool Paused);
+
+/// <param name="Generation">Rises with every replacement, so that the runs of an old definition are not taken for the new one's.</param>
+/// <param name="LastRun">The run of the last nominal time that started one.</param>
+public sealed record ScheduleRecord(
+    string Name, Guid Uid, long Generation, ReadOnlyMemory<byte> Definition, DateTimeOffset CreatedAt, DateTimeOffset? Next, bool Paused, RunId? LastRun, DateTimeOffset? LastAt);
+
+/// <param name="From">The <c>Next</c> that the decision was made on.</param>
+/// <param name="To">The cursor after it.</param>
+/// <param name="Run">The run to create, or <c>null</c> where the time is skipped. Its idempotency key is the hash of uid, generation and nominal time.</param>
+/// <param name="Posts">Cancels of the runs that it replaces.</param>
+public sealed record ScheduleFire(string Name, long Generation, DateTimeOffset From, DateTimeOffset? To, NewRun? Run, IReadOnlyList<NewInput> Posts);
+
 /// <summary>Leases of server processes.</summary>
 public interface INodeStore
 {
     /// <summary>Adds this process. An embedded store, which only one process can hold open, marks all others dead.</summary>
+    /// <remarks>A node that was neither retired nor dead before, of the same boot, has crashed: each run that it owned and that was running gets one more <c>Suspicion</c>, and if it was the only one, one more <c>LoneCrashes</c>. A run's next completed step clears its suspicion.</remarks>
     Task RegisterAsync(NodeRegistration node, CancellationToken cancellationToken);
 
     /// <summary>Raises the beat. Called from the lease's own thread, so it is synchronous and uses its own connection.</summary>
@@ -99,7 +172,23 @@ public sealed record NewRun(
     Journal.JournalDraft Created,
     RunSummary Summary,
     long? NanoUsdCap,
-    long? TokensCap);
+    long? TokensCap)
+{
+    public string Tenant { get; init; } = BudgetNodes.DefaultTenant;
+
+    /// <summary>The run that spawned it. The budget path is the parent's with this run at its end.</summary>
+    public RunId? Parent { get; init; }
+    public int Depth { get; init; }
+
+    /// <summary>Caps of the run's own node on what is counted (steps, calls, children) or split (input and output tokens): descendants count on them too.</summary>
+    public IReadOnlyDictionary<LimitDimension, long> Caps { get; init; } = new Dictionary<LimitDimension, long>();
+
+    /// <summary>More entries that begin the journal, after <see cref="Created"/>: a fork brings what it goes on from.</summary>
+    public IReadOnlyList<Journal.JournalDraft> More { get; init; } = [];
+
+    /// <summary>When it first comes due; <c>null</c> for at once.</summary>
+    public DateTimeOffset? DueAt { get; init; }
+}
 
 public abstract record CreateOutcome
 {
