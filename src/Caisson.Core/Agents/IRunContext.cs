@@ -61,7 +61,7 @@ public interface IRunContext
 }
 
 /// <summary>What the body of a step gets.</summary>
-/// <param name="IdempotencyKey">The same for every attempt of this step and no other, in every fork that has it: send it with whatever must not happen twice.</param>
+/// <param name="IdempotencyKey">The same for every attempt of this step, and no other's; a fork has its own. Send it with whatever must not happen twice.</param>
 /// <param name="Attempt">From 1.</param>
 /// <param name="Epoch">The present ownership of the run: a receiver that has seen a higher one may refuse this one.</param>
 /// <param name="Cancellation">Ends when the attempt must: the run is cancelled, its deadline is over, its ownership lost.</param>

@@ -17,7 +17,11 @@ public sealed record JournalEntry(
     int Attempt,
     ReadOnlyMemory<byte> Body,
     ReadOnlyMemory<byte>? Payload,
-    string? Blob);
+    string? Blob)
+{
+    /// <summary>Its <see cref="JournalChain"/> hash as stored; empty where the entry was written before there was one.</summary>
+    public ReadOnlyMemory<byte> Chain { get; init; }
+}
 
 /// <summary>An entry before the store has given it a place.</summary>
 public sealed record JournalDraft(
