@@ -28,6 +28,11 @@ public static class ErrorCodes
     public const string LoopDetected = "loop_detected";
     public const string RetryExhausted = "retry_exhausted";
     public const string Drift = "drift";
+    public const string StepUnknown = "step_unknown";
+    public const string StepCompensated = "step_compensated";
+    public const string StepFailed = "step_failed";
+    public const string DryRun = "dry_run";
+    public const string SpawnCycle = "spawn_cycle";
     public const string Internal = "internal";
 
     public const string Usage = "usage";

@@ -57,10 +57,10 @@ internal sealed class Reads(string connectionString, TimeProvider clock) : IRunR
 
     public Task<IReadOnlyList<InboxInput>> ReadInboxAsync(RunId run, int limit, CancellationToken cancellationToken) =>
         ListAsync("""
-            SELECT id, kind, payload, at FROM inbox
+            SELECT id, input_id, kind, payload, at FROM inbox
             WHERE run = (SELECT id FROM runs WHERE run_id = $run) AND consumed_seq IS NULL ORDER BY id LIMIT $limit
             """, [("$run", run.ToString()), ("$limit", limit)],
-            r => new InboxInput(r.GetInt64(0), (InputKind)r.GetInt32(1), r.GetFieldValue<byte[]>(2), At(r.GetInt64(3))), cancellationToken);
+            r => new InboxInput(r.GetInt64(0), r.GetString(1), (InputKind)r.GetInt32(2), r.GetFieldValue<byte[]>(3), At(r.GetInt64(4))), cancellationToken);
 
     /// <summary>Runs of dead owners come first: they were at work, and a backlog of new ones must not make them wait.</summary>
     public async Task<IReadOnlyList<RunId>> FindClaimableAsync(NodeId node, int limit, CancellationToken cancellationToken)

@@ -8,22 +8,65 @@ namespace Caisson.Core.Budgets;
 /// and tokens are reserved in the store.
 /// </summary>
 /// <param name="Node">Budget node that the limits belong to.</param>
-internal sealed record CountLimits(string Node, long? Steps, long? ToolCalls, DateTimeOffset? Deadline, TimeSpan? DeadlineSpan)
+internal sealed record CountLimits(string Node, long? Steps, long? ToolCalls, long? ModelCalls, DateTimeOffset? Deadline, TimeSpan? DeadlineSpan)
 {
+    /// <summary>What a step of this kind counts as.</summary>
+    internal static IReadOnlyList<LimitDimension> CountsOf(StepKind kind) => kind switch
+    {
+        StepKind.Model => [LimitDimension.Steps, LimitDimension.ModelCalls],
+        StepKind.Tool => [LimitDimension.Steps, LimitDimension.ToolCalls],
+        _ => [LimitDimension.Steps],
+    };
+
+    /// <summary>Caps that a run's own node has rows for, so that its descendants count on them.</summary>
+    internal static IReadOnlyDictionary<LimitDimension, long> CapsOf(LimitSettings limits)
+    {
+        var caps = new Dictionary<LimitDimension, long>();
+        if (limits.Steps is { } steps)
+            caps[LimitDimension.Steps] = steps;
+        if (limits.ToolCalls is { } tools)
+            caps[LimitDimension.ToolCalls] = tools;
+        return caps;
+    }
+
+    /// <summary>Whether one more child may be spawned.</summary>
+    internal LimitDenial? CheckChild(RunHistory history, int depth, LimitSettings manifest)
+    {
+        var alive = history.Children.Values.Count(c => !c.Ended);
+        return Over(LimitDimension.ChildDepth, history.Raised.ChildDepth ?? 8, depth)
+            ?? Over(LimitDimension.ChildBreadth, history.Raised.ChildBreadth ?? 64, alive)
+            ?? Over(LimitDimension.Children, history.Raised.Children ?? 1_000, history.Children.Count);
+
+        LimitDenial? Over(LimitDimension dimension, long cap, long gone) => gone + 1 > cap ? new LimitDenial(Node, dimension, cap, gone, 0, 1) : null;
+    }
+
+    /// <summary>The cap in force.</summary>
+    internal long? CapOf(LimitDimension dimension, LimitSettings manifest, RaisedLimits raised) => dimension switch
+    {
+        LimitDimension.NanoUsd => raised.NanoUsd ?? manifest.NanoUsd,
+        LimitDimension.Tokens => raised.Tokens ?? manifest.Tokens,
+        LimitDimension.Steps => Steps,
+        LimitDimension.ToolCalls => ToolCalls,
+        LimitDimension.ModelCalls => ModelCalls,
+        _ => (long?)DeadlineSpan?.TotalMilliseconds,
+    };
+
     internal static CountLimits Of(RunId run, LimitSettings manifest, RaisedLimits raised, DateTimeOffset createdAt)
     {
         var deadline = raised.Deadline ?? manifest.Deadline;
-        return new CountLimits(BudgetNodes.Of(run), raised.Steps ?? manifest.Steps, raised.ToolCalls ?? manifest.ToolCalls,
+        return new CountLimits(BudgetNodes.Of(run), raised.Steps ?? manifest.Steps, raised.ToolCalls ?? manifest.ToolCalls, raised.ModelCalls,
             deadline is null ? null : createdAt + deadline, deadline);
     }
 
     /// <param name="steps">Completed and in flight.</param>
-    internal LimitDenial? Check(StepKind next, long steps, long toolCalls, DateTimeOffset now)
+    internal LimitDenial? Check(StepKind next, long steps, long toolCalls, long modelCalls, DateTimeOffset now)
     {
         if (Steps is { } most && steps + 1 > most)
             return new LimitDenial(Node, LimitDimension.Steps, most, steps, 0, 1);
         if (next == StepKind.Tool && ToolCalls is { } calls && toolCalls + 1 > calls)
             return new LimitDenial(Node, LimitDimension.ToolCalls, calls, toolCalls, 0, 1);
+        if (next == StepKind.Model && ModelCalls is { } asks && modelCalls + 1 > asks)
+            return new LimitDenial(Node, LimitDimension.ModelCalls, asks, modelCalls, 0, 1);
         return DeadlineDenial(now);
     }
 

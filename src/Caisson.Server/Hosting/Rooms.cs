@@ -51,10 +51,7 @@ internal sealed class Rooms : IAsyncDisposable
     /// <summary>Completes when this process must end: the engine may act no more, or the disk failed.</summary>
     internal Task Stopped => Task.WhenAny(Engine.Stopped, _store.Faulted).Unwrap();
 
-    internal ReadyView Ready() => new(
-        Engine.Ready,
-        Engine.Ready ? null : Engine.Draining ? "the server is stopping" : "the server has lost touch with its store",
-        Engine.Running);
+    internal ReadyView Ready() => new(Engine.Ready, Engine.NotReady, Engine.Running);
 
     public async ValueTask DisposeAsync()
     {
@@ -75,10 +72,25 @@ internal sealed class Rooms : IAsyncDisposable
         var gvisor = new GVisorProvider(SandboxOptionsOf(options), blobs, clock, logs.CreateLogger<GVisorProvider>());
         ISandboxProvider[] sandboxes = [gvisor];
         var signals = new RunSignals();
-        var engine = new Engine(
-            new EngineOptions { MaxConcurrentRuns = options.MaxConcurrentRuns }, store, store, store, blobs, models, sandboxes,
-            new Dictionary<string, IAgent>(), signals, clock, ids, random, logs);
-        var runs = new Runs(store, store, blobs, models, sandboxes, [], new WorkspaceStore(blobs), signals, clock, ids);
+        var newRuns = new NewRuns(blobs, models, sandboxes, AgentBuilds.None, clock, ids);
+        var engine = new Engine(new EngineOptions { MaxConcurrentRuns = options.MaxConcurrentRuns }, new EngineParts
+        {
+            Store = store,
+            Reader = store,
+            Nodes = store,
+            Blobs = blobs,
+            Models = models,
+            Sandboxes = sandboxes,
+            CodeAgents = new Dictionary<string, IAgent>(),
+            Builds = AgentBuilds.None,
+            NewRuns = newRuns,
+            Signals = signals,
+            Clock = clock,
+            Ids = ids,
+            Random = random,
+            Logs = logs,
+        });
+        var runs = new Runs(store, store, blobs, models, newRuns, new WorkspaceStore(blobs), signals, clock, ids);
         return new Rooms(store, models, sandboxes, engine, runs);
     }
 

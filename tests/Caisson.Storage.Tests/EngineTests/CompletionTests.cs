@@ -59,7 +59,7 @@ public sealed class CompletionTests : EngineTestBase
         var large = new byte[3 << 20];
         new Random(1).NextBytes(large);
         var gate = new Gate();
-        Func<Core.Agents.RunContext, Task<string>> agent = async context =>
+        Func<Core.Agents.IRunContext, Task<string>> agent = async context =>
         {
             var result = await context.StepAsync("large", default, _ =>
             {

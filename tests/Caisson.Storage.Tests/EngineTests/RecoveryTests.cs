@@ -30,7 +30,7 @@ public sealed class RecoveryTests : EngineTestBase
     public async Task Steps_that_were_interrupted_side_by_side_are_executed_again_and_only_they()
     {
         var gate = new Gate();
-        Func<Core.Agents.RunContext, Task<string>> agent = async context =>
+        Func<Core.Agents.IRunContext, Task<string>> agent = async context =>
         {
             await Task.WhenAll(StepAsync(context, "quick"), StepAsync(context, "slow", gate.PassAsync), StepAsync(context, "also quick"));
             return "done";

@@ -191,7 +191,7 @@ public sealed class RetryTests : EngineTestBase
         var server = await StartAsync(async context =>
         {
             var given = StepAsync(context, "given up", _ => throw Transient);
-            while (context.Session.State.Status != RunStatus.Waiting)
+            while (((RunContext)context).Session.State.Status != RunStatus.Waiting)
                 await Task.Yield();
             return "done";
         }, random: new Half());
