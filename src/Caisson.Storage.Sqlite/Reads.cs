@@ -78,6 +78,8 @@ internal sealed class Reads(string connectionString, TimeProvider clock) : IRunR
         (await ListAsync("SELECT min(due_at) FROM runs WHERE owner IS NULL AND due_at IS NOT NULL", [],
             r => r.IsDBNull(0) ? (DateTimeOffset?)null : At(r.GetInt64(0)), cancellationToken))[0];
 
+    public Task<IReadOnlyList<(RunId Run, int Suspicion)>> ListSuspectsAsync(int limit, CancellationToken cancellationToken) => Task.FromResult<IReadOnlyList<(RunId, int)>>([]);
+
     public Task<IReadOnlyList<OwnedRun>> ListOwnedAsync(NodeId node, CancellationToken cancellationToken) =>
         ListAsync("""
             SELECT run_id, EXISTS (SELECT 1 FROM inbox i WHERE i.run = r.id AND i.consumed_seq IS NULL)

@@ -30,7 +30,7 @@ internal static class RunCommand
     {
         var file = context.Get(Agent);
         var request = new CreateRunRequest(
-            await InputText.ReadFileAsync(file, "AGENT.yaml", Runs.MaxManifestBytes, context.Interrupted),
+            await InputText.ReadFileAsync(file, "AGENT.yaml", NewRuns.MaxManifestBytes, context.Interrupted),
             Path.GetFileName(file),
             await ReadInputAsync(context),
             limits.Read(context),
@@ -79,8 +79,8 @@ internal static class RunCommand
     private static async Task<string> ReadInputAsync(CommandContext context) => context.Get(Input) switch
     {
         null => "",
-        "-" => await InputText.ReadStdinAsync("--input", Runs.MaxInputBytes, context.Interrupted),
-        ['@', .. var path] => await InputText.ReadFileAsync(path, "--input", Runs.MaxInputBytes, context.Interrupted),
+        "-" => await InputText.ReadStdinAsync("--input", NewRuns.MaxInputBytes, context.Interrupted),
+        ['@', .. var path] => await InputText.ReadFileAsync(path, "--input", NewRuns.MaxInputBytes, context.Interrupted),
         var text => text,
     };
 

@@ -256,7 +256,7 @@ internal sealed class RunContext : IRunContext
     /// <summary>Brings the run to a halt, as soon as all that is recorded is answered.</summary>
     internal Task HaltAsync(RunHalt halt)
     {
-        _turn.Ask(new Operation("halt", _ => null) { Text = "halt", Execute = () => throw new RunHaltException(halt) });
+        _turn.Ask(new Operation("halt", _ => null) { Text = "halt", Execute = () => Task.FromException(new RunHaltException(halt)) });
         return new TaskCompletionSource().Task;
     }
 

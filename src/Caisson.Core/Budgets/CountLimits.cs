@@ -58,6 +58,8 @@ internal sealed record CountLimits(string Node, long? Steps, long? ToolCalls, lo
             deadline is null ? null : createdAt + deadline, deadline);
     }
 
+    internal LimitDenial? Check(StepKind next, long steps, long toolCalls, DateTimeOffset now) => Check(next, steps, toolCalls, 0, now);
+
     /// <param name="steps">Completed and in flight.</param>
     internal LimitDenial? Check(StepKind next, long steps, long toolCalls, long modelCalls, DateTimeOffset now)
     {

@@ -65,6 +65,8 @@ internal sealed class MemoryStore(TimeProvider clock, bool shared = false, IStor
 
     public Task<DateTimeOffset?> NextDueAsync(CancellationToken cancellationToken) => ReadAsync(state => state.NextDue(), cancellationToken);
 
+    public Task<IReadOnlyList<(RunId Run, int Suspicion)>> ListSuspectsAsync(int limit, CancellationToken cancellationToken) => ReadAsync(state => state.Suspects(limit), cancellationToken);
+
     public Task<IReadOnlyList<OwnedRun>> ListOwnedAsync(NodeId node, CancellationToken cancellationToken) => ReadAsync(state => state.Owned(node), cancellationToken);
 
     public Task RegisterAsync(NodeRegistration node, CancellationToken cancellationToken) =>

@@ -65,7 +65,7 @@ internal sealed class RunDriver(RunServices services, NodeLease lease, ILogger l
             using var deadline = new DeadlineWatch(session, services.Clock);
             while (true)
             {
-                if (session.State.Status != RunStatus.Paused && await TurnAsync(session, box) is { } end)
+                if ((session.State.Status != RunStatus.Paused || session.Stop is { Kind: StopKind.Cancel }) && await TurnAsync(session, box) is { } end)
                     await EndTurnAsync(session, box, end);
                 if (session.State.IsFinal || session.IsReleased || !await StayAsync(session, box))
                     return;

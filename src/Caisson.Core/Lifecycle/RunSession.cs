@@ -133,6 +133,8 @@ internal sealed class RunSession : IDisposable
         lock (_memory)
         {
             History = history;
+            if (Stop is { Kind: StopKind.Cancel })
+                return;
             Stop = null;
             if (_halting.IsCancellationRequested)
                 _halting = CancellationTokenSource.CreateLinkedTokenSource(_owned.Token);
@@ -156,6 +158,9 @@ internal sealed class RunSession : IDisposable
             await _services.Tasks.CancelAsync(_interrupt);
         Nudge();
     }
+
+    /// <summary>Whoever waits between two attempts gives up.</summary>
+    internal Task EndWaitsAsync() => _services.Tasks.CancelAsync(_halting);
 
     /// <summary>Takes back a pause that has not come about.</summary>
     internal long? WithdrawPause()

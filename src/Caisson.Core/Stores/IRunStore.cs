@@ -50,7 +50,7 @@ public interface IRunReader
     /// <summary>When the next unowned run comes due, or <c>null</c>.</summary>
     Task<DateTimeOffset?> NextDueAsync(CancellationToken cancellationToken);
 
-    /// <summary>Live runs under suspicion of crashing servers, at most <paramref name="limit"/>, most suspected first.</summary>
+    /// <summary>Runs that are neither ended nor paused and under suspicion of crashing servers, at most <paramref name="limit"/>, most suspected first.</summary>
     Task<IReadOnlyList<(RunId Run, int Suspicion)>> ListSuspectsAsync(int limit, CancellationToken cancellationToken);
 
     /// <summary>Live runs that the store says this node owns, and whether inputs wait for each.</summary>

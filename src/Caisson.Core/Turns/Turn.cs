@@ -37,7 +37,8 @@ internal sealed class Turn : IDisposable
     private readonly Wake _wake = new();
     private readonly HashSet<Task> _executing = [];
     private RunHalt? _halt;
-    private Task<string>? _agent;
+    private Task<string?>? _agent;
+    private Exception? _problem;
 
     internal Turn(RunSession session, EngineTasks tasks, TimeProvider clock, TimeSpan hold, bool shadow, ILogger log)
     {
@@ -69,8 +70,18 @@ internal sealed class Turn : IDisposable
             while (true)
             {
                 _scheduler.Pump();
-                if (_agent is { IsCompleted: true } done && _executing.Count == 0)
-                    return Ended(done);
+                if (_agent is { IsCompleted: true })
+                {
+                    if (_executing.Count == 0)
+                        return Ended(await _agent);
+
+                    // It left steps behind: what executes ends first, what waits for another attempt gives up.
+                    await _session.EndWaitsAsync();
+                    if (!await RestAsync())
+                        throw new InvalidOperationException("unreachable");
+                    continue;
+                }
+
                 if (Next() is { } arrival)
                 {
                     Deliver(arrival);
@@ -93,7 +104,20 @@ internal sealed class Turn : IDisposable
     }
 
     /// <summary>An agent that fails before its first await fails like any other.</summary>
-    private static async Task<string> GuardAsync(Func<Task<string>> agent) => await agent();
+    private async Task<string?> GuardAsync(Func<Task<string>> agent)
+    {
+        try
+        {
+            return await agent();
+        }
+        catch (Exception problem)
+        {
+            // Of the agent's own code, a cancellation that nobody asked for included (a client's time-out comes as
+            // one): that is data of the run, not of this process.
+            _problem = problem;
+            return null;
+        }
+    }
 
     /// <summary>Called by the agent's code, between two answers.</summary>
     internal void Ask(Operation operation)
@@ -302,7 +326,7 @@ internal sealed class Turn : IDisposable
         }
     }
 
-    private TurnEnd Ended(Task<string> agent)
+    private TurnEnd Ended(string? result)
     {
         if (_session.Stop is { Kind: StopKind.Cancel })
             return new TurnEnd.Halted(new RunHalt.Requested());
@@ -312,17 +336,15 @@ internal sealed class Turn : IDisposable
             return new TurnEnd.Halted(new RunHalt.Drifted(new DriftReport(left.Seq, Describe(left), "the end")));
         if (_shadow)
             return new TurnEnd.Clean();
-        if (agent.IsCompletedSuccessfully)
-            return new TurnEnd.Completed(agent.Result);
-        var problem = agent.Exception?.InnerException;
-        var failure = problem switch
+        if (_problem is null)
+            return new TurnEnd.Completed(result ?? "");
+        var failure = _problem switch
         {
             Agents.StepFailedException known => known.Failure,
             CaissonException known => known.ToFailure(),
-            null => new Failure(ErrorCodes.Internal, "the agent failed: it cancelled itself"),
-            _ => new Failure(ErrorCodes.Internal, $"the agent failed: {problem.GetType().Name}: {problem.Message}"),
+            _ => new Failure(ErrorCodes.Internal, $"the agent failed: {_problem.GetType().Name}: {_problem.Message}"),
         };
-        return new TurnEnd.Halted(problem is CaissonException ? new RunHalt.Exhausted(failure) : new RunHalt.Failed(failure));
+        return new TurnEnd.Halted(_problem is CaissonException ? new RunHalt.Exhausted(failure) : new RunHalt.Failed(failure));
     }
 
     private Waiting? Waits()

@@ -97,7 +97,7 @@ public sealed class RecoveryTests : EngineTestBase
 
         var next = await StartAsync(async context =>
         {
-            await context.StepAsync("a", Encoding.UTF8.GetBytes("other arguments"), _ => throw new InvalidOperationException("was executed"));
+            await context.StepAsync<int>("a", _ => throw new InvalidOperationException("was executed"), new() { Arguments = "other arguments" });
             return "done";
         });
 
@@ -118,7 +118,7 @@ public sealed class RecoveryTests : EngineTestBase
         gate.Open();
         var drifting = await StartAsync(async context =>
         {
-            await context.StepAsync("a", default, _ => throw new InvalidOperationException("was executed"));
+            await context.StepAsync<int>("a", _ => throw new InvalidOperationException("was executed"));
             return "done";
         });
         await drifting.UntilAsync(run, RunStatus.Paused);

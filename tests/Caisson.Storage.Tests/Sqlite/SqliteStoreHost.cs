@@ -4,7 +4,6 @@ using Caisson.Storage.Sqlite;
 using Caisson.Storage.Tests.Conformance;
 using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.Logging.Abstractions;
-using WasteRow = Caisson.Storage.Tests.Conformance.WasteRow;
 
 namespace Caisson.Storage.Tests.Sqlite;
 
