@@ -12,11 +12,8 @@ public interface IStoreHost : IAsyncDisposable
 
     INodeStore Nodes { get; }
 
+    Task<IReadOnlyList<WasteRow>> WasteAsync(RunId run);
+
     /// <summary>Closes the store and opens it again, as the next process does.</summary>
     Task ReopenAsync();
-
-    /// <summary>The waste ledger of a run, which no port shows yet.</summary>
-    Task<IReadOnlyList<WasteRow>> WasteAsync(RunId run);
 }
-
-public sealed record WasteRow(string StepKey, long Epoch, long NanoUsd, long Tokens, string Cause);

@@ -39,11 +39,11 @@ internal sealed class SqliteStoreHost(TimeProvider clock) : IStoreHost
         await using var connection = new SqliteConnection($"Data Source={Path.Combine(Opened.DataDirectory, "caisson.db")};Pooling=False");
         await connection.OpenAsync();
         await using var command = connection.CreateCommand();
-        command.CommandText = "SELECT step_key, epoch, nano_usd, tokens, cause FROM waste WHERE run = (SELECT id FROM runs WHERE run_id = $run) ORDER BY id";
+        command.CommandText = "SELECT step_key, epoch, nano_usd, tokens, cause, at FROM waste WHERE run = (SELECT id FROM runs WHERE run_id = $run) ORDER BY id";
         command.Parameters.AddWithValue("$run", run.ToString());
         await using var reader = await command.ExecuteReaderAsync();
         while (await reader.ReadAsync())
-            rows.Add(new WasteRow(reader.GetString(0), reader.GetInt64(1), reader.GetInt64(2), reader.GetInt64(3), reader.GetString(4)));
+            rows.Add(new WasteRow(run, reader.GetString(0), reader.GetInt64(1), reader.GetInt64(2), reader.GetInt64(3), reader.GetString(4), DateTimeOffset.FromUnixTimeMilliseconds(reader.GetInt64(5))));
         return rows;
     }
 

@@ -1,0 +1,31 @@
+using Caisson.Contracts;
+using Caisson.Core.InMemory;
+using Caisson.Core.Stores;
+using Caisson.Storage.Tests.Conformance;
+
+namespace Caisson.Storage.Tests.InMemory;
+
+public sealed class MemoryStoreConformanceTests : RunStoreConformance
+{
+    protected override Task<IStoreHost> OpenAsync(TimeProvider clock) => Task.FromResult<IStoreHost>(new Host(new MemoryStore(clock)));
+
+    private sealed class Host(MemoryStore store) : IStoreHost
+    {
+        public IRunStore Store => store;
+
+        public IRunReader Reader => store;
+
+        public INodeStore Nodes => store;
+
+        public Task<IReadOnlyList<WasteRow>> WasteAsync(RunId run) => store.ReadWasteAsync(run, 1_000, default);
+
+        /// <summary>What is in memory stays there.</summary>
+        public Task ReopenAsync()
+        {
+            store.Restore(store.Snapshot());
+            return Task.CompletedTask;
+        }
+
+        public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+    }
+}
