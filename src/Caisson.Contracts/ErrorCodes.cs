@@ -12,6 +12,8 @@ public static class ErrorCodes
     public const string RunConflict = "run_conflict";
     public const string IdempotencyMismatch = "idempotency_mismatch";
     public const string AgentNotFound = "agent_not_found";
+    public const string ScheduleInvalid = "schedule_invalid";
+    public const string ScheduleNotFound = "schedule_not_found";
     public const string ConfigInvalid = "config_invalid";
     public const string NotAllowed = "not_allowed";
     public const string Draining = "draining";

@@ -9,22 +9,7 @@ using Caisson.Core.Stores;
 
 namespace Caisson.Core.Lifecycle;
 
-/// <summary>What somebody wants run: an operator, a schedule, a parent.</summary>
-/// <param name="Manifest">YAML; <c>null</c> for the agent in <see cref="Code"/> with default settings.</param>
-/// <param name="Source">For messages: the file or the parent.</param>
-public sealed record RunOrder(string? Manifest, string Source, string Input, RunOverrides Limits)
-{
-    public RunId? Id { get; init; }
-    public string? Code { get; init; }
-    public IReadOnlyDictionary<string, string> Labels { get; init; } = new Dictionary<string, string>();
-    public string? IdempotencyKey { get; init; }
-    public string Tenant { get; init; } = BudgetNodes.DefaultTenant;
-    public RunId? Parent { get; init; }
-    public int Depth { get; init; }
-    public IReadOnlyList<string> Ancestry { get; init; } = [];
-}
-
-/// <summary>Checks an order, and makes of it what a store accepts as a run. The one place where runs are refused.</summary>
+/// <summary>Makes a checked run out of a manifest's text: whoever starts runs (people, schedules) refuses the same things in the same words.</summary>
 public sealed class NewRuns(
     IBlobStore blobs,
     IModels models,
@@ -38,55 +23,70 @@ public sealed class NewRuns(
 
     public const int MaxManifestBytes = 256 << 10;
 
-    public async Task<(NewRun? Run, Failure? Refusal)> PrepareAsync(RunOrder order, CancellationToken cancellationToken)
+    private const int MaxLabels = 32;
+
+    /// <summary>Everything that can be refused before a run exists, and nothing written.</summary>
+    public async Task<CheckedRun> CheckAsync(CreateRun command, CancellationToken cancellationToken)
     {
-        if (Sizes.Utf8(order.Input) > MaxInputBytes)
-            return Refuse(ErrorCodes.PayloadTooLarge, $"the input has {Sizes.Utf8(order.Input)} bytes, at most {MaxInputBytes} are allowed: put large data into files");
-        if (order.Manifest is { } text && Sizes.Utf8(text) > MaxManifestBytes)
-            return Refuse(ErrorCodes.PayloadTooLarge, $"the manifest has {Sizes.Utf8(text)} bytes, at most {MaxManifestBytes} are allowed");
-        if (order.IdempotencyKey is { Length: > 200 or 0 })
+        if (Sizes.Utf8(command.Input) > MaxInputBytes)
+            return Refuse(ErrorCodes.PayloadTooLarge, $"the input has {Sizes.Utf8(command.Input)} bytes, at most {MaxInputBytes} are allowed: put large data into files");
+        if (command.Manifest.Length == 0 && command.Code is not null)
+            return await CheckAsync(command, new ManifestOutcome.Valid(new AgentManifest { Name = command.Code, Code = command.Code }, ""), cancellationToken);
+        if (Sizes.Utf8(command.Manifest) > MaxManifestBytes)
+            return Refuse(ErrorCodes.PayloadTooLarge, $"the manifest has {Sizes.Utf8(command.Manifest)} bytes, at most {MaxManifestBytes} are allowed");
+        if (command.IdempotencyKey is { Length: > 200 or 0 })
             return Refuse(ErrorCodes.RequestInvalid, "an idempotency key has 1 to 200 characters");
-        if (order.Labels.Count > 32 || order.Labels.Any(l => l.Key.Length is 0 or > 100 || l.Value.Length > 200))
-            return Refuse(ErrorCodes.RequestInvalid, "labels: at most 32, with keys of 1 to 100 and values of up to 200 characters");
-        if (order.Manifest is null)
-            return await PrepareAsync(order, new AgentManifest { Name = order.Code!, Code = order.Code }, ManifestReader.HashOf(new AgentManifest { Name = order.Code!, Code = order.Code }), cancellationToken);
-        return ManifestReader.Read(order.Manifest, order.Source) switch
+        if (command.Labels.Count > MaxLabels || command.Labels.Any(l => l.Key.Length is 0 or > 100 || l.Value.Length > 200))
+            return Refuse(ErrorCodes.RequestInvalid, $"labels: at most {MaxLabels}, with keys of 1 to 100 and values of up to 200 characters");
+        switch (ManifestReader.Read(command.Manifest, command.ManifestFile))
         {
-            ManifestOutcome.Invalid invalid => (null, invalid.Problem),
-            ManifestOutcome.Valid valid => await PrepareAsync(order, valid.Manifest, valid.Hash, cancellationToken),
-            _ => throw new InvalidOperationException("unreachable"),
+            case ManifestOutcome.Invalid invalid:
+                return new CheckedRun.Refused(invalid.Problem);
+            case ManifestOutcome.Valid valid:
+                return await CheckAsync(command, valid, cancellationToken);
+            default:
+                throw new InvalidOperationException("unreachable");
+        }
+    }
+
+    /// <summary>The run as the store takes it. Large parts go to the blob store, where nothing refers to them until the run is committed.</summary>
+    public async Task<NewRun> BuildAsync(CheckedRun.Valid run, CancellationToken cancellationToken)
+    {
+        var (command, manifest) = (run.Command, run.Manifest);
+        var created = new EntryBody.RunCreated(manifest, run.ManifestHash, command.Input, EngineVersion.Text, command.Labels)
+        {
+            Build = manifest.Code is { } code ? codeAgents.BuildOf(code) : null,
+            Ancestry = command.Ancestry,
+        };
+        var draft = await JournalWriter.DraftAsync(blobs, EntryKind.RunCreated, JournalJson.Write(created), cancellationToken);
+        return new NewRun(command.Id ?? new RunId(ids.NextRun()), manifest.Name, command.IdempotencyKey,
+            StepHash.Of(["request", ManifestReader.HashOf(manifest), command.Input, .. command.Labels.OrderBy(l => l.Key, StringComparer.Ordinal).SelectMany(l => new[] { l.Key, l.Value })]),
+            clock.GetUtcNow(), draft, new RunSummary { Artifacts = manifest.Workspace.Artifacts, Labels = command.Labels },
+            manifest.Limits.NanoUsd, manifest.Limits.Tokens)
+        {
+            Tenant = command.Tenant,
+            Parent = command.Parent,
+            Depth = command.Depth,
+            Caps = CountLimits.CapsOf(manifest.Limits),
         };
     }
 
-    private async Task<(NewRun? Run, Failure? Refusal)> PrepareAsync(RunOrder order, AgentManifest written, string hash, CancellationToken cancellationToken)
+    private async Task<CheckedRun> CheckAsync(CreateRun command, ManifestOutcome.Valid valid, CancellationToken cancellationToken)
     {
-        var overridden = LimitOverrides.Apply(written, order.Limits);
-        if (overridden.Failure is { } bad)
-            return (null, bad);
-        var manifest = overridden.Manifest;
+        var (manifest, bad) = LimitOverrides.Apply(valid.Manifest, command.Limits);
+        if (bad is not null)
+            return new CheckedRun.Refused(bad);
         if (manifest.Code is { } code && !codeAgents.Knows(code))
-            return Refuse(ErrorCodes.AgentNotFound, $"{order.Source}: code: no agent '{code}' is registered in this server{(codeAgents.Names.Count == 0 ? "" : "; registered are " + string.Join(", ", codeAgents.Names.Order(StringComparer.Ordinal)))}");
+            return Refuse(ErrorCodes.AgentNotFound, $"{command.ManifestFile}: code: no agent '{code}' is registered in this server{(codeAgents.Names.Count == 0 ? "" : "; registered are " + string.Join(", ", codeAgents.Names.Order(StringComparer.Ordinal)))}");
         if (manifest.Loop is { } loop)
         {
             if (models.Check(loop.Model, manifest.Limits.NanoUsd is not null) is { } unknown)
-                return (null, unknown);
+                return new CheckedRun.Refused(unknown);
             if (loop.Tools.Count > 0 && await FindSandboxProviderAsync(manifest.Sandbox.Isolation, cancellationToken) is { } missing)
-                return (null, missing);
+                return new CheckedRun.Refused(missing);
         }
 
-        var created = new EntryBody.RunCreated(manifest, hash, order.Input, EngineVersion.Text, order.Labels) { Build = manifest.Code is { } name ? codeAgents.BuildOf(name) : null, Ancestry = order.Ancestry };
-        var draft = await JournalWriter.DraftAsync(blobs, EntryKind.RunCreated, JournalJson.Write(created), cancellationToken);
-        return (new NewRun(order.Id ?? new RunId(ids.NextRun()), manifest.Name, order.IdempotencyKey,
-            StepHash.Of(["request", ManifestReader.HashOf(manifest), order.Input, .. order.Labels.OrderBy(l => l.Key, StringComparer.Ordinal).SelectMany(l => new[] { l.Key, l.Value })]),
-            clock.GetUtcNow(), draft,
-            new RunSummary { Artifacts = manifest.Workspace.Artifacts, Labels = order.Labels },
-            manifest.Limits.NanoUsd, manifest.Limits.Tokens)
-        {
-            Tenant = order.Tenant,
-            Parent = order.Parent,
-            Depth = order.Depth,
-            Caps = CountLimits.CapsOf(manifest.Limits),
-        }, null);
+        return new CheckedRun.Valid(command, manifest, valid.Hash);
     }
 
     private async Task<Failure?> FindSandboxProviderAsync(IsolationTier floor, CancellationToken cancellationToken)
@@ -110,7 +110,16 @@ public sealed class NewRuns(
         return new Failure(ErrorCodes.SandboxUnavailable, $"no sandbox provider of tier {Words.Of(floor)} or stronger ({found}): run 'caisson doctor'");
     }
 
-    private static (NewRun?, Failure?) Refuse(string code, string message) => (null, new Failure(code, message));
+    private static CheckedRun.Refused Refuse(string code, string message) => new(new Failure(code, message));
+}
+
+public abstract record CheckedRun
+{
+    /// <param name="Manifest">With the command's limits in it.</param>
+    /// <param name="ManifestHash">Of the manifest as it was written.</param>
+    public sealed record Valid(CreateRun Command, AgentManifest Manifest, string ManifestHash) : CheckedRun;
+
+    public sealed record Refused(Failure Failure) : CheckedRun;
 }
 
 /// <summary>The agents in code that this process has, each with the build that it is of.</summary>

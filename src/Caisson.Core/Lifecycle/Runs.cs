@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Runtime.CompilerServices;
 using Caisson.Contracts;
 using Caisson.Core.Blobs;
+using Caisson.Core.Budgets;
 using Caisson.Core.Journal;
 using Caisson.Core.Manifests;
 using Caisson.Core.Models;
@@ -27,8 +28,12 @@ public sealed class Runs(
 
     public async Task<CreateRunOutcome> CreateAsync(CreateRun command, CancellationToken cancellationToken)
     {
-        var (run, refusal) = await newRuns.PrepareAsync(new RunOrder(command.Manifest, command.ManifestFile, command.Input, command.Limits) { Labels = command.Labels, IdempotencyKey = command.IdempotencyKey }, cancellationToken);
-        return run is null ? new CreateRunOutcome.Refused(refusal!) : await CreateAsync(run, cancellationToken);
+        return await newRuns.CheckAsync(command, cancellationToken) switch
+        {
+            CheckedRun.Refused refused => new CreateRunOutcome.Refused(refused.Failure),
+            CheckedRun.Valid valid => await CreateAsync(await newRuns.BuildAsync(valid, cancellationToken), cancellationToken),
+            _ => throw new InvalidOperationException("unreachable"),
+        };
     }
 
     /// <summary>Puts a run that <see cref="NewRuns"/> prepared into the store.</summary>
@@ -169,13 +174,28 @@ public sealed class Runs(
         new(new Failure(ErrorCodes.RunEnded, $"run {run} is {Words.Of(status)}: an ended run takes no more input"));
 }
 
+/// <summary>What somebody wants run: a person, a schedule, a parent.</summary>
+/// <param name="Manifest">YAML; empty for the agent in <see cref="Code"/> with default settings.</param>
+/// <param name="ManifestFile">For messages: where the manifest comes from.</param>
 public sealed record CreateRun(
     string Manifest,
     string ManifestFile,
     string Input,
     RunOverrides Limits,
     IReadOnlyDictionary<string, string> Labels,
-    string? IdempotencyKey);
+    string? IdempotencyKey)
+{
+    public RunId? Id { get; init; }
+    public string? Code { get; init; }
+    public string Tenant { get; init; } = BudgetNodes.DefaultTenant;
+    public RunId? Parent { get; init; }
+
+    /// <summary>Generations above it.</summary>
+    public int Depth { get; init; }
+
+    /// <summary>Likeness of each run above it, from the root.</summary>
+    public IReadOnlyList<string> Ancestry { get; init; } = [];
+}
 
 public abstract record CreateRunOutcome
 {

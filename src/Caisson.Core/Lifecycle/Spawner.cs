@@ -37,19 +37,23 @@ internal sealed class Spawner(TimeProvider clock, NewRuns runs)
     {
         var created = session.History.Created!;
         IReadOnlyList<string> ancestry = [.. created.Ancestry, Likeness(session.Manifest.Name, created.Input)];
-        var wanted = child.Manifest is { } yaml
-            ? new RunOrder(yaml, $"child {child.Agent}", child.Input, child.Limits) { Id = Family.ChildId(session.Run, key) }
-            : new RunOrder(null, $"child {child.Agent}", child.Input, child.Limits) { Id = Family.ChildId(session.Run, key), Code = child.Agent };
-        var (run, refusal) = await runs.PrepareAsync(wanted with
+        var wanted = new CreateRun(child.Manifest ?? "", $"child {child.Agent}", child.Input, child.Limits, created.Labels, null)
         {
+            Id = Family.ChildId(session.Run, key),
+            Code = child.Agent,
             Parent = session.Run,
             Depth = session.Claimed.Depth + 1,
             Tenant = session.Claimed.Tenant,
             Ancestry = ancestry,
-        }, session.Owned);
-        return refusal is null && ancestry.Contains(Likeness(run!.Agent, child.Input), StringComparer.Ordinal)
-            ? (null, new Failure(ErrorCodes.SpawnCycle, $"agent '{run.Agent}' with this very input is already at work above this run: a cycle would never end"))
-            : (run, refusal);
+        };
+        return await runs.CheckAsync(wanted, session.Owned) switch
+        {
+            CheckedRun.Refused refused => (null, refused.Failure),
+            CheckedRun.Valid valid when ancestry.Contains(Likeness(valid.Manifest.Name, child.Input), StringComparer.Ordinal) =>
+                (null, new Failure(ErrorCodes.SpawnCycle, $"agent '{valid.Manifest.Name}' with this very input is already at work above this run: a cycle would never end")),
+            CheckedRun.Valid valid => (await runs.BuildAsync(valid, session.Owned), null),
+            _ => throw new InvalidOperationException("unreachable"),
+        };
     }
 
     private static string Likeness(string agent, string input) => StepHash.Of(agent, input)[..32];

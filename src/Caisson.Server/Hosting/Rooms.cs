@@ -3,6 +3,7 @@ using Caisson.Core;
 using Caisson.Core.Agents;
 using Caisson.Core.Lifecycle;
 using Caisson.Core.Sandboxes;
+using Caisson.Core.Schedules;
 using Caisson.Gateway;
 using Caisson.Gateway.Prices;
 using Caisson.Sandboxes;
@@ -35,6 +36,10 @@ internal sealed class Rooms : IAsyncDisposable
 
     internal Runs Runs { get; }
 
+    internal required ScheduleKeeper Keeper { get; init; }
+
+    internal required ScheduleBook Schedules { get; init; }
+
     internal static (Rooms? Rooms, Failure? Failure) Open(ServerOptions options, TimeProvider clock, IIdSource ids, ILoggerFactory logs)
     {
         switch (SqliteStore.Open(new SqliteOptions { DataDirectory = options.DataDirectory }, clock, logs.CreateLogger<SqliteStore>()))
@@ -55,6 +60,7 @@ internal sealed class Rooms : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        await Keeper.DisposeAsync();
         await Engine.DisposeAsync();
         foreach (var sandbox in _sandboxes)
             await sandbox.DisposeAsync();
@@ -91,7 +97,9 @@ internal sealed class Rooms : IAsyncDisposable
             Logs = logs,
         });
         var runs = new Runs(store, store, blobs, models, newRuns, new WorkspaceStore(blobs), signals, clock, ids);
-        return new Rooms(store, models, sandboxes, engine, runs);
+        var keeper = new ScheduleKeeper(store, store, newRuns, signals, clock, logs.CreateLogger<ScheduleKeeper>(), () => engine.Ready);
+        var schedules = new ScheduleBook(store, store, store, newRuns, keeper, signals, clock, ids);
+        return new Rooms(store, models, sandboxes, engine, runs) { Keeper = keeper, Schedules = schedules };
     }
 
     internal static SandboxOptions SandboxOptionsOf(ServerOptions options) => new()

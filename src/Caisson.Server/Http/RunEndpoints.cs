@@ -56,10 +56,7 @@ internal sealed class RunEndpoints(Runs runs, Engine engine)
             return;
         }
 
-        var keys = http.Request.Headers[ApiNames.IdempotencyKey];
-        if (keys.Count > 1)
-            throw new BadHttpRequestException($"{ApiNames.IdempotencyKey} is given {keys.Count} times, allowed is once");
-        var command = new CreateRun(body.Manifest, body.ManifestFile ?? "manifest", body.Input, body.Limits ?? new RunOverrides(), body.Labels ?? new Dictionary<string, string>(), keys);
+        var command = new CreateRun(body.Manifest, body.ManifestFile ?? "manifest", body.Input, body.Limits ?? new RunOverrides(), body.Labels ?? new Dictionary<string, string>(), Requests.IdempotencyKey(http));
         switch (await runs.CreateAsync(command, http.RequestAborted))
         {
             case CreateRunOutcome.Accepted accepted:
