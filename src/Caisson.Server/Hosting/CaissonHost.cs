@@ -115,6 +115,9 @@ public sealed class CaissonHost : IAsyncDisposable
         finder.Map(web);
         new JournalEndpoints(rooms.Runs, finder, clock, web.Lifetime.ApplicationStopping).Map(web);
         new FileEndpoints(rooms.Runs, finder).Map(web);
+        new OperationEndpoints(rooms.Operations, finder, rooms.Engine).Map(web);
+        new InspectionEndpoints(rooms.Operations, finder).Map(web);
+        new BudgetEndpoints(rooms.Operations, finder).Map(web);
         new HealthEndpoints(rooms.Ready).Map(web);
         web.UseEndpoints(_ => { });
         return web;

@@ -2,6 +2,7 @@ using Caisson.Contracts;
 using Caisson.Core;
 using Caisson.Core.Agents;
 using Caisson.Core.Lifecycle;
+using Caisson.Core.Operations;
 using Caisson.Core.Sandboxes;
 using Caisson.Gateway;
 using Caisson.Gateway.Prices;
@@ -22,18 +23,21 @@ internal sealed class Rooms : IAsyncDisposable
     private readonly ModelCallPipeline _models;
     private readonly IReadOnlyList<ISandboxProvider> _sandboxes;
 
-    private Rooms(SqliteStore store, ModelCallPipeline models, IReadOnlyList<ISandboxProvider> sandboxes, Engine engine, Runs runs)
+    private Rooms(SqliteStore store, ModelCallPipeline models, IReadOnlyList<ISandboxProvider> sandboxes, Engine engine, Runs runs, RunOperations operations)
     {
         _store = store;
         _models = models;
         _sandboxes = sandboxes;
         Engine = engine;
         Runs = runs;
+        Operations = operations;
     }
 
     internal Engine Engine { get; }
 
     internal Runs Runs { get; }
+
+    internal RunOperations Operations { get; }
 
     internal static (Rooms? Rooms, Failure? Failure) Open(ServerOptions options, TimeProvider clock, IIdSource ids, ILoggerFactory logs)
     {
@@ -79,7 +83,8 @@ internal sealed class Rooms : IAsyncDisposable
             new EngineOptions { MaxConcurrentRuns = options.MaxConcurrentRuns }, store, store, store, blobs, models, sandboxes,
             new Dictionary<string, IAgent>(), signals, clock, ids, random, logs);
         var runs = new Runs(store, store, blobs, models, sandboxes, [], new WorkspaceStore(blobs), signals, clock, ids);
-        return new Rooms(store, models, sandboxes, engine, runs);
+        var operations = new RunOperations(store, store, store, blobs, models, signals, clock, ids);
+        return new Rooms(store, models, sandboxes, engine, runs, operations);
     }
 
     internal static SandboxOptions SandboxOptionsOf(ServerOptions options) => new()
