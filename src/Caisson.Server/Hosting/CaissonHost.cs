@@ -117,6 +117,9 @@ public sealed class CaissonHost : IAsyncDisposable
         new JournalEndpoints(rooms.Runs, finder, clock, web.Lifetime.ApplicationStopping).Map(web);
         new FileEndpoints(rooms.Runs, finder).Map(web);
         new ScheduleEndpoints(rooms.Schedules, rooms.Runs, rooms.Engine).Map(web);
+        new OperationEndpoints(rooms.Operations, finder, rooms.Engine).Map(web);
+        new InspectionEndpoints(rooms.Operations, finder).Map(web);
+        new BudgetEndpoints(rooms.Operations, finder).Map(web);
         new HealthEndpoints(rooms.Ready).Map(web);
         web.UseEndpoints(_ => { });
         return web;

@@ -2,6 +2,7 @@ using Caisson.Contracts;
 using Caisson.Core;
 using Caisson.Core.Agents;
 using Caisson.Core.Lifecycle;
+using Caisson.Core.Operations;
 using Caisson.Core.Sandboxes;
 using Caisson.Core.Schedules;
 using Caisson.Gateway;
@@ -39,6 +40,8 @@ internal sealed class Rooms : IAsyncDisposable
     internal required ScheduleKeeper Keeper { get; init; }
 
     internal required ScheduleBook Schedules { get; init; }
+
+    internal required RunOperations Operations { get; init; }
 
     internal static (Rooms? Rooms, Failure? Failure) Open(ServerOptions options, TimeProvider clock, IIdSource ids, ILoggerFactory logs)
     {
@@ -99,7 +102,12 @@ internal sealed class Rooms : IAsyncDisposable
         var runs = new Runs(store, store, blobs, models, newRuns, new WorkspaceStore(blobs), signals, clock, ids);
         var keeper = new ScheduleKeeper(store, store, newRuns, signals, clock, logs.CreateLogger<ScheduleKeeper>(), () => engine.Ready);
         var schedules = new ScheduleBook(store, store, store, newRuns, keeper, signals, clock, ids);
-        return new Rooms(store, models, sandboxes, engine, runs) { Keeper = keeper, Schedules = schedules };
+        return new Rooms(store, models, sandboxes, engine, runs)
+        {
+            Keeper = keeper,
+            Schedules = schedules,
+            Operations = new RunOperations(store, store, store, blobs, models, signals, clock, ids),
+        };
     }
 
     internal static SandboxOptions SandboxOptionsOf(ServerOptions options) => new()
