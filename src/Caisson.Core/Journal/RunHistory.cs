@@ -1,5 +1,6 @@
 using Caisson.Contracts;
 using Caisson.Core.Agents;
+using Caisson.Core.Budgets;
 
 namespace Caisson.Core.Journal;
 
@@ -162,18 +163,7 @@ internal sealed class RunHistory
     /// <summary>Whether a person let the run go on after so many lone crashes.</summary>
     internal bool ResumedSince(int loneCrashes) => _poisonResumes > 0 && loneCrashes <= _poisonResumes + 2;
 
-    internal void Raise(RaisedLimits limits) => Raised = new RaisedLimits(
-        limits.NanoUsd ?? Raised.NanoUsd, limits.Tokens ?? Raised.Tokens, limits.Steps ?? Raised.Steps,
-        limits.ToolCalls ?? Raised.ToolCalls, limits.Deadline ?? Raised.Deadline, limits.LoopRepeats ?? Raised.LoopRepeats)
-    {
-        ModelCalls = limits.ModelCalls ?? Raised.ModelCalls,
-        InputTokens = limits.InputTokens ?? Raised.InputTokens,
-        OutputTokens = limits.OutputTokens ?? Raised.OutputTokens,
-        Children = limits.Children ?? Raised.Children,
-        ChildBreadth = limits.ChildBreadth ?? Raised.ChildBreadth,
-        ChildDepth = limits.ChildDepth ?? Raised.ChildDepth,
-        NoProgress = limits.NoProgress ?? Raised.NoProgress,
-    };
+    internal void Raise(RaisedLimits limits) => Raised = Raised.With(limits);
 
     /// <summary>Attempts of a step so far.</summary>
     internal int Attempts(StepKey key) => _attempts.GetValueOrDefault(key.Hash);

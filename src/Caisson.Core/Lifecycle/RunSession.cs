@@ -291,7 +291,7 @@ internal sealed class RunSession : IDisposable
     }
 
     /// <summary>The cap in force, to tell whether a denial is out of date.</summary>
-    internal long? CapOf(LimitDimension dimension) => Limits.CapOf(dimension, Manifest.Limits, History.Raised);
+    internal long? CapOf(LimitDimension dimension) => Manifest.Limits.With(History.Raised).Cap(dimension);
 
     internal static Transition? Proceed(RunState state) => state.Status == RunStatus.Waiting ? RunStateMachine.Apply(state, new RunCommand.Proceed()) : null;
 

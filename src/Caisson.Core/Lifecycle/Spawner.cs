@@ -22,7 +22,7 @@ internal sealed class Spawner(TimeProvider clock, NewRuns runs)
             return;
         }
 
-        if (session.Limits.CheckChild(session.History, session.Claimed.Depth, session.Manifest.Limits) is { } denial)
+        if (session.Limits.CheckChild(session.History.Children.Values.Count(c => !c.Ended), session.History.Children.Count, session.Claimed.Depth) is { } denial)
             throw new RunHaltException(new RunHalt.AtLimit(denial));
         await session.WriteAsync(new Unit
         {
