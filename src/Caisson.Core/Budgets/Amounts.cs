@@ -19,9 +19,9 @@ public readonly record struct Amounts(long NanoUsd, long Tokens, long InputToken
         _ => 0,
     };
 
-    public static Amounts Of(Hold hold) => new(hold.NanoUsd, hold.Tokens, hold.InputTokens, hold.OutputTokens);
+    public static Amounts Of(Hold hold) => Positive(hold.NanoUsd, hold.Tokens, hold.InputTokens, hold.OutputTokens);
 
-    public static Amounts Of(Usage usage) => new(usage.NanoUsd, Sum(usage.InputTokens, usage.OutputTokens), usage.InputTokens, usage.OutputTokens);
+    public static Amounts Of(Usage usage) => Positive(usage.NanoUsd, Sum(usage.InputTokens, usage.OutputTokens), usage.InputTokens, usage.OutputTokens);
 
     /// <summary>The holds of one unit are admitted together or not at all, so they count together. <c>null</c> where there is none.</summary>
     public static Amounts? Reserved(IReadOnlyList<BudgetChange> changes)
@@ -42,6 +42,10 @@ public readonly record struct Amounts(long NanoUsd, long Tokens, long InputToken
     /// <summary>The one rule of admission: spent + held + new ≤ cap.</summary>
     public static LimitDenial? Check(string node, LimitDimension dimension, BudgetState state, long wanted) =>
         state.Cap is not { } cap || (Int128)state.Spent + state.Held + wanted <= cap ? null : new LimitDenial(node, dimension, cap, state.Spent, state.Held, wanted);
+
+    // Nothing that is used or set aside gives anything back.
+    private static Amounts Positive(long nanoUsd, long tokens, long inputTokens, long outputTokens) =>
+        new(Math.Max(0, nanoUsd), Math.Max(0, tokens), Math.Max(0, inputTokens), Math.Max(0, outputTokens));
 
     public static long Sum(long a, long b) => (long)Int128.Clamp((Int128)a + b, long.MinValue, long.MaxValue);
 }

@@ -51,7 +51,7 @@ internal sealed record MemoryLedger
         foreach (var node in path)
         {
             if (nodes.TryGetValue(node, out var rows) && rows.TryGetValue(counted, out var state))
-                nodes = nodes.SetItem(node, rows.SetItem(counted, state with { Spent = Amounts.Sum(state.Spent, amount) }));
+                nodes = nodes.SetItem(node, rows.SetItem(counted, state with { Spent = Math.Max(0, Amounts.Sum(state.Spent, amount)) }));
         }
 
         return this with { Nodes = nodes };

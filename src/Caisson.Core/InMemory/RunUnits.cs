@@ -29,10 +29,13 @@ internal static class RunUnits
             created = created.Append(0, run.At, Guid.Empty, draft);
 
         var ledger = state.Ledger.Open(tenant, LimitDimension.NanoUsd).Open(tenant, LimitDimension.Tokens);
-        foreach (var (dimension, cap) in run.Caps.OrderBy(c => c.Key))
-            ledger = ledger.SetCap(own, dimension, cap, () => 0);
-        ledger = ledger.SetCap(own, LimitDimension.NanoUsd, run.NanoUsdCap ?? Given(LimitDimension.NanoUsd), () => 0)
-            .SetCap(own, LimitDimension.Tokens, run.TokensCap ?? Given(LimitDimension.Tokens), () => 0);
+        ledger = ledger.SetCap(own, LimitDimension.NanoUsd, run.NanoUsdCap, () => 0).SetCap(own, LimitDimension.Tokens, run.TokensCap, () => 0);
+        foreach (var (dimension, cap) in run.Caps)
+        {
+            if (dimension is not (LimitDimension.NanoUsd or LimitDimension.Tokens))
+                ledger = ledger.SetCap(own, dimension, cap, () => 0);
+        }
+
         return (state.With(created) with
         {
             LastRow = created.Row,
@@ -40,8 +43,6 @@ internal static class RunUnits
             Keys = run.IdempotencyKey is { } taken ? state.Keys.Add(taken, created.Row) : state.Keys,
             Ledger = ledger,
         }, new CreateOutcome.Created());
-
-        long? Given(LimitDimension dimension) => run.Caps.TryGetValue(dimension, out var cap) ? cap : null;
     }
 
     internal static (MemoryState State, ClaimOutcome Outcome) Claim(MemoryState state, RunId id, NodeId node, DateTimeOffset now)

@@ -1,4 +1,3 @@
-using Caisson.Contracts;
 using Caisson.Core.Stores;
 
 namespace Caisson.Storage.Tests.Conformance;
@@ -12,7 +11,11 @@ public interface IStoreHost : IAsyncDisposable
 
     INodeStore Nodes { get; }
 
-    Task<IReadOnlyList<WasteRow>> WasteAsync(RunId run);
+    IBudgetStore Budgets { get; }
+
+    IScheduleStore Schedules { get; }
+
+    IRetentionStore Retention { get; }
 
     /// <summary>Closes the store and opens it again, as the next process does.</summary>
     Task ReopenAsync();

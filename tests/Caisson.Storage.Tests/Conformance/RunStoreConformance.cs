@@ -63,7 +63,7 @@ public abstract partial class RunStoreConformance : IAsyncLifetime
 
     private Task<IReadOnlyList<JournalEntry>> JournalAsync(RunId run) => Reader.ReadJournalAsync(run, 0, 10_000, default);
 
-    private Task<IReadOnlyList<WasteRow>> WasteAsync(RunId run) => _host.WasteAsync(run);
+    private Task<IReadOnlyList<WasteRow>> WasteAsync(RunId run) => _host.Budgets.ReadWasteAsync(run, 1_000, default);
 
     private static JournalDraft Entry(EntryKind kind, string body, string? key = null, string? payload = null) =>
         new(kind, Encoding.UTF8.GetBytes(body), Key: key, Attempt: key is null ? 0 : 1, Payload: payload is null ? null : Encoding.UTF8.GetBytes(payload));

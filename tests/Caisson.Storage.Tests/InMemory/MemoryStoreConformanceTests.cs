@@ -1,4 +1,3 @@
-using Caisson.Contracts;
 using Caisson.Core.InMemory;
 using Caisson.Core.Stores;
 using Caisson.Storage.Tests.Conformance;
@@ -17,7 +16,11 @@ public sealed class MemoryStoreConformanceTests : RunStoreConformance
 
         public INodeStore Nodes => store;
 
-        public Task<IReadOnlyList<WasteRow>> WasteAsync(RunId run) => store.ReadWasteAsync(run, 1_000, default);
+        public IBudgetStore Budgets => store;
+
+        public IScheduleStore Schedules => store;
+
+        public IRetentionStore Retention => store;
 
         /// <summary>What is in memory stays there.</summary>
         public Task ReopenAsync()
