@@ -15,8 +15,9 @@ internal static class CommandTree
         foreach (var create in new Func<Shell, Command>[]
         {
             DevCommand.Create, ServeCommand.Create, RunCommand.Create, PsCommand.Create, GetCommand.Create, LogsCommand.Create,
-            TraceCommand.Create, JournalCommand.Create, SteerCommands.Cancel, SteerCommands.Pause, ResumeCommand.Create,
-            WaitCommand.Create, DoctorCommand.Create, MockModelCommand.Create, VersionCommand.Create,
+            WhyCommand.Create, TraceCommand.Create, JournalCommand.Create, BundleCommand.Create, SteerCommands.Cancel, SteerCommands.Pause,
+            ResumeCommand.Create, RetryCommand.Create, SignalCommand.Create, ApprovalCommands.List, ApprovalCommands.Approve, ApprovalCommands.Deny,
+            ResolveCommand.Create, ForkCommand.Create, BudgetCommand.Create, WaitCommand.Create, DoctorCommand.Create, MockModelCommand.Create, VersionCommand.Create,
         })
             root.Subcommands.Add(create(shell));
         return root;
@@ -28,7 +29,7 @@ internal static class CommandTree
         var parse = Create(shell).Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
         if (parse.Errors.Count > 0 && parse.Action is not System.CommandLine.Help.HelpAction)
         {
-            var name = parse.CommandResult.Command is RootCommand ? "caisson" : $"caisson {parse.CommandResult.Command.Name}";
+            var name = string.Join(' ', Path(parse.CommandResult).Reverse());
             // The word that nobody knows says more than the command that is missing because of it.
             var error = parse.UnmatchedTokens.Count > 0 ? $"unknown command or argument '{parse.UnmatchedTokens[0]}'" : parse.Errors[0].Message.TrimEnd('.');
             return shell.Terminal.Fail(GlobalOptions.Format(parse), ExitCodes.Usage, new("usage", 0, ErrorCodes.Usage, $"{error}: see '{name} --help'"));
@@ -42,5 +43,15 @@ internal static class CommandTree
             EnableDefaultExceptionHandler = false,
             ProcessTerminationTimeout = null,
         });
+    }
+
+    /// <summary>The command's name and those above it, up to the program's.</summary>
+    private static IEnumerable<string> Path(System.CommandLine.Parsing.SymbolResult? at)
+    {
+        for (; at is not null; at = at.Parent)
+        {
+            if (at is System.CommandLine.Parsing.CommandResult { Command: var command })
+                yield return command is RootCommand ? "caisson" : command.Name;
+        }
     }
 }
