@@ -29,7 +29,7 @@ internal static class SchedulePutCommand
         {
             var file = context.Get(Agent);
             var spec = new ScheduleSpec(
-                await InputText.ReadFileAsync(file, "AGENT.yaml", Runs.MaxManifestBytes, context.Interrupted),
+                await InputText.ReadFileAsync(file, "AGENT.yaml", NewRuns.MaxManifestBytes, context.Interrupted),
                 Path.GetFileName(file),
                 await RunCommand.ReadInputAsync(context),
                 limits.Read(context),
