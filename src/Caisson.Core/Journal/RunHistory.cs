@@ -1,5 +1,4 @@
 using Caisson.Contracts;
-using Caisson.Core.Budgets;
 
 namespace Caisson.Core.Journal;
 
@@ -75,7 +74,9 @@ internal sealed class RunHistory
         }
     }
 
-    internal void Raise(RaisedLimits limits) => Raised = Raised.With(limits);
+    internal void Raise(RaisedLimits limits) => Raised = new RaisedLimits(
+        limits.NanoUsd ?? Raised.NanoUsd, limits.Tokens ?? Raised.Tokens, limits.Steps ?? Raised.Steps,
+        limits.ToolCalls ?? Raised.ToolCalls, limits.Deadline ?? Raised.Deadline, limits.LoopRepeats ?? Raised.LoopRepeats);
 
     /// <summary>The recorded completion of a step, consumed by this call; drift where the record is of something else.</summary>
     internal StepLookup Find(StepKey key, StepSubject subject)
