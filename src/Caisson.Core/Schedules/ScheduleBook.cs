@@ -113,7 +113,7 @@ public sealed class ScheduleBook(
         if (found?.Next is { } cursor && (cursor > now || !found.Paused)
             && ScheduleDefinition.Read(found.Name, found.Definition).Definition is { } before && before.Times.Equals(definition.Times))
             return cursor;
-        return found?.LastAt >= now ? definition.Times.After(found.LastAt.Value) : definition.Times.AtOrAfter(now);
+        return definition.Times.After(found?.LastAt > now ? found.LastAt.Value : now);
     }
 
     private async Task<ScheduleOutcome> ChangeAsync(string name, Func<ScheduleRecord?, Change> change, CancellationToken cancellationToken)

@@ -163,6 +163,7 @@ internal sealed partial record ScheduleDefinition(
 
 internal sealed record StoredSchedule(ScheduleSpec Spec, string Agent);
 
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
+    RespectNullableAnnotations = true, RespectRequiredConstructorParameters = true)]
 [JsonSerializable(typeof(StoredSchedule))]
 internal sealed partial class StoredScheduleJson : JsonSerializerContext;

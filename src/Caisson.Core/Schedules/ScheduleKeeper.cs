@@ -177,14 +177,14 @@ public sealed class ScheduleKeeper(
 
     private void Log(ScheduleRecord record, SchedulePlan.Skip skip, PreviousRun? previous)
     {
-        var count = skip.Count >= SchedulePlanner.MaxCounted ? $"at least {skip.Count}" : skip.Count.ToString(CultureInfo.InvariantCulture);
+        var count = skip.Count switch { 1 => "1 time", SchedulePlanner.MaxCounted => $"at least {skip.Count} times", _ => $"{skip.Count} times" };
         var why = skip.Reason switch
         {
             SkipReason.TooLate => "later than the catch-up window allows",
             SkipReason.Overlap => $"run {previous?.Run} of the time before has not ended",
-            _ => "a later time waits in their place",
+            _ => "a later time waits instead",
         };
         log.Log(skip.Reason == SkipReason.TooLate ? LogLevel.Warning : LogLevel.Information,
-            "schedule {Schedule}: {Count} times passed over from {From} on: {Why}", record.Name, count, ScheduleKey.Text(skip.From), why);
+            "schedule {Schedule}: {Count} passed over from {From} on: {Why}", record.Name, count, ScheduleKey.Text(skip.From), why);
     }
 }
