@@ -15,6 +15,7 @@ internal sealed class ScheduleWrites(SqliteConnection connection, RunCreation cr
         """, 6);
     private readonly Statement _remove = new(connection, "DELETE FROM schedules WHERE name = $1", 1);
     private readonly Statement _stands = new(connection, "SELECT 1 FROM schedules WHERE name = $1 AND generation = $2 AND next_at = $3 AND paused = 0", 3);
+    private readonly Statement _standsAt = new(connection, "SELECT generation, next_at FROM schedules WHERE name = $1", 1);
     private readonly Statement _move = new(connection, """
         UPDATE schedules SET next_at = $2, last_run = coalesce($3, last_run), last_at = iif($3 IS NULL, last_at, $4) WHERE name = $1
         """, 4);
@@ -24,8 +25,16 @@ internal sealed class ScheduleWrites(SqliteConnection connection, RunCreation cr
     ];
     private readonly Statement _deleteBudget = new(connection, "DELETE FROM budgets WHERE node = $1", 1);
 
-    internal (ScheduleRecord, bool) Put(NewSchedule schedule)
+    internal (ScheduleRecord?, bool) Put(NewSchedule schedule)
     {
+        if (schedule.Stands is { } stands)
+        {
+            using var now = _standsAt.Rows(schedule.Name);
+            var (generation, at) = now.Read() ? (now.GetInt64(0), now.IsDBNull(1) ? (long?)null : now.GetInt64(1)) : (0, null);
+            if ((generation, at) != (stands.Generation, stands.Next is { } expected ? RunWrites.Ms(expected) : null))
+                return (null, false);
+        }
+
         using var rows = _put.Rows(schedule.Name, schedule.Uid.ToByteArray(), schedule.Definition.ToArray(), RunWrites.Ms(schedule.At),
             schedule.Next is { } next ? RunWrites.Ms(next) : null, schedule.Paused ? 1L : 0L);
         rows.Read();

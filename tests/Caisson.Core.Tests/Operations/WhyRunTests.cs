@@ -44,7 +44,7 @@ public sealed class WhyRunTests
     [Fact]
     public void An_input_that_nobody_has_taken_is_told()
     {
-        var why = Explain(TestJournal.Begin(), RunStatus.Running, inbox: [new InboxInput(1, InputKind.Pause, default, Now.AddSeconds(-3))]);
+        var why = Explain(TestJournal.Begin(), RunStatus.Running, inbox: [new InboxInput(1, "i", InputKind.Pause, default, Now.AddSeconds(-3))]);
 
         Assert.Contains("a pause was recorded 3s ago and its owner takes it up next", why.Facts);
     }
