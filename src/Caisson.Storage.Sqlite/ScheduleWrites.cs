@@ -76,7 +76,7 @@ internal sealed class ScheduleWrites(SqliteConnection connection, RunCreation cr
 
     public void Dispose()
     {
-        foreach (var statement in (Statement[])[_put, _remove, _stands, _move, .. _delete, _deleteBudget])
+        foreach (var statement in (Statement[])[_put, _remove, _stands, _standsAt, _move, .. _delete, _deleteBudget])
             statement.Dispose();
     }
 }
