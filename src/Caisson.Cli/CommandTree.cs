@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
 using Caisson.Cli.Commands;
 using Caisson.Contracts;
 
@@ -17,7 +18,7 @@ internal static class CommandTree
             DevCommand.Create, ServeCommand.Create, RunCommand.Create, PsCommand.Create, GetCommand.Create, LogsCommand.Create,
             WhyCommand.Create, TraceCommand.Create, JournalCommand.Create, BundleCommand.Create, SteerCommands.Cancel, SteerCommands.Pause,
             ResumeCommand.Create, RetryCommand.Create, SignalCommand.Create, ApprovalCommands.List, ApprovalCommands.Approve, ApprovalCommands.Deny,
-            ResolveCommand.Create, ForkCommand.Create, BudgetCommand.Create, WaitCommand.Create, DoctorCommand.Create, MockModelCommand.Create, VersionCommand.Create,
+            ResolveCommand.Create, ForkCommand.Create, BudgetCommand.Create, WaitCommand.Create, ScheduleCommands.Create, DoctorCommand.Create, MockModelCommand.Create, VersionCommand.Create,
         })
             root.Subcommands.Add(create(shell));
         return root;
@@ -29,7 +30,7 @@ internal static class CommandTree
         var parse = Create(shell).Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
         if (parse.Errors.Count > 0 && parse.Action is not System.CommandLine.Help.HelpAction)
         {
-            var name = string.Join(' ', Path(parse.CommandResult).Reverse());
+            var name = NameOf(parse.CommandResult);
             // The word that nobody knows says more than the command that is missing because of it.
             var error = parse.UnmatchedTokens.Count > 0 ? $"unknown command or argument '{parse.UnmatchedTokens[0]}'" : parse.Errors[0].Message.TrimEnd('.');
             return shell.Terminal.Fail(GlobalOptions.Format(parse), ExitCodes.Usage, new("usage", 0, ErrorCodes.Usage, $"{error}: see '{name} --help'"));
@@ -45,13 +46,6 @@ internal static class CommandTree
         });
     }
 
-    /// <summary>The command's name and those above it, up to the program's.</summary>
-    private static IEnumerable<string> Path(System.CommandLine.Parsing.SymbolResult? at)
-    {
-        for (; at is not null; at = at.Parent)
-        {
-            if (at is System.CommandLine.Parsing.CommandResult { Command: var command })
-                yield return command is RootCommand ? "caisson" : command.Name;
-        }
-    }
+    private static string NameOf(CommandResult command) =>
+        command is { Command: not RootCommand, Parent: CommandResult above } ? $"{NameOf(above)} {command.Command.Name}" : "caisson";
 }

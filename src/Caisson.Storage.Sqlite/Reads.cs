@@ -56,10 +56,10 @@ internal sealed class Reads(ReadConnections connections, TimeProvider clock) : I
 
     public Task<IReadOnlyList<InboxInput>> ReadInboxAsync(RunId run, int limit, CancellationToken cancellationToken) =>
         connections.ListAsync("""
-            SELECT id, kind, payload, at FROM inbox
+            SELECT id, input_id, kind, payload, at FROM inbox
             WHERE run = (SELECT id FROM runs WHERE run_id = $run) AND consumed_seq IS NULL ORDER BY id LIMIT $limit
             """, [("$run", run.ToString()), ("$limit", limit)],
-            r => new InboxInput(r.GetInt64(0), (InputKind)r.GetInt32(1), r.GetFieldValue<byte[]>(2), r.At(3)), cancellationToken);
+            r => new InboxInput(r.GetInt64(0), r.GetString(1), (InputKind)r.GetInt32(2), r.GetFieldValue<byte[]>(3), r.At(4)), cancellationToken);
 
     // Tenants with unowned runs, each found by one step through the index.
     private const string Tenants = """
@@ -96,6 +96,8 @@ internal sealed class Reads(ReadConnections connections, TimeProvider clock) : I
             {Tenants}
             SELECT min((SELECT min(due_at) FROM runs WHERE tenant = t.tenant AND owner IS NULL AND due_at IS NOT NULL)) FROM t
             """, [], r => r.AtOrNull(0), cancellationToken))[0];
+
+    public Task<IReadOnlyList<(RunId Run, int Suspicion)>> ListSuspectsAsync(int limit, CancellationToken cancellationToken) => Task.FromResult<IReadOnlyList<(RunId, int)>>([]);
 
     public Task<IReadOnlyList<OwnedRun>> ListOwnedAsync(NodeId node, CancellationToken cancellationToken) =>
         connections.ListAsync("""

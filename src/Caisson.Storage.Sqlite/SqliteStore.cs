@@ -126,6 +126,8 @@ public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IBudgetStor
 
     public Task<DateTimeOffset?> NextDueAsync(CancellationToken cancellationToken) => _reads.NextDueAsync(cancellationToken);
 
+    public Task<IReadOnlyList<(RunId Run, int Suspicion)>> ListSuspectsAsync(int limit, CancellationToken cancellationToken) => _reads.ListSuspectsAsync(limit, cancellationToken);
+
     public Task<IReadOnlyList<OwnedRun>> ListOwnedAsync(NodeId node, CancellationToken cancellationToken) => _reads.ListOwnedAsync(node, cancellationToken);
 
     public Task RegisterAsync(NodeRegistration node, CancellationToken cancellationToken) => Task.Run(() => _nodes.Register(node), cancellationToken);

@@ -30,7 +30,7 @@ internal static class ForkCommand
 
     private static async Task<int> ForkAsync(CommandContext context, LimitOptions limits)
     {
-        var input = await InputText.ReadAsync(context.Get(Input), "--input", Runs.MaxInputBytes, context.Interrupted);
+        var input = await InputText.ReadAsync(context.Get(Input), "--input", NewRuns.MaxInputBytes, context.Interrupted);
         var request = new ForkRequest(context.Get(At), input, limits.Read(context), context.Get(Effects), context.Get(Admin));
         var key = context.Get(Key) ?? context.Shell.Ids.NextRandom().ToString("N", CultureInfo.InvariantCulture);
         var (run, existing) = await Resend.UntilAnsweredAsync(context, token => context.Client.ForkAsync(context.Get(Run), request, key, token));

@@ -10,11 +10,11 @@ namespace Caisson.Cli.Commands;
 internal static class RunCommand
 {
     private static readonly Argument<string> Agent = new("AGENT.yaml") { Description = "The agent's manifest" };
-    private static readonly Option<string?> Input = new("--input", "-i") { Description = "The input: text, @FILE, or - for stdin", HelpName = "TEXT" };
+    internal static readonly Option<string?> Input = new("--input", "-i") { Description = "The input: text, @FILE, or - for stdin", HelpName = "TEXT" };
     private static readonly Option<bool> Wait = new("--wait") { Description = "Wait for the end and print the result" };
     private static readonly Option<bool> Stream = new("--stream") { Description = "Show steps as they happen; implies --wait" };
-    private static readonly Option<string?> Key = new("--idempotency-key") { Description = "The same key starts one run only", HelpName = "KEY" };
-    private static readonly Option<string[]> Labels = new("--label") { Description = "A label, K=V; may be repeated", HelpName = "K=V" };
+    internal static readonly Option<string?> Key = new("--idempotency-key") { Description = "The same key starts one run only", HelpName = "KEY" };
+    internal static readonly Option<string[]> Labels = new("--label") { Description = "A label, K=V; may be repeated", HelpName = "K=V" };
 
     internal static Command Create(Shell shell)
     {
@@ -29,9 +29,9 @@ internal static class RunCommand
     {
         var file = context.Get(Agent);
         var request = new CreateRunRequest(
-            await InputText.ReadFileAsync(file, "AGENT.yaml", Runs.MaxManifestBytes, context.Interrupted),
+            await InputText.ReadFileAsync(file, "AGENT.yaml", NewRuns.MaxManifestBytes, context.Interrupted),
             Path.GetFileName(file),
-            await InputText.ReadAsync(context.Get(Input), "--input", Runs.MaxInputBytes, context.Interrupted) ?? "",
+            await InputText.ReadAsync(context.Get(Input), "--input", NewRuns.MaxInputBytes, context.Interrupted) ?? "",
             limits.Read(context),
             ReadLabels(context));
 
@@ -62,7 +62,7 @@ internal static class RunCommand
         return stream && context.Format == OutputFormat.Jsonl ? ExitCodes.Of(ended) : RunReport.Write(context, ended);
     }
 
-    private static Dictionary<string, string>? ReadLabels(CommandContext context)
+    internal static Dictionary<string, string>? ReadLabels(CommandContext context)
     {
         if (context.Get(Labels) is not { Length: > 0 } given)
             return null;

@@ -45,6 +45,10 @@ internal static class MemoryQueries
     internal static IReadOnlyList<OwnedRun> Owned(this MemoryState state, NodeId node) =>
         [.. state.Runs.Values.Where(r => r.Record.Owner == node).Select(r => new OwnedRun(r.Id, !r.Inbox.IsEmpty))];
 
+    internal static IReadOnlyList<(RunId Run, int Suspicion)> Suspects(this MemoryState state, int limit) =>
+        [.. state.Runs.Values.Where(r => r.Record.Suspicion > 0 && !r.Record.Status.IsFinal() && r.Record.Status != RunStatus.Paused)
+            .OrderByDescending(r => r.Record.Suspicion).ThenBy(r => r.Id).Take(limit).Select(r => (r.Id, r.Record.Suspicion))];
+
     internal static IReadOnlyList<BudgetRow> Budget(this MemoryState state, string node) =>
         [.. state.Ledger.Of(node).Select(row => new BudgetRow(node, row.Key, row.Value))];
 

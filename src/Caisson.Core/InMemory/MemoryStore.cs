@@ -65,6 +65,8 @@ internal sealed class MemoryStore(TimeProvider clock, bool shared = false, IStor
 
     public Task<DateTimeOffset?> NextDueAsync(CancellationToken cancellationToken) => ReadAsync(state => state.NextDue(), cancellationToken);
 
+    public Task<IReadOnlyList<(RunId Run, int Suspicion)>> ListSuspectsAsync(int limit, CancellationToken cancellationToken) => ReadAsync(state => state.Suspects(limit), cancellationToken);
+
     public Task<IReadOnlyList<OwnedRun>> ListOwnedAsync(NodeId node, CancellationToken cancellationToken) => ReadAsync(state => state.Owned(node), cancellationToken);
 
     public Task RegisterAsync(NodeRegistration node, CancellationToken cancellationToken) =>
@@ -99,7 +101,7 @@ internal sealed class MemoryStore(TimeProvider clock, bool shared = false, IStor
     public Task<IReadOnlyList<WasteRow>> ReadWasteAsync(RunId run, int limit, CancellationToken cancellationToken) =>
         ReadAsync(IReadOnlyList<WasteRow> (state) => [.. state.Ledger.Waste.Where(w => w.Run == run).Take(limit)], cancellationToken);
 
-    public Task<ScheduleRecord> PutScheduleAsync(NewSchedule schedule, CancellationToken cancellationToken) => WriteAsync("put_schedule", null, state => ScheduleUnits.Put(state, schedule));
+    public Task<ScheduleRecord?> PutScheduleAsync(NewSchedule schedule, CancellationToken cancellationToken) => WriteAsync("put_schedule", null, state => ScheduleUnits.Put(state, schedule));
 
     public Task<bool> RemoveScheduleAsync(string name, CancellationToken cancellationToken) =>
         WriteAsync("remove_schedule", null, state => (state with { Schedules = state.Schedules.Remove(name) }, state.Schedules.ContainsKey(name)));

@@ -112,7 +112,7 @@ internal static class RunUnits
             return (state, new PostOutcome.Duplicate());
         run = run with
         {
-            Inbox = run.Inbox.Add(new InboxInput(state.LastInput + 1, input.Kind, input.Payload.ToArray(), now)),
+            Inbox = run.Inbox.Add(new InboxInput(state.LastInput + 1, input.InputId, input.Kind, input.Payload.ToArray(), now)),
             InputIds = run.InputIds.Add(input.InputId),
             Record = run.Record with { DueAt = run.Record.DueAt < now ? run.Record.DueAt : now },
         };

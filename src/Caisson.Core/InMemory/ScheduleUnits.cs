@@ -7,9 +7,11 @@ namespace Caisson.Core.InMemory;
 /// <summary>Schedules, and what retention removes. Pure.</summary>
 internal static class ScheduleUnits
 {
-    internal static (MemoryState State, ScheduleRecord Record) Put(MemoryState state, NewSchedule schedule)
+    internal static (MemoryState State, ScheduleRecord? Record) Put(MemoryState state, NewSchedule schedule)
     {
         var before = state.Schedules.GetValueOrDefault(schedule.Name);
+        if (schedule.Stands is { } stands && (stands.Generation, stands.Next?.ToUnixTimeMilliseconds()) != (before?.Generation ?? 0, before?.Next?.ToUnixTimeMilliseconds()))
+            return (state, null);
         var next = schedule.Next is { } at ? MemoryState.Ms(at) : (DateTimeOffset?)null;
         var record = new ScheduleRecord(schedule.Name, schedule.Uid, (before?.Generation ?? 0) + 1, schedule.Definition.ToArray(),
             before?.CreatedAt ?? MemoryState.Ms(schedule.At), next, schedule.Paused, before?.LastRun, before?.LastAt);

@@ -16,8 +16,8 @@ public sealed partial class RunOperations
     /// <param name="key">The same key with the same request answers the same fork.</param>
     public async Task<CreateRunOutcome> ForkAsync(RunId run, ForkSpec spec, string? key, CancellationToken cancellationToken)
     {
-        if (spec.Input is { } input && Sizes.Utf8(input) > Runs.MaxInputBytes)
-            return Refused(ErrorCodes.PayloadTooLarge, $"the input has {Sizes.Utf8(input)} bytes, at most {Runs.MaxInputBytes} are allowed");
+        if (spec.Input is { } input && Sizes.Utf8(input) > NewRuns.MaxInputBytes)
+            return Refused(ErrorCodes.PayloadTooLarge, $"the input has {Sizes.Utf8(input)} bytes, at most {NewRuns.MaxInputBytes} are allowed");
         if (key is { Length: > MaxIdempotencyKey or 0 })
             return Refused(ErrorCodes.RequestInvalid, $"an idempotency key has 1 to {MaxIdempotencyKey} characters");
         if (await reader.FindAsync(run, cancellationToken) is not { } parent)

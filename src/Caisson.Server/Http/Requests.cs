@@ -16,7 +16,7 @@ internal static class Requests
     // The wire's own options, but a key that nobody knows is a mistake that the caller should hear of.
     private static readonly JsonSerializerOptions Strict = new(ApiJson.Default.Options)
     {
-        TypeInfoResolver = JsonTypeInfoResolver.Combine(ApiJson.Default, OperationsJson.Default),
+        TypeInfoResolver = JsonTypeInfoResolver.Combine(ApiJson.Default, ScheduleJson.Default, OperationsJson.Default),
         UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
         RespectNullableAnnotations = true,
         AllowDuplicateProperties = false,
@@ -57,6 +57,10 @@ internal static class Requests
     }
 
     internal static string Route(HttpContext http, string name) => (string?)http.Request.RouteValues[name] ?? "";
+
+    internal static string? IdempotencyKey(HttpContext http) => http.Request.Headers[ApiNames.IdempotencyKey] is { Count: > 1 } keys
+        ? throw new BadHttpRequestException($"{ApiNames.IdempotencyKey} is given {keys.Count} times, allowed is once")
+        : (string?)http.Request.Headers[ApiNames.IdempotencyKey];
 
     internal static long Number(HttpContext http, string name, long otherwise, long most)
     {
