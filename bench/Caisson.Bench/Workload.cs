@@ -56,6 +56,7 @@ internal sealed class Workload(int runs, int steps) : IAgent, IDisposable
             Store = store,
             Reader = store,
             Nodes = store,
+            Budgets = store,
             Blobs = blobs,
             Models = models,
             Sandboxes = [],

@@ -19,6 +19,9 @@ public sealed record AgentManifest
     public LimitSettings Limits { get; init; } = new();
     public LoopGuardSettings LoopGuard { get; init; } = new();
     public RetrySettings Retry { get; init; } = new();
+
+    /// <summary>What happens when the agent takes another way than its journal. Default: the run pauses.</summary>
+    public DriftPolicy OnDrift { get; init; } = DriftPolicy.Pause;
 }
 
 /// <param name="Model"><c>provider/model</c>; the provider is one of the server's configuration.</param>
@@ -177,6 +180,13 @@ public enum LoopPolicy
     Warn = 2,
     /// <summary>The run fails with <see cref="ErrorCodes.LoopDetected"/>.</summary>
     Stop = 3,
+}
+
+public enum DriftPolicy
+{
+    Pause = 1,
+    /// <summary>The run goes on the new way, unless a step recorded after the parting must not be repeated: then it pauses.</summary>
+    Live = 2,
 }
 
 /// <summary>How long a failing step is tried again.</summary>

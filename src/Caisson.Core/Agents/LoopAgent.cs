@@ -48,7 +48,7 @@ internal sealed class LoopAgent : IAgent
 /// <summary>Feeds the loop guard in the journal's order, with the resets that operators made.</summary>
 internal sealed class LoopWatch(RunContext context)
 {
-    private readonly LoopGuard _guard = new(context.Session.LoopRepeats);
+    private readonly LoopGuard _guard = new(LoopThresholds.Of(context.Manifest.LoopGuard, context.Session.History.Raised.LoopRepeats));
     private LoopVerdict _worst = LoopVerdict.None;
     private long _seen;
 
@@ -56,7 +56,7 @@ internal sealed class LoopWatch(RunContext context)
     {
         ResetUpTo(answer.Seq);
         _guard.RepeatsToAct = context.Session.LoopRepeats;
-        var verdict = _guard.Observe(answer.Call.Name, answer.Signature, answer.Fingerprint);
+        var verdict = _guard.Observe(answer.Call.Name, answer.Signature, answer.Result, answer.Failed, answer.WorkspaceRoot, context.Now);
         if (verdict.Level >= _worst.Level)
             _worst = verdict;
     }
@@ -70,9 +70,7 @@ internal sealed class LoopWatch(RunContext context)
         _worst = LoopVerdict.None;
         if (!context.Replaying)
             await ActAsync(verdict);
-        return verdict.Level == LoopLevel.None ? null
-            : verdict.Period == 1 ? $"[caisson: the call of '{verdict.Tool}' was made {verdict.Count} times in a row with the same result. Try something else, or finish.]"
-            : $"[caisson: the same {verdict.Period} calls were made {verdict.Count} times in turn with the same results. Try something else, or finish.]";
+        return verdict.Note();
     }
 
     /// <summary>Acts on what the guard saw, unless the journal shows that the run already went on from here.</summary>

@@ -17,7 +17,7 @@ internal sealed record Arrival(long Seq, DateTimeOffset At, EntryKind Kind, stri
         (EntryKind.TimerFired, _) => Slots.Timer(key!),
         (EntryKind.ChildSpawned, _) => Slots.Step(key!),
         (EntryKind.ChildEnded, _) => Slots.ChildEnd(key!),
-        (EntryKind.ApprovalDecided, EntryBody.ApprovalDecided { Partial: false }) => Slots.Approval(key!),
+        (EntryKind.ApprovalDecided, EntryBody.ApprovalDecided { Partial: false }) when !key!.StartsWith(Slots.LimitPrefix, StringComparison.Ordinal) => Slots.Approval(key!),
         _ => null,
     };
 }
@@ -25,6 +25,9 @@ internal sealed record Arrival(long Seq, DateTimeOffset At, EntryKind Kind, stri
 /// <summary>Names of the places where calls wait for their answers.</summary>
 internal static class Slots
 {
+    /// <summary>Keys of questions that the engine itself asks: about a limit, not on behalf of the agent's code.</summary>
+    internal const string LimitPrefix = "limit-";
+
     internal static string Step(string key) => "step:" + key;
 
     internal static string Timer(string key) => "timer:" + key;

@@ -99,7 +99,7 @@ internal sealed record RaisedLimits(long? NanoUsd = null, long? Tokens = null, l
 
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower,
     Converters = [typeof(WordConverter<RunStatus>), typeof(WordConverter<PauseCause>), typeof(WordConverter<LimitDimension>), typeof(WordConverter<StepKind>),
-        typeof(WordConverter<HoldFate>), typeof(WordConverter<EffectClass>), typeof(WordConverter<UnknownPolicy>), typeof(WordConverter<ForkEffects>), typeof(WordConverter<IsolationTier>), typeof(WordConverter<LimitPolicy>), typeof(WordConverter<LoopPolicy>)],
+        typeof(WordConverter<HoldFate>), typeof(WordConverter<EffectClass>), typeof(WordConverter<UnknownPolicy>), typeof(WordConverter<ForkEffects>), typeof(WordConverter<IsolationTier>), typeof(WordConverter<LimitPolicy>), typeof(WordConverter<LoopPolicy>), typeof(WordConverter<DriftPolicy>)],
     DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
 [JsonSerializable(typeof(EntryBody.RunCreated))]
 [JsonSerializable(typeof(EntryBody.EpochClaimed))]

@@ -19,6 +19,7 @@ internal sealed class RunHistory
     private readonly Dictionary<string, OpenApproval> _approvals = new(StringComparer.Ordinal);
     private readonly Dictionary<string, ChildState> _children = new(StringComparer.Ordinal);
     private readonly List<long> _loopResets = [];
+    private readonly List<long> _effects = [];
     private PauseCause _lastPause;
     private int _poisonResumes;
 
@@ -113,6 +114,9 @@ internal sealed class RunHistory
             case EntryBody.TimerSet timer:
                 _timers[key!] = timer.DueAt;
                 break;
+            case EntryBody.LimitHit hit:
+                LimitAsked = hit;
+                break;
             case EntryBody.ApprovalRequested request:
                 _approvals[key!] = new OpenApproval(request, []);
                 break;
@@ -181,10 +185,11 @@ internal sealed class RunHistory
 
     internal DateTimeOffset? TimerOf(string key) => _timers.TryGetValue(key, out var due) ? due : null;
 
-    /// <summary>Effects recorded from a place on that a new branch of the journal would repeat.</summary>
-    internal bool HasEffectsFrom(long seq) => _effects.Any(s => s >= seq);
+    /// <summary>Entries from a place on whose effects another way through the journal would repeat.</summary>
+    internal IReadOnlyList<long> EffectsFrom(long seq) => [.. _effects.Where(s => s >= seq)];
 
-    private readonly List<long> _effects = [];
+    /// <summary>The limit that a question of the policy <c>ask</c> is about.</summary>
+    internal EntryBody.LimitHit? LimitAsked { get; private set; }
 
     private void Attempted(string? key, int attempt)
     {

@@ -22,14 +22,26 @@ internal sealed class DeadlineWatch : IDisposable
 
     private void Look()
     {
-        if (_session.Limits.Deadline is not { } deadline)
-            return;
-        var left = deadline - _clock.GetUtcNow();
-        if (left > TimeSpan.Zero)
-            _timer.Change(left < LongestTimer ? left : LongestTimer, Timeout.InfiniteTimeSpan);
-        else
+        var now = _clock.GetUtcNow();
+        var limits = _session.Limits;
+        if (limits.DeadlineDenial(now) is not null || _session.NoProgressDenial(now) is not null)
+        {
             _ = _session.RequestStopAsync(new StopRequest(StopKind.Deadline, "deadline", null, null));
+            return;
+        }
+
+        var left = LongestTimer;
+        if (limits.Deadline - now is { } toDeadline && toDeadline < left)
+            left = toDeadline;
+
+        // A run that waits owes no progress, and what it does meanwhile moves the time: the timer only looks again.
+        if (limits.NoProgress is { } span && Later(_session.LastProgress + span - now, span) is { } toProgress && toProgress < left)
+            left = toProgress;
+        if (limits.Deadline is not null || limits.NoProgress is not null)
+            _timer.Change(left, Timeout.InfiniteTimeSpan);
     }
+
+    private static TimeSpan Later(TimeSpan left, TimeSpan span) => left > TimeSpan.Zero ? left : span;
 
     public void Dispose()
     {

@@ -57,6 +57,7 @@ public sealed class Engine : IAsyncDisposable
             CodeAgents = parts.CodeAgents,
             Builds = parts.Builds,
             Spawner = new Spawner(parts.Clock, parts.NewRuns),
+            Tree = new TreeLedger(parts.Budgets, parts.Reader),
             Dice = Dice,
             Options = options,
         };

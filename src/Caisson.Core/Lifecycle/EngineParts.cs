@@ -13,6 +13,7 @@ public sealed class EngineParts
     public required IRunStore Store { get; init; }
     public required IRunReader Reader { get; init; }
     public required INodeStore Nodes { get; init; }
+    public required IBudgetStore Budgets { get; init; }
     public required IBlobStore Blobs { get; init; }
     public required IModels Models { get; init; }
     public required IReadOnlyList<ISandboxProvider> Sandboxes { get; init; }

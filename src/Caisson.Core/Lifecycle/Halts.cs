@@ -21,6 +21,8 @@ internal sealed class Halts(RunSession session, RunBox box, RunServices services
         RunHalt.Poisoned poisoned => PauseAsync(PauseCause.Poison, $"the server died {poisoned.Crashes} times while this run alone was at work: caisson bundle {session.Run}, then retry or cancel it"),
         RunHalt.OtherVersion other => PauseAsync(PauseCause.Version, $"build {other.To} of the agent takes another way than the journal of build {other.From}: {Text(other.Report)}",
             new EntryDraft(EntryKind.Drift, new EntryBody.Drift(other.Report))),
+        RunHalt.Drifted drifted when session.Manifest.OnDrift == DriftPolicy.Live && session.History.EffectsFrom(drifted.Report.Seq).Count == 0 =>
+            session.JournalAsync([new EntryDraft(EntryKind.Drift, new EntryBody.Drift(drifted.Report, WentLive: true))], null),
         RunHalt.Drifted drifted => DriftAsync(drifted.Report),
         RunHalt.Looping looping => LoopAsync(looping.Verdict),
 
@@ -36,7 +38,7 @@ internal sealed class Halts(RunSession session, RunBox box, RunServices services
                 var detail = $"paused by {stop.By}{(stop.Reason is null ? "" : ": " + stop.Reason)}";
                 await session.ApplyAsync(new RunCommand.Pause(PauseCause.Operator, detail, box.IsOpen), s => s with { Detail = detail }, [], stop.Input is { } input ? [input] : []);
                 break;
-            case StopKind.Deadline when session.Limits.DeadlineDenial(services.Clock.GetUtcNow()) is { } denial:
+            case StopKind.Deadline when (session.Limits.DeadlineDenial(services.Clock.GetUtcNow()) ?? session.NoProgressDenial(services.Clock.GetUtcNow())) is { } denial:
                 await LimitAsync(denial);
                 break;
             case StopKind.Cancel:
@@ -53,28 +55,38 @@ internal sealed class Halts(RunSession session, RunBox box, RunServices services
     private Task LimitAsync(LimitDenial denial)
     {
         var hit = new EntryDraft(EntryKind.LimitHit, new EntryBody.LimitHit(denial.Node, denial.Dimension, denial.Cap, denial.Spent, denial.Held, denial.Wanted));
-        if (session.Manifest.Limits.OnLimit == LimitPolicy.Stop)
+        var answer = LimitDecision.Of(session.Manifest.Limits.OnLimit, denial, BudgetNodes.Of(session.Run), wrappedUp: true);
+        if (answer == LimitAnswer.Stop)
             return FailAsync(new Failure(denial.Dimension == LimitDimension.Deadline ? ErrorCodes.DeadlineExceeded : ErrorCodes.BudgetExceeded, denial.Text()), hit);
         return session.ApplyAsync(new RunCommand.Pause(PauseCause.Budget, denial.Text(), box.IsOpen), s => s with
         {
             Detail = denial.Text(),
             LimitAt = denial.Dimension,
-            LimitNeeds = denial.Dimension == LimitDimension.Deadline ? null : denial.Spent + denial.Held + denial.Wanted,
-        }, [hit], []);
+            LimitNeeds = denial.Dimension.IsTime() ? null : denial.Spent + denial.Held + denial.Wanted,
+        }, answer == LimitAnswer.Ask ? [hit, Question(denial)] : [hit], []);
     }
+
+    /// <summary>A yes raises the limit and resumes the run; a no leaves it paused.</summary>
+    private EntryDraft Question(LimitDenial denial) => new(EntryKind.ApprovalRequested,
+        new EntryBody.ApprovalRequested(LimitQuestion.Text(denial, session.Manifest.Limits), session.History.Created!.ManifestHash, null, Approvers: 1))
+    {
+        Key = Slots.LimitPrefix + StepHash.Of("limit", Words.Of(denial.Dimension), denial.Cap.ToString(System.Globalization.CultureInfo.InvariantCulture), session.History.LastSeq.ToString(System.Globalization.CultureInfo.InvariantCulture)),
+    };
 
     private Task LoopAsync(Loops.LoopVerdict verdict)
     {
-        var text = verdict.Period == 1
-            ? $"'{verdict.Tool}' was called {verdict.Count} times in a row with the same arguments and the same result"
-            : $"the same {verdict.Period} calls came {verdict.Count} times in turn with the same results";
+        var text = verdict.Text();
         var suspected = new EntryDraft(EntryKind.LoopSuspected, new EntryBody.LoopSuspected(verdict.Signal, verdict.Tool, verdict.Count, verdict.Period, Acted: true));
         return session.Manifest.LoopGuard.OnLoop == LoopPolicy.Stop
             ? FailAsync(new Failure(ErrorCodes.LoopDetected, text), suspected)
             : PauseAsync(PauseCause.Loop, text, suspected);
     }
 
-    private Task DriftAsync(DriftReport report) => PauseAsync(PauseCause.Drift, Text(report), new EntryDraft(EntryKind.Drift, new EntryBody.Drift(report)));
+    private Task DriftAsync(DriftReport report) => PauseAsync(PauseCause.Drift, Text(report) + Effects(report), new EntryDraft(EntryKind.Drift, new EntryBody.Drift(report)));
+
+    private string Effects(DriftReport report) => session.History.EffectsFrom(report.Seq) is { Count: > 0 } effects
+        ? $"; recorded after it and not to be repeated: entries {string.Join(", ", effects)}"
+        : "";
 
     private static string Text(DriftReport report) => $"the agent asks for {report.Asked} where entry {report.Seq} has {report.Recorded}";
 

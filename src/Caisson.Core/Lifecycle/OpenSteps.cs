@@ -32,7 +32,12 @@ internal sealed class OpenSteps
 
     internal void Add(StepKey key, StepSubject subject) => _inFlight[key.Hash] = subject;
 
-    internal void Remove(StepKey key) => _inFlight.Remove(key.Hash);
+    /// <returns>What it was, or <c>null</c> where it was not under way.</returns>
+    internal StepSubject? Remove(StepKey key) => _inFlight.Remove(key.Hash, out var subject) ? subject : null;
+
+    internal bool Contains(StepKey key) => _inFlight.ContainsKey(key.Hash);
+
+    internal IEnumerable<StepSubject> All => _inFlight.Values;
 
     internal bool IsHeld(StepKey key) => _held.ContainsKey(key.Hash);
 

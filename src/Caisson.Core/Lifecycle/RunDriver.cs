@@ -83,7 +83,8 @@ internal sealed class RunDriver(RunServices services, NodeLease lease, ILogger l
     {
         try
         {
-            return new RunSession(claimed, await LoadAsync(claimed.Id, processEnds), lease, services, processEnds);
+            var history = await LoadAsync(claimed.Id, processEnds);
+            return new RunSession(claimed, history, await services.Tree.OpenAsync(claimed, processEnds), lease, services, processEnds);
         }
         catch (CaissonException problem) when (problem.Code == ErrorCodes.DatabaseCorrupt)
         {

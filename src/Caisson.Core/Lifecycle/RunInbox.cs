@@ -110,8 +110,29 @@ internal sealed class RunInbox(RunSession session, RunServices services) : IDisp
         var partial = answer.Approved && yes.Count < open.Request.Approvers;
         if (partial && open.Yes.Contains(answer.By))
             return ConsumeAsync(input);
+        if (answer.Key.StartsWith(Slots.LimitPrefix, StringComparison.Ordinal))
+            return LimitAsync(input, answer);
         var decided = new EntryBody.ApprovalDecided(answer.Approved, partial || !answer.Approved ? [answer.By] : yes, answer.Comment, Expired: false, partial);
         return EntryAsync(input, new EntryDraft(EntryKind.ApprovalDecided, decided) { Key = answer.Key });
+    }
+
+    /// <summary>The answer to a question about a limit: a yes raises it and resumes the run.</summary>
+    private Task<AppendOutcome> LimitAsync(InboxInput input, InputBody.Approval answer)
+    {
+        var decided = new EntryDraft(EntryKind.ApprovalDecided, new EntryBody.ApprovalDecided(answer.Approved, [answer.By], answer.Comment, Expired: false)) { Key = answer.Key };
+        if (!answer.Approved || session.History.LimitAsked is not { } hit)
+            return session.WriteAsync(new Unit { Entries = [decided], Consumed = [input.Id] }, session.Owned);
+        var denial = new LimitDenial(hit.Node, hit.Dimension, hit.Cap, hit.Spent, hit.Held, hit.Wanted);
+        var raise = LimitQuestion.OnYes(denial, session.Manifest.Limits, services.Clock.GetUtcNow() - session.History.CreatedAt);
+        var (raised, caps) = Raise(new InputBody.Operator(answer.By, null, raise));
+        return session.WriteAsync(new Unit
+        {
+            Entries = [decided, .. raised],
+            Budget = caps,
+            Transition = s => s is { Status: RunStatus.Paused, Paused: PauseCause.Budget } ? RunStateMachine.Apply(s, new RunCommand.Resume(answer.By)) : null,
+            Consumed = [input.Id],
+            Update = s => s with { Detail = null, LimitAt = null, LimitNeeds = null },
+        }, session.Owned);
     }
 
     private Task<AppendOutcome> ChildAsync(InboxInput input, InputBody.ChildEnd end)

@@ -15,6 +15,7 @@ internal sealed record RunServices(IRunStore Store, IRunReader Reader, IBlobStor
     internal required IReadOnlyDictionary<string, Agents.IAgent> CodeAgents { get; init; }
     internal required AgentBuilds Builds { get; init; }
     internal required Spawner Spawner { get; init; }
+    internal required TreeLedger Tree { get; init; }
     internal required Func<double> Dice { get; init; }
     internal required EngineOptions Options { get; init; }
 }

@@ -19,12 +19,14 @@ namespace Caisson.Core.Lifecycle;
 /// write, <see cref="Owned"/> is cancelled and every waiting call ends with <see cref="OperationCanceledException"/>.
 /// </para>
 /// </summary>
-internal sealed class RunSession : IDisposable
+internal sealed partial class RunSession : IDisposable
 {
     private readonly Fence _fence;
     private readonly RunServices _services;
     private readonly NodeLease _lease;
     private readonly RunRecord _claimed;
+    private readonly IReadOnlyList<string> _path;
+    private DateTimeOffset _lastProgress;
     private readonly SemaphoreSlim _gate = new(1, 1);
     private readonly CancellationTokenSource _owned;
     private readonly OpenSteps _open = new();
@@ -39,8 +41,11 @@ internal sealed class RunSession : IDisposable
     private DateTimeOffset? _dueAt;
     private bool _released;
 
-    internal RunSession(RunRecord claimed, RunHistory history, NodeLease lease, RunServices services, CancellationToken ended)
+    /// <param name="path">Budget nodes from the tenant to the run, all of them loaded.</param>
+    internal RunSession(RunRecord claimed, RunHistory history, IReadOnlyList<string> path, NodeLease lease, RunServices services, CancellationToken ended)
     {
+        _path = path;
+        _lastProgress = services.Clock.GetUtcNow();
         Run = claimed.Id;
         Epoch = claimed.Epoch;
         History = history;
@@ -176,93 +181,6 @@ internal sealed class RunSession : IDisposable
         }
     }
 
-    internal async Task<BeginOutcome> BeginAsync(StepCall call, Hold? hold, EffectClass? effect, CancellationToken cancellationToken)
-    {
-        var now = _services.Clock.GetUtcNow();
-        int attempt;
-        lock (_memory)
-        {
-            if (_open.Check(Limits, call.Key, call.Subject.Kind, _summary, now) is { } denial)
-                return new BeginOutcome.Denied(denial);
-            _open.Add(call.Key, call.Subject);
-            ShowCurrent_NeedsLock();
-            attempt = History.Attempts(call.Key) + 1;
-        }
-
-        if (hold is null && effect is null or EffectClass.Read or EffectClass.Idempotent)
-            return new BeginOutcome.Begun();
-        var outcome = await WriteAsync(new Unit
-        {
-            Entries = [new EntryDraft(EntryKind.StepStarted, new EntryBody.StepStarted(call.Subject, hold, effect)) { Scope = call.Scope, Key = call.Key.Hash, Attempt = attempt }],
-            Transition = Proceed,
-            Budget = hold is null ? [] : [new BudgetChange.Reserve(call.Key.Hash, hold)],
-            Update = s => s with { Detail = null },
-        }, cancellationToken);
-        if (outcome is not AppendOutcome.Denied denied)
-            return new BeginOutcome.Begun();
-        lock (_memory)
-            _open.Remove(call.Key);
-        return new BeginOutcome.Denied(denied.Denial);
-    }
-
-    internal async Task FailAttemptAsync(StepCall call, int attempt, Failure failure, HoldFate fate, DateTimeOffset? retryAt, CancellationToken cancellationToken)
-    {
-        List<BudgetChange> budget = [];
-        lock (_memory)
-        {
-            if (retryAt is null)
-                _open.Remove(call.Key);
-            if (_open.IsHeld(call.Key))
-            {
-                if (fate != HoldFate.Keep)
-                    budget.Add(fate == HoldFate.InDoubt ? new BudgetChange.Doubt(call.Key.Hash) : new BudgetChange.Release(call.Key.Hash));
-                else if (retryAt is { } idle)
-                    _open.Rest(call.Key, idle);
-            }
-        }
-
-        await WriteAsync(new Unit
-        {
-            Entries = [new EntryDraft(EntryKind.StepFailed, new EntryBody.StepFailed(call.Subject, failure, fate, retryAt)) { Scope = call.Scope, Key = call.Key.Hash, Attempt = attempt }],
-            Transition = s => retryAt is { } at ? RunStateMachine.Apply(s, new RunCommand.Wait(WaitReason.Retry, at)) : null,
-            Budget = budget,
-            Update = s => s with { Detail = retryAt is { } at ? $"attempt {attempt} failed, next at {at:HH:mm:ss}: {failure.Message}" : failure.Message },
-        }, cancellationToken);
-    }
-
-    internal async Task CompleteAsync(StepCall call, StepResult result)
-    {
-        var took = (long)(_services.Clock.GetUtcNow() - result.StartedAt).TotalMilliseconds;
-        var body = new EntryBody.StepCompleted(call.Subject, result.Usage == Usage.None ? null : result.Usage, took, result.Failure, result.WorkspaceRoot);
-        List<BudgetChange> budget = [];
-        lock (_memory)
-        {
-            if (_open.IsHeld(call.Key))
-                budget.Add(new BudgetChange.Settle(call.Key.Hash, result.Usage));
-        }
-
-        var kind = call.Subject.Kind;
-        if (_claimed.Parent is not null)
-            budget.AddRange(CountLimits.CountsOf(kind).Select(d => new BudgetChange.Count(d, 1)));
-        await WriteAsync(new Unit
-        {
-            Entries = [new EntryDraft(EntryKind.StepCompleted, body) { Scope = call.Scope, Key = call.Key.Hash, Attempt = result.Attempt, Payload = result.Result }],
-            Transition = Proceed,
-            Budget = budget,
-            Update = s => s with
-            {
-                Steps = s.Steps + 1,
-                ToolCalls = s.ToolCalls + (kind == StepKind.Tool ? 1 : 0),
-                ModelCalls = s.ModelCalls + (kind == StepKind.Model ? 1 : 0),
-                InputTokens = s.InputTokens + result.Usage.InputTokens,
-                OutputTokens = s.OutputTokens + result.Usage.OutputTokens,
-                WorkspaceRoot = result.WorkspaceRoot ?? s.WorkspaceRoot,
-                Detail = null,
-            },
-            Done = call.Key,
-        }, _owned.Token);
-    }
-
     /// <summary>Journals what is no step's end, and that the run waits, where it does.</summary>
     internal Task JournalAsync(IReadOnlyList<EntryDraft> entries, Waiting? waits)
     {
@@ -355,10 +273,15 @@ internal sealed class RunSession : IDisposable
         lock (_memory)
         {
             // In one go: a step that is neither in flight nor counted would let one too many be admitted.
+            var was = _state.Status;
             (_state, _summary, _dueAt, _released) = (state, summary, due, release);
             _open.Committed(unit.Budget);
             if (unit.Done is { } key)
-                _open.Remove(key);
+                Close_NeedsLock(key, entries.Any(e => e.Kind == EntryKind.StepCompleted));
+            foreach (var cap in unit.Budget.OfType<BudgetChange.SetCap>())
+                _services.Tree.Counts.SetCap(_path[^1], cap.Dimension, cap.Cap);
+            if (unit.Done is not null || was == RunStatus.Waiting)
+                _lastProgress = at;
             ShowCurrent_NeedsLock();
             foreach (var entry in entries)
             {
@@ -381,6 +304,14 @@ internal sealed class RunSession : IDisposable
     public void Dispose()
     {
         _services.Signals.ShowStep(Run, null);
+        lock (_memory)
+        {
+            foreach (var subject in _open.All)
+                _services.Tree.Counts.Abandon(_path, CountLimits.CountsOf(subject.Kind));
+            if (_state.IsFinal)
+                _services.Tree.Counts.Forget(_path[^1]);
+        }
+
         _interrupt.Dispose();
         _halting.Dispose();
         _owned.Dispose();

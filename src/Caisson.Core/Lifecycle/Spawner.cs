@@ -22,16 +22,29 @@ internal sealed class Spawner(TimeProvider clock, NewRuns runs)
             return;
         }
 
-        if (session.Limits.CheckChild(session.History.Children.Values.Count(c => !c.Ended), session.History.Children.Count, session.Claimed.Depth) is { } denial)
+        if (session.BeginChild() is { } denial)
             throw new RunHaltException(new RunHalt.AtLimit(denial));
-        await session.WriteAsync(new Unit
+        var spawned = false;
+        try
         {
-            Entries = [new EntryDraft(EntryKind.ChildSpawned, new EntryBody.ChildSpawned(run!.Id.ToString(), run.Agent, child.Detach)) { Scope = scope, Key = key.Hash }],
+            await WriteAsync(session, key, scope, child, run!);
+            spawned = true;
+        }
+        finally
+        {
+            session.EndChild(spawned);
+        }
+    }
+
+    private static Task<AppendOutcome> WriteAsync(RunSession session, StepKey key, string scope, ChildSpec child, NewRun run) =>
+        session.WriteAsync(new Unit
+        {
+            Entries = [new EntryDraft(EntryKind.ChildSpawned, new EntryBody.ChildSpawned(run.Id.ToString(), run.Agent, child.Detach)) { Scope = scope, Key = key.Hash }],
             Transition = RunSession.Proceed,
             Budget = session.Claimed.Parent is null ? [] : [new BudgetChange.Count(LimitDimension.Children, 1)],
             Children = [run],
+            Update = s => s with { Children = s.Children + 1 },
         }, session.Owned);
-    }
 
     private async Task<(NewRun? Run, Failure? Refusal)> PrepareAsync(RunSession session, StepKey key, ChildSpec child)
     {

@@ -45,7 +45,7 @@ public static class ManifestReader
 
     private static AgentManifest Agent(YamlSection root)
     {
-        root.Allow("name", "version", "loop", "code", "sandbox", "workspace", "limits", "loop_guard", "retry");
+        root.Allow("name", "version", "loop", "code", "sandbox", "workspace", "limits", "loop_guard", "retry", "on_drift");
         var name = root.RequiredText("name", 100);
         if (!name.All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or '.'))
             throw root.Bad("name", name, "letters, digits, '-', '_' and '.'");
@@ -63,6 +63,7 @@ public static class ManifestReader
             Workspace = root.Section("workspace") is { } workspace ? Workspace(workspace) : new(),
             Limits = root.Section("limits") is { } limits ? Limits(limits, isLoop: loop is not null) : new(),
             LoopGuard = root.Section("loop_guard") is { } guard ? LoopGuardReader.Read(guard) : new(),
+            OnDrift = root.Word("on_drift", DriftPolicy.Pause),
             Retry = root.Section("retry") is { } retry ? Retry(retry) : new(),
         };
     }

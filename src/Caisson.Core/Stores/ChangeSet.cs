@@ -60,6 +60,9 @@ public sealed record RunSummary
     public long Steps { get; init; }
     public long ToolCalls { get; init; }
     public long ModelCalls { get; init; }
+
+    /// <summary>Child runs that it spawned itself, over its whole life.</summary>
+    public long Children { get; init; }
     public long InputTokens { get; init; }
     public long OutputTokens { get; init; }
 

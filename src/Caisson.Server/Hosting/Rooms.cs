@@ -87,6 +87,7 @@ internal sealed class Rooms : IAsyncDisposable
             Store = store,
             Reader = store,
             Nodes = store,
+            Budgets = store,
             Blobs = blobs,
             Models = models,
             Sandboxes = sandboxes,

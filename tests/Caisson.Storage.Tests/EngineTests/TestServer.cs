@@ -36,6 +36,7 @@ internal sealed class TestServer : IAsyncDisposable
             Store = Store,
             Reader = Store,
             Nodes = Store,
+            Budgets = Store,
             Blobs = blobs,
             Models = models,
             Sandboxes = [],

@@ -22,9 +22,11 @@ internal sealed record ToolResult(string Text)
 [JsonSerializable(typeof(ToolResult))]
 internal sealed partial class ToolJson : JsonSerializerContext;
 
-/// <param name="Fingerprint">Hash of the text and of the workspace it left: what the loop guard compares.</param>
+/// <param name="Signature">Hash of tool and arguments.</param>
+/// <param name="Result">Hash of what came back: with the workspace, what the loop guard compares.</param>
+/// <param name="WorkspaceRoot">What the call left, where it changed files.</param>
 /// <param name="Seq">Where the answer stands in the journal.</param>
-internal sealed record ToolAnswer(ToolCall Call, string Text, string Signature, string Fingerprint, long Seq);
+internal sealed record ToolAnswer(ToolCall Call, string Text, string Signature, string Result, bool Failed, string? WorkspaceRoot, long Seq);
 
 /// <summary>
 /// The tool calls of one model answer. Calls that may write the workspace run one at a time and in the model's order;
@@ -101,7 +103,7 @@ internal sealed class ToolBatch(RunContext context, IReadOnlyList<ITool> tools)
         var answer = await context.ToolAsync(planned.Key, subject, cancellation => ExecuteAsync(planned, cancellation));
         var text = JsonSerializer.Deserialize(answer.Result.Span, ToolJson.Default.ToolResult)?.Text
             ?? throw new CaissonException(ErrorCodes.DatabaseCorrupt, $"the result of tool step {planned.Key} is not readable");
-        return new ToolAnswer(call, text, StepHash.Of(call.Name, call.Arguments), StepHash.Of(Bare(text), answer.WorkspaceRoot ?? ""), answer.Seq);
+        return new ToolAnswer(call, text, StepHash.Of(call.Name, call.Arguments), StepHash.Of(Bare(text)), answer.Failure is not null, answer.WorkspaceRoot, answer.Seq);
     }
 
     private async Task<StepAttempt> ExecuteAsync(PlannedCall planned, CancellationToken cancellationToken)

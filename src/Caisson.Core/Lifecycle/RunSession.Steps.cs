@@ -1,0 +1,132 @@
+using Caisson.Contracts;
+using Caisson.Core.Agents;
+using Caisson.Core.Budgets;
+using Caisson.Core.Journal;
+using Caisson.Core.Stores;
+
+namespace Caisson.Core.Lifecycle;
+
+/// <summary>Steps of the owned run: admitted on the whole budget path, tried, recorded.</summary>
+internal sealed partial class RunSession
+{
+    internal async Task<BeginOutcome> BeginAsync(StepCall call, Hold? hold, EffectClass? effect, CancellationToken cancellationToken)
+    {
+        var now = _services.Clock.GetUtcNow();
+        int attempt;
+        lock (_memory)
+        {
+            if (_open.Check(Limits, call.Key, call.Subject.Kind, _summary, now) is { } denial)
+                return new BeginOutcome.Denied(denial);
+            if (!_open.Contains(call.Key) && _services.Tree.Counts.TryBegin(_path, CountLimits.CountsOf(call.Subject.Kind)) is { } above)
+                return new BeginOutcome.Denied(above);
+            _open.Add(call.Key, call.Subject);
+            ShowCurrent_NeedsLock();
+            attempt = History.Attempts(call.Key) + 1;
+        }
+
+        if (hold is null && effect is null or EffectClass.Read or EffectClass.Idempotent)
+            return new BeginOutcome.Begun();
+        var outcome = await WriteAsync(new Unit
+        {
+            Entries = [new EntryDraft(EntryKind.StepStarted, new EntryBody.StepStarted(call.Subject, hold, effect)) { Scope = call.Scope, Key = call.Key.Hash, Attempt = attempt }],
+            Transition = Proceed,
+            Budget = hold is null ? [] : [new BudgetChange.Reserve(call.Key.Hash, hold)],
+            Update = s => s with { Detail = null },
+        }, cancellationToken);
+        if (outcome is not AppendOutcome.Denied denied)
+            return new BeginOutcome.Begun();
+        lock (_memory)
+            Close_NeedsLock(call.Key, completed: false);
+        return new BeginOutcome.Denied(denied.Denial);
+    }
+
+    internal async Task FailAttemptAsync(StepCall call, int attempt, Failure failure, HoldFate fate, DateTimeOffset? retryAt, CancellationToken cancellationToken)
+    {
+        List<BudgetChange> budget = [];
+        lock (_memory)
+        {
+            if (retryAt is null)
+                Close_NeedsLock(call.Key, completed: false);
+            if (_open.IsHeld(call.Key))
+            {
+                if (fate != HoldFate.Keep)
+                    budget.Add(fate == HoldFate.InDoubt ? new BudgetChange.Doubt(call.Key.Hash) : new BudgetChange.Release(call.Key.Hash));
+                else if (retryAt is { } idle)
+                    _open.Rest(call.Key, idle);
+            }
+        }
+
+        await WriteAsync(new Unit
+        {
+            Entries = [new EntryDraft(EntryKind.StepFailed, new EntryBody.StepFailed(call.Subject, failure, fate, retryAt)) { Scope = call.Scope, Key = call.Key.Hash, Attempt = attempt }],
+            Transition = s => retryAt is { } at ? RunStateMachine.Apply(s, new RunCommand.Wait(WaitReason.Retry, at)) : null,
+            Budget = budget,
+            Update = s => s with { Detail = retryAt is { } at ? $"attempt {attempt} failed, next at {at:HH:mm:ss}: {failure.Message}" : failure.Message },
+        }, cancellationToken);
+    }
+
+    internal async Task CompleteAsync(StepCall call, StepResult result)
+    {
+        var took = (long)(_services.Clock.GetUtcNow() - result.StartedAt).TotalMilliseconds;
+        var body = new EntryBody.StepCompleted(call.Subject, result.Usage == Usage.None ? null : result.Usage, took, result.Failure, result.WorkspaceRoot);
+        List<BudgetChange> budget = [];
+        lock (_memory)
+        {
+            if (_open.IsHeld(call.Key))
+                budget.Add(new BudgetChange.Settle(call.Key.Hash, result.Usage));
+        }
+
+        var kind = call.Subject.Kind;
+        if (_claimed.Parent is not null)
+            budget.AddRange(CountLimits.CountsOf(kind).Select(d => new BudgetChange.Count(d, 1)));
+        await WriteAsync(new Unit
+        {
+            Entries = [new EntryDraft(EntryKind.StepCompleted, body) { Scope = call.Scope, Key = call.Key.Hash, Attempt = result.Attempt, Payload = result.Result }],
+            Transition = Proceed,
+            Budget = budget,
+            Update = s => s with
+            {
+                Steps = s.Steps + 1,
+                ToolCalls = s.ToolCalls + (kind == StepKind.Tool ? 1 : 0),
+                ModelCalls = s.ModelCalls + (kind == StepKind.Model ? 1 : 0),
+                InputTokens = s.InputTokens + result.Usage.InputTokens,
+                OutputTokens = s.OutputTokens + result.Usage.OutputTokens,
+                WorkspaceRoot = result.WorkspaceRoot ?? s.WorkspaceRoot,
+                Detail = null,
+            },
+            Done = call.Key,
+        }, _owned.Token);
+    }
+
+    /// <summary>The step is not under way any more: its room on the budget path is used, or free again.</summary>
+    private void Close_NeedsLock(StepKey key, bool completed)
+    {
+        if (_open.Remove(key) is not { } subject)
+            return;
+        var counts = CountLimits.CountsOf(subject.Kind);
+        if (completed)
+            _services.Tree.Counts.Complete(_path, counts);
+        else
+            _services.Tree.Counts.Abandon(_path, counts);
+    }
+
+    /// <summary>Counts one child more on the whole path, or says which node has no room for it.</summary>
+    internal LimitDenial? BeginChild() =>
+        Limits.CheckChild(History.Children.Values.Count(c => !c.Ended), History.Children.Count, _claimed.Depth)
+        ?? _services.Tree.Counts.CheckDepth(_path, _claimed.Depth)
+        ?? _services.Tree.Counts.TryBegin(_path, LimitDimension.Children);
+
+    /// <param name="spawned">Whether it began to exist.</param>
+    internal void EndChild(bool spawned)
+    {
+        if (spawned)
+            _services.Tree.Counts.Complete(_path, LimitDimension.Children);
+        else
+            _services.Tree.Counts.Abandon(_path, LimitDimension.Children);
+    }
+
+    /// <summary>Whether the run has been at work for too long without a completed step.</summary>
+    internal LimitDenial? NoProgressDenial(DateTimeOffset now) => _state.Status == RunStatus.Running ? Limits.NoProgressDenial(_lastProgress, now) : null;
+
+    internal DateTimeOffset LastProgress => _lastProgress;
+}
