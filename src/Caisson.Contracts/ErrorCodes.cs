@@ -25,6 +25,7 @@ public static class ErrorCodes
     public const string StorageFailed = "storage_failed";
     public const string DiskFull = "disk_full";
     public const string BlobMissing = "blob_missing";
+    public const string KeyMissing = "key_missing";
 
     public const string BudgetExceeded = "budget_exceeded";
     public const string DeadlineExceeded = "deadline_exceeded";

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text;
 using Caisson.Contracts;
 
@@ -21,11 +22,31 @@ public static class Words
     }
 }
 
-internal static class Sizes
+/// <summary>Sizes as people write them: <c>512MiB</c>, <c>1GiB</c>.</summary>
+public static class Sizes
 {
+    private static readonly (string Unit, int Shift)[] Units = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("TiB", 40)];
+
     internal static int Utf8(string text) => Encoding.UTF8.GetByteCount(text);
 
-    internal static string Text(long bytes) => bytes switch
+    public static bool TryParse(string text, out long bytes)
+    {
+        bytes = 0;
+        foreach (var (unit, shift) in Units)
+        {
+            if (text.EndsWith(unit, StringComparison.Ordinal)
+                && long.TryParse(text.AsSpan(0, text.Length - unit.Length), NumberStyles.None, CultureInfo.InvariantCulture, out var count)
+                && count <= long.MaxValue >> shift)
+            {
+                bytes = count << shift;
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    public static string Text(long bytes) => bytes switch
     {
         >= 1L << 30 => $"{bytes / (double)(1L << 30):0.#} GiB",
         >= 1L << 20 => $"{bytes / (double)(1L << 20):0.#} MiB",

@@ -8,7 +8,8 @@ public interface IBlobStore
 {
     /// <summary>
     /// Stores all of them and answers their addresses in order, once every one is durable (file synced, renamed, folder
-    /// synced). Contents already present cost no write.
+    /// synced). Contents already present cost no write. They stay for <see cref="BlobPromise.KeptUnreferenced"/> at
+    /// least, and from then on as long as something refers to them.
     /// </summary>
     Task<IReadOnlyList<string>> PutAsync(IReadOnlyList<ReadOnlyMemory<byte>> contents, CancellationToken cancellationToken);
 

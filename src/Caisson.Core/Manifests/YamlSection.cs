@@ -139,14 +139,8 @@ internal sealed class YamlSection
     {
         if (Scalar(key) is not { } text)
             return null;
-        foreach (var (unit, shift) in new[] { ("KiB", 10), ("MiB", 20), ("GiB", 30), ("TiB", 40) })
-        {
-            if (text.EndsWith(unit, StringComparison.Ordinal)
-                && long.TryParse(text.AsSpan(0, text.Length - unit.Length), NumberStyles.None, CultureInfo.InvariantCulture, out var value)
-                && value <= most >> shift && value << shift >= least)
-                return value << shift;
-        }
-
+        if (Sizes.TryParse(text, out var size) && size >= least && size <= most)
+            return size;
         throw Bad(key, text, $"a size from {Sizes.Text(least)} to {Sizes.Text(most)}, as 512MiB or 1GiB");
     }
 

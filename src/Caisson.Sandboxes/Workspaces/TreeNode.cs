@@ -42,6 +42,9 @@ internal static class TreeNode
 
     private static ReadOnlySpan<byte> Magic => "CWT1"u8;
 
+    /// <summary>A list of pieces begins with a digit, so the two are told apart by their first bytes.</summary>
+    public static bool IsTree(ReadOnlySpan<byte> bytes) => bytes.StartsWith(Magic);
+
     public static byte[] Encode(IEnumerable<TreeEntry> entries)
     {
         var bytes = new MemoryStream();

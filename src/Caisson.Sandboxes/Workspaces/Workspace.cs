@@ -20,16 +20,21 @@ internal sealed class Workspace(IBlobStore blobs, TimeProvider time, long diskBy
     public const int MaxEntries = 1_000_000, MaxDepth = 200, MaxFolderEntries = 200_000, InlineLimit = 1024;
     public const long MaxFileBytes = 16L << 40;
 
+    // What a save stored and no journal came to refer to may be swept after a while, so an old memory of it counts for nothing.
+    private static readonly TimeSpan MemoryLasts = BlobPromise.KeptUnreferenced / 2;
+
     private WorkspaceMemory _memory = new();
+    private DateTimeOffset _remembered;
 
     public async Task<WorkspaceSaveOutcome> SaveAsync(SafeFileHandle folder, CancellationToken cancellationToken)
     {
-        var save = new WorkspaceSave(_memory, blobs, diskBytes, time.GetUtcNow(), cancellationToken);
+        var now = time.GetUtcNow();
+        var save = new WorkspaceSave(now - _remembered < MemoryLasts ? _memory : new WorkspaceMemory(), blobs, diskBytes, now, cancellationToken);
         try
         {
             var root = await save.FolderAsync(folder, 0);
             await save.FlushAsync();
-            _memory = save.Memory;
+            (_memory, _remembered) = (save.Memory, now);
             return new WorkspaceSaveOutcome.Saved(new WorkspaceRoot(root));
         }
         catch (WorkspaceLimitException e)
@@ -49,11 +54,12 @@ internal sealed class Workspace(IBlobStore blobs, TimeProvider time, long diskBy
     /// <summary>Brings the folder to exactly the tree of the root, touching only what differs.</summary>
     public async Task<Failure?> RestoreAsync(SafeFileHandle folder, WorkspaceRoot? root, CancellationToken cancellationToken)
     {
-        var restore = new WorkspaceRestore(_memory, blobs, time.GetUtcNow(), cancellationToken);
+        var now = time.GetUtcNow();
+        var restore = new WorkspaceRestore(_memory, blobs, now, cancellationToken);
         try
         {
             await restore.FolderAsync(folder, root?.Hash, 0);
-            _memory = restore.Memory;
+            (_memory, _remembered) = (restore.Memory, now);
             return null;
         }
         catch (NativeException e) when (e.Error is Libc.Enospc or Libc.Edquot)

@@ -1,3 +1,4 @@
+using Caisson.Core;
 using Caisson.Core.Lifecycle;
 using Microsoft.Extensions.Logging;
 
@@ -112,7 +113,7 @@ public sealed class DiskGuard : IAdmission, IDisposable
             Release();
         if (next.Ballast == BallastMove.Create)
             Create();
-        return Set(next.State == DiskState.Ok ? null : Refuse($"{Bytes(free)} are free and {Bytes(limit)} must be"));
+        return Set(next.State == DiskState.Ok ? null : Refuse($"{Sizes.Text(free)} are free and {Sizes.Text(limit)} must be"));
     }
 
     private (long Free, long Size)? Measure()
@@ -155,7 +156,7 @@ public sealed class DiskGuard : IAdmission, IDisposable
         try
         {
             if (_ballast.Release())
-                _log.LogWarning("the disk of {Directory} is almost full: {Bytes} kept back were released", _directory, Bytes(_ballast.Size));
+                _log.LogWarning("the disk of {Directory} is almost full: {Bytes} kept back were released", _directory, Sizes.Text(_ballast.Size));
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -183,10 +184,6 @@ public sealed class DiskGuard : IAdmission, IDisposable
         if (changed)
             Changed?.Invoke(State);
     }
-
-    private static string Bytes(long bytes) => bytes >= 1L << 30
-        ? string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{bytes / (double)(1L << 30):0.0} GiB")
-        : string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{bytes / (double)(1L << 20):0.0} MiB");
 
     /// <summary>The ballast stays: it belongs to the data directory.</summary>
     public void Dispose()

@@ -6,6 +6,7 @@ using Caisson.Core.Agents;
 using Caisson.Core.Journal;
 using Caisson.Core.Stores;
 using Caisson.Storage.Tests.EngineTests;
+using Caisson.Storage.Tests.Safety;
 using Caisson.Storage.Tests.Sqlite;
 
 namespace Caisson.Storage.Tests.Processes;
@@ -31,6 +32,9 @@ internal static class Child
                 break;
             case "engine":
                 await DriveForeverAsync(folder);
+                break;
+            case "sweep":
+                await SweepLoadTests.SweepForeverAsync(folder, Say);
                 break;
         }
 

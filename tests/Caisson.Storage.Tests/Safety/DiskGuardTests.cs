@@ -32,7 +32,7 @@ public sealed class DiskGuardTests
         disk.FillTo(3 * MiB);
         Tick();
         Assert.Equal(DiskState.Low, guard.State);
-        Assert.Contains("3.0 MiB are free and 4.0 MiB must be", guard.Refusal, StringComparison.Ordinal);
+        Assert.Contains("3 MiB are free and 4 MiB must be", guard.Refusal, StringComparison.Ordinal);
         Assert.Contains("storage.min_free", guard.Refusal, StringComparison.Ordinal);
         Assert.True(File.Exists(disk["ballast"]), "the ballast is for the last need");
 
