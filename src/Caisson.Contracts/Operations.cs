@@ -14,7 +14,9 @@ public sealed record DecisionRequest(bool Approved, string? Key = null, string? 
 /// <summary>A question to people that is not decided yet.</summary>
 /// <param name="Binding">Hash of what exactly is approved.</param>
 /// <param name="Approvers">How many different people must say yes.</param>
-public sealed record ApprovalView(string Run, string Agent, string Key, string Question, string Binding, DateTimeOffset AskedAt, DateTimeOffset? ExpiresAt, bool Expired, int Approvers, long Seq);
+/// <param name="Yes">Who has.</param>
+public sealed record ApprovalView(
+    string Run, string Agent, string Key, string Question, string Binding, DateTimeOffset AskedAt, DateTimeOffset? ExpiresAt, bool Expired, int Approvers, IReadOnlyList<string> Yes, long Seq);
 
 /// <param name="Next">Cursor of the next page, or <c>null</c> at the end.</param>
 public sealed record ApprovalPage(IReadOnlyList<ApprovalView> Items, string? Next)

@@ -24,7 +24,7 @@ internal static class ApprovalCommands
             if (context.IsJson)
                 context.Json(new ApprovalPage(items, null), OperationsJson.Default.ApprovalPage);
             else
-                context.Table.Rows(["RUN", "AGENT", "KEY", "ASKED", "EXPIRES", "PEOPLE", "QUESTION"], items.Select(item => Row(item, context.Format == OutputFormat.Wide, context.Shell.Clock.GetUtcNow())));
+                context.Table.Rows(["RUN", "AGENT", "KEY", "ASKED", "EXPIRES", "YES", "QUESTION"], items.Select(item => Row(item, context.Format == OutputFormat.Wide, context.Shell.Clock.GetUtcNow())));
             return ExitCodes.Ok;
         });
         return command;
@@ -57,6 +57,6 @@ internal static class ApprovalCommands
     private static string[] Row(ApprovalView item, bool wide, DateTimeOffset now) =>
     [
         wide ? item.Run : Format.ShortId(item.Run), item.Agent, wide || item.Key.Length <= KeyWidth ? item.Key : item.Key[..KeyWidth], Format.Duration(now - item.AskedAt) + " ago",
-        item.Expired ? "expired" : item.ExpiresAt is { } at ? "in " + Format.Duration(at - now) : "never", item.Approvers.ToString(CultureInfo.InvariantCulture), item.Question,
+        item.Expired ? "expired" : item.ExpiresAt is { } at ? "in " + Format.Duration(at - now) : "never", string.Create(CultureInfo.InvariantCulture, $"{item.Yes.Count}/{item.Approvers}"), item.Question,
     ];
 }

@@ -80,10 +80,17 @@ internal abstract record EntryBody
     /// <param name="Signals">Entries of signals that nobody had taken until here.</param>
     internal sealed record Snapshot(IReadOnlyDictionary<string, int> Occurrences, IReadOnlyList<long> Signals) : EntryBody;
 
-    internal sealed record ForkedFrom(string Parent, long Seq, string Lineage, ForkEffects Effects) : EntryBody;
+    internal sealed record ForkedFrom(string Parent, long Seq, string Lineage, ForkEffects Effects) : EntryBody
+    {
+        /// <summary>Whose identity seeds ids and chance while the copied entries are replayed; after them it is the run's own.</summary>
+        public IReadOnlyList<SeedSpan> Seeds { get; init; } = [];
+    }
 
     internal sealed record VersionAdopted(string From, string To) : EntryBody;
 }
+
+/// <param name="Until">The last entry of this run that belongs to it.</param>
+internal sealed record SeedSpan(string Run, long Until);
 
 /// <summary>New caps, each <c>null</c> where it stays.</summary>
 internal sealed record RaisedLimits(long? NanoUsd = null, long? Tokens = null, long? Steps = null, long? ToolCalls = null, TimeSpan? Deadline = null, int? LoopRepeats = null)

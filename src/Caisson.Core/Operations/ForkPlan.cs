@@ -32,6 +32,9 @@ internal abstract record ForkPlanOutcome
 internal sealed record ForkPlan(
     RunId Parent, long Seq, EntryBody.RunCreated Created, EntryBody.ForkedFrom From, IReadOnlyList<JournalDraft> Copies, RunSummary Summary, IReadOnlyList<string> Blobs)
 {
+    /// <summary>Of the parent's first entry: the agent's time begins there, in the fork's replay as in the parent's.</summary>
+    internal required DateTimeOffset CreatedAt { get; init; }
+
     /// <summary>A fork is one transaction of the store's only writer, which others wait for.</summary>
     internal const int MaxEntries = 20_000;
 
@@ -40,9 +43,6 @@ internal sealed record ForkPlan(
     /// <summary>After these a replay can stand: what follows has not begun, or shows as begun.</summary>
     internal static bool CarriesResult(EntryKind kind) => kind is EntryKind.RunCreated or EntryKind.StepCompleted or EntryKind.StepResolved
         or EntryKind.SignalConsumed or EntryKind.TimerFired or EntryKind.ChildEnded or EntryKind.ApprovalDecided or EntryKind.Snapshot or EntryKind.WorkspaceSaved;
-
-    internal static bool IsCopied(EntryKind kind) => kind != EntryKind.RunCreated && (CarriesResult(kind) || kind is EntryKind.StepStarted or EntryKind.StepFailed
-        or EntryKind.StepUnknown or EntryKind.TimerSet or EntryKind.ApprovalRequested or EntryKind.ChildSpawned or EntryKind.LoopSuspected);
 
     internal static Failure? TooLarge(int entries, long bytes) => entries <= MaxEntries && bytes <= MaxBytes
         ? null
@@ -69,49 +69,22 @@ internal sealed record ForkPlan(
         if (TooLarge(prefix.Count, prefix.Sum(e => e.Bytes)) is { } large)
             return new ForkPlanOutcome.Refused(large);
         var created = JournalJson.Read<EntryBody.RunCreated>(prefix[0].Body);
-        var copied = Copied(prefix);
+        var copied = ForkCopies.Of(prefix);
         if (spec.Input is not null && spec.Input != created.Input && created.Manifest.Loop is not null && copied.Count > 0)
             return Refuse(ErrorCodes.RequestInvalid, $"input: a loop agent's steps all follow from its input, so recorded ones do not fit another: fork at entry 1, or start a run");
-        var (manifest, failure) = Overridden(created.Manifest, spec);
+        var (manifest, failure) = LimitOverrides.Apply(created.Manifest, spec.Limits, spec.Admin);
         if (failure is not null)
             return new ForkPlanOutcome.Refused(failure);
 
-        created = created with { Manifest = manifest, Input = spec.Input ?? created.Input, Engine = EngineVersion.Text };
-        var from = new EntryBody.ForkedFrom(parent.Id.ToString(), at, fork.ToString(), spec.Effects);
+        // What the journal was last found to fit counts, not what it began with: another build has to show that it fits, too.
+        var build = prefix.LastOrDefault(e => e.Stored.Kind == EntryKind.VersionAdopted) is { Stored: not null } adopted ? JournalJson.Read<EntryBody.VersionAdopted>(adopted.Body).To : created.Build;
+        created = created with { Manifest = manifest, Input = spec.Input ?? created.Input, Engine = EngineVersion.Text, Build = build };
+        var from = new EntryBody.ForkedFrom(parent.Id.ToString(), at, fork.ToString(), spec.Effects) { Seeds = ForkCopies.Seeds(parent.Id, prefix, copied) };
         var summary = Summarise(prefix[0].Stored, created, from, copied);
         var blobs = copied.Where(e => e.Stored.Blob is not null).Select(e => e.Stored.Blob!);
         if (summary.WorkspaceRoot is { } root)
             blobs = blobs.Append(root);
-        return new ForkPlanOutcome.Planned(new ForkPlan(parent.Id, at, created, from, [.. copied.Select(e => Draft(e.Stored))], summary, [.. blobs.Distinct(StringComparer.Ordinal)]));
-    }
-
-    private static List<ReadEntry> Copied(List<ReadEntry> prefix)
-    {
-        var ended = prefix.Where(e => e.Stored.Kind == EntryKind.ChildEnded).Select(e => JournalJson.Read<EntryBody.ChildEnded>(e.Body).Child).ToHashSet(StringComparer.Ordinal);
-        return [.. prefix.Where(e => IsCopied(e.Stored.Kind)
-            && (e.Stored.Kind != EntryKind.ChildSpawned || ended.Contains(JournalJson.Read<EntryBody.ChildSpawned>(e.Body).Child)))];
-    }
-
-    private static JournalDraft Draft(JournalEntry entry) =>
-        new(entry.Kind, entry.Body, entry.Scope, entry.Key, entry.Attempt, entry.Payload, entry.Blob) { At = entry.At };
-
-    private static (AgentManifest Manifest, Failure? Failure) Overridden(AgentManifest own, ForkSpec spec)
-    {
-        var (manifest, failure) = LimitOverrides.Apply(own, spec.Limits);
-        if (failure is not null || spec.Admin)
-            return (manifest, failure);
-        foreach (var (name, now, cap) in new (string, long?, long?)[]
-        {
-            ("usd", manifest.Limits.NanoUsd, own.Limits.NanoUsd), ("tokens", manifest.Limits.Tokens, own.Limits.Tokens),
-            ("steps", manifest.Limits.Steps, own.Limits.Steps), ("tool_calls", manifest.Limits.ToolCalls, own.Limits.ToolCalls),
-            ("deadline", manifest.Limits.Deadline?.Ticks, own.Limits.Deadline?.Ticks), ("loop_repeats", manifest.LoopGuard.Repeats, own.LoopGuard.Repeats),
-        })
-        {
-            if (cap is { } most && now > most)
-                return (manifest, new Failure(ErrorCodes.NotAllowed, $"limits.{name}: a fork keeps within the caps of the run that it comes from; --admin lifts them"));
-        }
-
-        return (manifest, null);
+        return new ForkPlanOutcome.Planned(new ForkPlan(parent.Id, at, created, from, ForkCopies.Drafts(copied), summary, [.. blobs.Distinct(StringComparer.Ordinal)]) { CreatedAt = prefix[0].Stored.At });
     }
 
     /// <summary>By the same reading that the fork's owner will do.</summary>

@@ -4,7 +4,8 @@ using Caisson.Core.Journal;
 namespace Caisson.Core.Operations;
 
 /// <param name="Key">What the decision must name.</param>
-internal sealed record OpenApproval(string Key, long Seq, DateTimeOffset At, EntryBody.ApprovalRequested Asked)
+/// <param name="Yes">Who has said yes so far, where more than one must.</param>
+internal sealed record PendingApproval(string Key, long Seq, DateTimeOffset At, EntryBody.ApprovalRequested Asked, IReadOnlyList<string> Yes)
 {
     internal bool IsExpired(DateTimeOffset now) => Asked.ExpiresAt is { } expires && expires <= now;
 }
@@ -12,15 +13,15 @@ internal sealed record OpenApproval(string Key, long Seq, DateTimeOffset At, Ent
 /// <summary>Questions to people that the journal asks and has no decision for. Pure.</summary>
 internal sealed class OpenApprovals
 {
-    private readonly Dictionary<string, OpenApproval> _open = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, PendingApproval> _open = new(StringComparer.Ordinal);
     private readonly Dictionary<string, EntryBody.ApprovalDecided> _decided = new(StringComparer.Ordinal);
 
     /// <summary>In the order of asking.</summary>
-    internal IReadOnlyList<OpenApproval> Items => [.. _open.Values.OrderBy(a => a.Seq)];
+    internal IReadOnlyList<PendingApproval> Items => [.. _open.Values.OrderBy(a => a.Seq)];
 
     internal IReadOnlyDictionary<string, EntryBody.ApprovalDecided> Decided => _decided;
 
-    internal static IReadOnlyList<OpenApproval> Of(IEnumerable<JournalEntry> entries)
+    internal static IReadOnlyList<PendingApproval> Of(IEnumerable<JournalEntry> entries)
     {
         var open = new OpenApprovals();
         foreach (var entry in entries)
@@ -33,12 +34,24 @@ internal sealed class OpenApprovals
         switch (entry.Kind)
         {
             case EntryKind.ApprovalRequested when entry.Key is { } key:
-                _open[key] = new OpenApproval(key, entry.Seq, entry.At, JournalJson.Read<EntryBody.ApprovalRequested>(entry.Body));
+                _open[key] = new PendingApproval(key, entry.Seq, entry.At, JournalJson.Read<EntryBody.ApprovalRequested>(entry.Body), []);
                 break;
             case EntryKind.ApprovalDecided when entry.Key is { } key:
-                _open.Remove(key);
-                _decided[key] = JournalJson.Read<EntryBody.ApprovalDecided>(entry.Body);
+                Decide(key, JournalJson.Read<EntryBody.ApprovalDecided>(entry.Body));
                 break;
         }
+    }
+
+    private void Decide(string key, EntryBody.ApprovalDecided decided)
+    {
+        if (decided.Partial)
+        {
+            if (_open.TryGetValue(key, out var open))
+                _open[key] = open with { Yes = [.. open.Yes, .. decided.By] };
+            return;
+        }
+
+        _open.Remove(key);
+        _decided[key] = decided;
     }
 }

@@ -26,7 +26,7 @@ internal sealed class OpenUnknowns
     }
 
     /// <summary>Whether it stands for the step's completion, rather than letting it run again.</summary>
-    internal static bool Completes(EntryBody.StepResolved resolved) => resolved.How != "not_done";
+    internal static bool Completes(EntryBody.StepResolved resolved) => resolved.How != StepResolutions.NotDone;
 
     internal void Add(JournalEntry entry)
     {

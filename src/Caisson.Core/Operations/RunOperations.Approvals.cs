@@ -56,7 +56,7 @@ public sealed partial class RunOperations
         return run.Status.IsFinal()
             ? []
             : [.. (await _journal.OpenWorkAsync(run, cancellationToken)).Approvals.Items.Select(a => new ApprovalView(
-                run.Id.ToString(), run.Agent, a.Key, a.Asked.Question, a.Asked.Binding, a.At, a.Asked.ExpiresAt, a.IsExpired(now), a.Asked.Approvers, a.Seq))];
+                run.Id.ToString(), run.Agent, a.Key, a.Asked.Question, a.Asked.Binding, a.At, a.Asked.ExpiresAt, a.IsExpired(now), a.Asked.Approvers, a.Yes, a.Seq))];
     }
 
     private static string Past(EntryBody.ApprovalDecided decided) => decided switch

@@ -41,7 +41,7 @@ public sealed partial class RunOperations
     private async Task<CreateRunOutcome> CreateAsync(RunId id, RunRecord parent, ForkPlan plan, ForkSpec spec, string? key, CancellationToken cancellationToken)
     {
         var limits = plan.Created.Manifest.Limits;
-        var created = await JournalWriter.DraftAsync(blobs, EntryKind.RunCreated, JournalJson.Write(plan.Created), cancellationToken);
+        var created = await JournalWriter.DraftAsync(blobs, EntryKind.RunCreated, JournalJson.Write(plan.Created), cancellationToken) with { At = plan.CreatedAt };
         var hash = StepHash.Of("fork", parent.Id.ToString(), spec.At?.ToString(CultureInfo.InvariantCulture) ?? "last", plan.Created.Input, ManifestReader.HashOf(plan.Created.Manifest), Words.Of(spec.Effects));
         var run = new NewRun(id, parent.Agent, key, hash, clock.GetUtcNow(), created, plan.Summary, limits.NanoUsd, limits.Tokens)
         {

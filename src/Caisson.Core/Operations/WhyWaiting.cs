@@ -74,7 +74,7 @@ internal static class WhyWaiting
         foreach (var approval in open)
         {
             if (approval.Asked.Approvers > 1)
-                story.Facts.Add($"approval {WhyRun.Key(approval.Key)} needs {approval.Asked.Approvers} different people");
+                story.Facts.Add($"approval {WhyRun.Key(approval.Key)} needs {approval.Asked.Approvers} different people{(approval.Yes.Count == 0 ? "" : $"; {string.Join(", ", approval.Yes)} said yes")}");
             story.Do($"caisson approve {run.Id} {WhyRun.Key(approval.Key)}", "says yes");
             story.Do($"caisson deny {run.Id} {WhyRun.Key(approval.Key)}", "says no");
         }

@@ -38,7 +38,12 @@ internal sealed class JournalVerifier(RunId run)
         CheckEpoch(entry);
         _chain.Add(entry, gap, Found);
         var body = content is { } json ? Read(entry, json) : null;
-        if (body is not null)
+        if (body is EntryBody.Drift { WentLive: true } drift)
+        {
+            _steps.Branch(drift.Report.Seq);
+            _pairs.Branch(drift.Report.Seq);
+        }
+        else if (body is not null)
         {
             _steps.Add(entry, body, Found);
             _pairs.Add(entry, body, Found);
@@ -73,15 +78,18 @@ internal sealed class JournalVerifier(RunId run)
 
     private EntryBody? Read(JournalEntry entry, ReadOnlyMemory<byte> json)
     {
+        if (!Enum.IsDefined(entry.Kind))
+        {
+            Found.Add(entry.Seq, FindingCode.KindUnknown, $"kind {(int)entry.Kind} is not known to this version");
+            return null;
+        }
+
         try
         {
-            var body = EntryBodyReader.Read(entry.Kind, json);
-            if (body is null)
-                Found.Add(entry.Seq, FindingCode.KindUnknown, $"kind {(int)entry.Kind} is not known to this version");
-            else if (Lacks(entry.Kind, body) is { } lack)
-                Found.Add(entry.Seq, FindingCode.BodyInvalid, $"{entry.Kind} says nothing of its {lack}");
-            else
+            var body = EntryBodies.Read(entry.Kind, json);
+            if (Lacks(entry.Kind, body) is not { } lack)
                 return body;
+            Found.Add(entry.Seq, FindingCode.BodyInvalid, $"{entry.Kind} says nothing of its {lack}");
         }
         catch (CaissonException problem)
         {
@@ -99,9 +107,10 @@ internal sealed class JournalVerifier(RunId run)
         EntryBody.SignalConsumed { InputId: null } => "input",
         EntryBody.StepResolved { How: null } => "outcome",
         EntryBody.LimitRaised { Limits: null } => "limits",
+        EntryBody.Drift { Report: null } => "report",
         EntryBody.RunEnded ended when !ended.Status.IsFinal() => "final status",
         _ when kind is EntryKind.StepStarted or EntryKind.StepCompleted or EntryKind.StepFailed or EntryKind.StepUnknown or EntryKind.StepResolved
-            && EntryBodyReader.StepOf(body) is null or { Name: null } => "step",
+            && StepCheck.StepOf(body) is null or { Name: null } => "step",
         _ => null,
     };
 }

@@ -5,9 +5,12 @@ namespace Caisson.Core.Verification;
 /// <summary>What ends must have begun, and begins and ends once: timers, children, approvals. And each input is taken once.</summary>
 internal sealed class PairCheck
 {
-    // Whether each one that began has ended.
-    private readonly Dictionary<(string What, string Name), bool> _begun = [];
+    private readonly Dictionary<(string What, string Name), Life> _begun = [];
     private readonly HashSet<string> _inputs = new(StringComparer.Ordinal);
+
+    /// <param name="Open">Its end may come.</param>
+    /// <param name="Again">It may begin once more: the way that it began on was left.</param>
+    private readonly record struct Life(long Last, bool Open, bool Again);
 
     internal void Add(JournalEntry entry, EntryBody body, FindingList found)
     {
@@ -28,7 +31,7 @@ internal sealed class PairCheck
             case EntryBody.ApprovalRequested:
                 Begin(entry, "approval", entry.Key, found);
                 break;
-            case EntryBody.ApprovalDecided:
+            case EntryBody.ApprovalDecided { Partial: false }:
                 End(entry, "approval", entry.Key, found);
                 break;
             case EntryBody.SignalConsumed signal when !_inputs.Add(signal.InputId):
@@ -37,23 +40,32 @@ internal sealed class PairCheck
         }
     }
 
+    /// <summary>From here on the agent takes another way: what began or ended on the old one may do so again.</summary>
+    internal void Branch(long seq)
+    {
+        foreach (var (name, life) in _begun.Where(life => life.Value.Last >= seq).ToList())
+            _begun[name] = life with { Open = true, Again = true };
+    }
+
     private void Begin(JournalEntry entry, string what, string? name, FindingList found)
     {
         if (string.IsNullOrEmpty(name))
             found.Add(entry.Seq, FindingCode.KeyMissing, $"{entry.Kind} names no {what}");
-        else if (!_begun.TryAdd((what, name), false))
+        else if (_begun.TryGetValue((what, name), out var life) && !life.Again)
             found.Add(entry.Seq, FindingCode.AskedTwice, $"{entry.Kind} of {what} {name}, which had begun before");
+        else
+            _begun[(what, name)] = new Life(entry.Seq, Open: true, Again: false);
     }
 
     private void End(JournalEntry entry, string what, string? name, FindingList found)
     {
         if (string.IsNullOrEmpty(name))
             found.Add(entry.Seq, FindingCode.KeyMissing, $"{entry.Kind} names no {what}");
-        else if (!_begun.TryGetValue((what, name), out var ended))
+        else if (!_begun.TryGetValue((what, name), out var life))
             found.Add(entry.Seq, FindingCode.AnsweredUnasked, $"{entry.Kind} of {what} {name}, which never began");
-        else if (ended)
+        else if (!life.Open)
             found.Add(entry.Seq, FindingCode.AnsweredTwice, $"{entry.Kind} of {what} {name}, which had ended before");
         else
-            _begun[(what, name)] = true;
+            _begun[(what, name)] = new Life(entry.Seq, Open: false, life.Again);
     }
 }

@@ -15,7 +15,7 @@ internal sealed class StepCheck
 
     internal void Add(JournalEntry entry, EntryBody body, FindingList found)
     {
-        if (EntryBodyReader.StepOf(body) is not { } step)
+        if (StepOf(body) is not { } step)
             return;
         if (entry.Key is not { Length: > 0 } key)
         {
@@ -34,6 +34,24 @@ internal sealed class StepCheck
             _ => life,
         };
     }
+
+    /// <summary>From here on the agent takes another way: what was completed on the old one may be done again.</summary>
+    internal void Branch(long seq)
+    {
+        foreach (var (key, life) in _lives.Where(life => life.Value.CompletedAt >= seq).ToList())
+            _lives[key] = life with { CompletedAt = 0 };
+    }
+
+    /// <summary>The step that an entry is about, if it is about one.</summary>
+    internal static StepSubject? StepOf(EntryBody body) => body switch
+    {
+        EntryBody.StepStarted started => started.Step,
+        EntryBody.StepCompleted completed => completed.Step,
+        EntryBody.StepFailed failed => failed.Step,
+        EntryBody.StepUnknown unknown => unknown.Step,
+        EntryBody.StepResolved resolved => resolved.Step,
+        _ => null,
+    };
 
     private static Life Attempt(JournalEntry entry, Life life, bool rises, FindingList found)
     {
