@@ -54,7 +54,7 @@ public sealed class WhyRunTests
     {
         foreach (var kind in Enum.GetValues<InputKind>().Where(k => k != InputKind.Wake))
         {
-            var why = Explain(TestJournal.Begin(), RunStatus.Running, inbox: [new InboxInput(1, kind, default, Now)]);
+            var why = Explain(TestJournal.Begin(), RunStatus.Running, inbox: [new InboxInput(1, "i", kind, default, Now)]);
             Assert.DoesNotContain(why.Facts, f => f.StartsWith("a wake-up", StringComparison.Ordinal));
         }
     }

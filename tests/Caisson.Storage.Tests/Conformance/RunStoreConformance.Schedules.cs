@@ -20,7 +20,7 @@ public abstract partial class RunStoreConformance
     {
         var given = Nightly();
 
-        var put = await Schedules.PutScheduleAsync(given, default);
+        var put = (await Schedules.PutScheduleAsync(given, default))!;
 
         Assert.Equal((given.Name, given.Uid, 1L, given.At, given.Next, false, null, null),
             (put.Name, put.Uid, put.Generation, put.CreatedAt, put.Next, put.Paused, put.LastRun, put.LastAt));
@@ -32,12 +32,12 @@ public abstract partial class RunStoreConformance
     [Fact]
     public async Task A_replaced_schedule_has_a_new_generation_and_its_old_history()
     {
-        var first = await Schedules.PutScheduleAsync(Nightly(), default);
+        var first = (await Schedules.PutScheduleAsync(Nightly(), default))!;
         var run = NewRun("key");
         await Schedules.FireAsync(FireOf(first, run), default);
         Clock.Advance(TimeSpan.FromHours(2));
 
-        var second = await Schedules.PutScheduleAsync(Nightly(paused: true), default);
+        var second = (await Schedules.PutScheduleAsync(Nightly(paused: true), default))!;
 
         Assert.Equal((2L, first.CreatedAt, true, run.Id, first.Next), (second.Generation, second.CreatedAt, second.Paused, second.LastRun, second.LastAt));
         Assert.False(await Schedules.FireAsync(FireOf(first, NewRun("key of the old definition")), default));
@@ -68,7 +68,7 @@ public abstract partial class RunStoreConformance
     [Fact]
     public async Task Of_many_that_fire_one_time_one_makes_the_run()
     {
-        var schedule = await Schedules.PutScheduleAsync(Nightly(), default);
+        var schedule = (await Schedules.PutScheduleAsync(Nightly(), default))!;
         var runs = Enumerable.Range(0, 20).Select(i => NewRun($"key {i}")).ToList();
 
         var fired = await Task.WhenAll(runs.Select(run => Schedules.FireAsync(FireOf(schedule, run), default)));
@@ -83,7 +83,7 @@ public abstract partial class RunStoreConformance
     [Fact]
     public async Task A_fire_whose_run_is_there_already_moves_the_cursor_and_makes_no_second_one()
     {
-        var schedule = await Schedules.PutScheduleAsync(Nightly(), default);
+        var schedule = (await Schedules.PutScheduleAsync(Nightly(), default))!;
         var known = NewRun("key");
         await Store.CreateAsync(known, default);
 
@@ -97,7 +97,7 @@ public abstract partial class RunStoreConformance
     [Fact]
     public async Task A_skipped_time_moves_the_cursor_and_a_last_one_ends_it()
     {
-        var schedule = await Schedules.PutScheduleAsync(Nightly(), default);
+        var schedule = (await Schedules.PutScheduleAsync(Nightly(), default))!;
 
         Assert.True(await Schedules.FireAsync(FireOf(schedule, null), default));
         var skipped = await ScheduleAsync();
@@ -112,7 +112,7 @@ public abstract partial class RunStoreConformance
     [Fact]
     public async Task A_fire_that_lost_changes_nothing_and_one_that_won_posts_its_cancels()
     {
-        var schedule = await Schedules.PutScheduleAsync(Nightly(), default);
+        var schedule = (await Schedules.PutScheduleAsync(Nightly(), default))!;
         var old = await PauseAsync(await CreateAndClaimAsync());
         var fire = FireOf(schedule, NewRun("key"), InputFor(old.Id, "cancel"), InputFor(new RunId(Ids.NextRun()), "cancel"));
 
