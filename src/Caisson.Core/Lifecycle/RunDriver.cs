@@ -149,7 +149,15 @@ internal sealed class RunDriver(RunServices services, NodeLease lease, ILogger l
         using var over = CancellationTokenSource.CreateLinkedTokenSource(session.Owned);
         var context = new RunContext(turn, session, new StepRunner(session, services, services.Dice), services.Spawner, services.Models, box);
         using var grace = new StepGrace(session, services, CancelGrace);
-        return await turn.RunAsync(() => agent.RunAsync(context, over.Token));
+        try
+        {
+            return await turn.RunAsync(() => agent.RunAsync(context, over.Token));
+        }
+        finally
+        {
+            // Its code may have been dropped where it stood: so whoever made the agent hears that it is over.
+            over.End();
+        }
     }
 
     /// <summary>4.</summary>

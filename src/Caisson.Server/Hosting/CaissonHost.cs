@@ -51,15 +51,14 @@ public sealed class CaissonHost : IAsyncDisposable
     /// <param name="listenHandle">A socket that listens already and outlives this process, or <c>null</c> to open <see cref="ServerOptions.Listen"/>.</param>
     public static async Task<HostOutcome> StartAsync(ServerOptions options, ulong? listenHandle, TimeProvider clock, IIdSource ids, ILoggerFactory logs, CancellationToken cancellationToken)
     {
-        var (rooms, failure) = Rooms.Open(options, clock, ids, logs);
+        var (rooms, failure) = Rooms.Open(options, AgentCatalog.Empty, clock, ids, logs);
         if (rooms is null)
             return new HostOutcome.Refused(failure!);
-        var engine = rooms.Engine.StartAsync(cancellationToken);
+        var engine = rooms.StartAsync(cancellationToken);
         var web = BuildWeb(options, listenHandle, rooms, clock, logs);
         try
         {
             await engine;
-            rooms.Keeper.Start();
             await web.StartAsync(cancellationToken);
             return new HostOutcome.Started(new CaissonHost(rooms, web, AddressOf(web, options, listenHandle), options.DrainLimit));
         }
@@ -112,14 +111,7 @@ public sealed class CaissonHost : IAsyncDisposable
         web.Use(next => http => Problems.GuardAsync(http, next, log));
         web.Use(next => http => RequestGuard.CheckAsync(http, next));
         web.UseRouting();
-        var finder = new RunEndpoints(rooms.Runs, rooms.Engine);
-        finder.Map(web);
-        new JournalEndpoints(rooms.Runs, finder, clock, web.Lifetime.ApplicationStopping).Map(web);
-        new FileEndpoints(rooms.Runs, finder).Map(web);
-        new ScheduleEndpoints(rooms.Schedules, rooms.Runs, rooms.Engine).Map(web);
-        new OperationEndpoints(rooms.Operations, finder, rooms.Engine).Map(web);
-        new InspectionEndpoints(rooms.Operations, finder).Map(web);
-        new BudgetEndpoints(rooms.Operations, finder).Map(web);
+        ApiEndpoints.Map(web, rooms, clock, web.Lifetime.ApplicationStopping);
         new HealthEndpoints(rooms.Ready).Map(web);
         web.UseEndpoints(_ => { });
         return web;

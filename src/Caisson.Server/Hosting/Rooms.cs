@@ -1,6 +1,5 @@
 using Caisson.Contracts;
 using Caisson.Core;
-using Caisson.Core.Agents;
 using Caisson.Core.Lifecycle;
 using Caisson.Core.Operations;
 using Caisson.Core.Sandboxes;
@@ -43,14 +42,14 @@ internal sealed class Rooms : IAsyncDisposable
 
     internal required RunOperations Operations { get; init; }
 
-    internal static (Rooms? Rooms, Failure? Failure) Open(ServerOptions options, TimeProvider clock, IIdSource ids, ILoggerFactory logs)
+    internal static (Rooms? Rooms, Failure? Failure) Open(ServerOptions options, AgentCatalog agents, TimeProvider clock, IIdSource ids, ILoggerFactory logs)
     {
         switch (SqliteStore.Open(new SqliteOptions { DataDirectory = options.DataDirectory }, clock, logs.CreateLogger<SqliteStore>()))
         {
             case SqliteOpenOutcome.Refused refused:
                 return (null, refused.Failure);
             case SqliteOpenOutcome.Opened opened:
-                return (Assemble(options, opened.Store, clock, ids, logs), null);
+                return (Assemble(options, agents, opened.Store, clock, ids, logs), null);
             default:
                 throw new InvalidOperationException("unreachable");
         }
@@ -58,6 +57,13 @@ internal sealed class Rooms : IAsyncDisposable
 
     /// <summary>Completes when this process must end: the engine may act no more, or the disk failed.</summary>
     internal Task Stopped => Task.WhenAny(Engine.Stopped, _store.Faulted).Unwrap();
+
+    /// <summary>Begins to claim and drive runs, and to start those that schedules ask for.</summary>
+    internal async Task StartAsync(CancellationToken cancellationToken)
+    {
+        await Engine.StartAsync(cancellationToken);
+        Keeper.Start();
+    }
 
     internal ReadyView Ready() => new(Engine.Ready, Engine.NotReady, Engine.Running);
 
@@ -71,7 +77,7 @@ internal sealed class Rooms : IAsyncDisposable
         await _store.DisposeAsync();
     }
 
-    private static Rooms Assemble(ServerOptions options, SqliteStore store, TimeProvider clock, IIdSource ids, ILoggerFactory logs)
+    private static Rooms Assemble(ServerOptions options, AgentCatalog agents, SqliteStore store, TimeProvider clock, IIdSource ids, ILoggerFactory logs)
     {
 #pragma warning disable RS0030 // The composition is where the process's one source of chance is made.
         var random = new Random();
@@ -81,7 +87,7 @@ internal sealed class Rooms : IAsyncDisposable
         var gvisor = new GVisorProvider(SandboxOptionsOf(options), blobs, clock, logs.CreateLogger<GVisorProvider>());
         ISandboxProvider[] sandboxes = [gvisor];
         var signals = new RunSignals();
-        var newRuns = new NewRuns(blobs, models, sandboxes, AgentBuilds.None, clock, ids);
+        var newRuns = new NewRuns(blobs, models, sandboxes, agents.Builds, clock, ids);
         var engine = new Engine(new EngineOptions { MaxConcurrentRuns = options.MaxConcurrentRuns }, new EngineParts
         {
             Store = store,
@@ -91,8 +97,8 @@ internal sealed class Rooms : IAsyncDisposable
             Blobs = blobs,
             Models = models,
             Sandboxes = sandboxes,
-            CodeAgents = new Dictionary<string, IAgent>(),
-            Builds = AgentBuilds.None,
+            CodeAgents = agents.Agents,
+            Builds = agents.Builds,
             NewRuns = newRuns,
             Signals = signals,
             Clock = clock,

@@ -68,6 +68,14 @@ internal static class Requests
         return value;
     }
 
+    /// <summary>Where a run is, seen from outside: an application may have put the API under a path of its own.</summary>
+    internal static string RunPath(HttpContext http, RunId run)
+    {
+        const string root = "/v1/";
+        var path = http.Request.Path.Value ?? root;
+        return $"{http.Request.PathBase}{path[..Math.Max(0, path.IndexOf(root, StringComparison.Ordinal))]}{root}runs/{run}";
+    }
+
     internal static bool Flag(HttpContext http, string name) => (string?)http.Request.Query[name] switch
     {
         null or "false" => false,

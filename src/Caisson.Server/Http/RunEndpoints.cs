@@ -66,7 +66,7 @@ internal sealed class RunEndpoints(Runs runs, Engine engine)
         switch (outcome)
         {
             case CreateRunOutcome.Accepted accepted:
-                http.Response.Headers.Location = $"/v1/runs/{accepted.Run}";
+                http.Response.Headers.Location = Requests.RunPath(http, accepted.Run);
                 await AnswerAsync(http, accepted.Run, accepted.Existing ? StatusCodes.Status200OK : StatusCodes.Status201Created);
                 break;
             case CreateRunOutcome.Refused refused:

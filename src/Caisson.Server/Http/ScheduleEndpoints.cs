@@ -66,7 +66,7 @@ internal sealed class ScheduleEndpoints(ScheduleBook schedules, Runs runs, Engin
         {
             case CreateRunOutcome.Accepted accepted:
                 var run = await runs.FindAsync(accepted.Run, http.RequestAborted) ?? throw new CaissonException(ErrorCodes.Internal, $"run {accepted.Run} is gone");
-                http.Response.Headers.Location = $"/v1/runs/{accepted.Run}";
+                http.Response.Headers.Location = Requests.RunPath(http, accepted.Run);
                 await Views.WriteAsync(http, accepted.Existing ? StatusCodes.Status200OK : StatusCodes.Status201Created, Views.Of(run), ApiJson.Default.RunView);
                 break;
             case CreateRunOutcome.Refused refused:

@@ -1,0 +1,21 @@
+using Caisson.Server.Hosting;
+using Microsoft.AspNetCore.Routing;
+
+namespace Caisson.Server.Http;
+
+/// <summary>The API, wherever it is served: by the command, or in somebody's own application.</summary>
+internal static class ApiEndpoints
+{
+    /// <param name="stopping">Ends streams, which would hold up a stop for ever.</param>
+    internal static void Map(IEndpointRouteBuilder routes, Rooms rooms, TimeProvider clock, CancellationToken stopping)
+    {
+        var finder = new RunEndpoints(rooms.Runs, rooms.Engine);
+        finder.Map(routes);
+        new JournalEndpoints(rooms.Runs, finder, clock, stopping).Map(routes);
+        new FileEndpoints(rooms.Runs, finder).Map(routes);
+        new ScheduleEndpoints(rooms.Schedules, rooms.Runs, rooms.Engine).Map(routes);
+        new OperationEndpoints(rooms.Operations, finder, rooms.Engine).Map(routes);
+        new InspectionEndpoints(rooms.Operations, finder).Map(routes);
+        new BudgetEndpoints(rooms.Operations, finder).Map(routes);
+    }
+}
