@@ -21,14 +21,15 @@ internal sealed class Workload(int runs, int steps) : IAgent, IDisposable
 
     internal sealed record Figures(double StepsPerSecond, double P50, double P99, double CpuSecondsPer1000);
 
-    public async Task<string> RunAsync(RunContext context, CancellationToken cancellationToken)
+    public async Task<string> RunAsync(IRunContext context, CancellationToken cancellationToken)
     {
-        var result = new byte[2048];
-        new Random(context.Run.GetHashCode()).NextBytes(result);
+        var bytes = new byte[1536];
+        new Random(context.Run.GetHashCode()).NextBytes(bytes);
+        var result = Convert.ToBase64String(bytes);
         for (var i = 0; i < steps; i++)
         {
             var start = Stopwatch.GetTimestamp();
-            await context.StepAsync("step", ReadOnlyMemory<byte>.Empty, _ => Task.FromResult<ReadOnlyMemory<byte>>(result));
+            await context.StepAsync("step", () => Task.FromResult(result));
             _latencies.Add(Stopwatch.GetElapsedTime(start).TotalMilliseconds);
         }
 
@@ -48,9 +49,26 @@ internal sealed class Workload(int runs, int steps) : IAgent, IDisposable
         var blobs = new FileBlobStore(folder, store.TenantKey.Span);
         using var models = new ModelCallPipeline([], PriceTable.Embedded, clock, Random.Shared, NullLogger.Instance);
         var signals = new RunSignals();
-        await using var engine = new Engine(new EngineOptions(), store, store, store, blobs, models, [],
-            new Dictionary<string, IAgent> { ["bench"] = workload }, signals, clock, ids, Random.Shared, NullLoggerFactory.Instance);
-        var api = new Runs(store, store, blobs, models, [], ["bench"], new WorkspaceStore(blobs), signals, clock, ids);
+        var builds = new AgentBuilds(new Dictionary<string, string> { ["bench"] = "1" });
+        var newRuns = new NewRuns(blobs, models, [], builds, clock, ids);
+        await using var engine = new Engine(new EngineOptions(), new EngineParts
+        {
+            Store = store,
+            Reader = store,
+            Nodes = store,
+            Blobs = blobs,
+            Models = models,
+            Sandboxes = [],
+            CodeAgents = new Dictionary<string, IAgent> { ["bench"] = workload },
+            Builds = builds,
+            NewRuns = newRuns,
+            Signals = signals,
+            Clock = clock,
+            Ids = ids,
+            Random = Random.Shared,
+            Logs = NullLoggerFactory.Instance,
+        });
+        var api = new Runs(store, store, blobs, models, newRuns, new WorkspaceStore(blobs), signals, clock, ids);
 
         // All runs are accepted first, so that what is timed is steps and nothing else.
         var manifest = $"name: bench\ncode: bench\nlimits: {{ steps: {Math.Max(steps, 1)} }}\n";

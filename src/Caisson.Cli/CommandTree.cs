@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
 using Caisson.Cli.Commands;
 using Caisson.Contracts;
 
@@ -16,7 +17,7 @@ internal static class CommandTree
         {
             DevCommand.Create, ServeCommand.Create, RunCommand.Create, PsCommand.Create, GetCommand.Create, LogsCommand.Create,
             TraceCommand.Create, JournalCommand.Create, SteerCommands.Cancel, SteerCommands.Pause, ResumeCommand.Create,
-            WaitCommand.Create, DoctorCommand.Create, MockModelCommand.Create, VersionCommand.Create,
+            WaitCommand.Create, ScheduleCommands.Create, DoctorCommand.Create, MockModelCommand.Create, VersionCommand.Create,
         })
             root.Subcommands.Add(create(shell));
         return root;
@@ -28,7 +29,7 @@ internal static class CommandTree
         var parse = Create(shell).Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
         if (parse.Errors.Count > 0 && parse.Action is not System.CommandLine.Help.HelpAction)
         {
-            var name = parse.CommandResult.Command is RootCommand ? "caisson" : $"caisson {parse.CommandResult.Command.Name}";
+            var name = NameOf(parse.CommandResult);
             // The word that nobody knows says more than the command that is missing because of it.
             var error = parse.UnmatchedTokens.Count > 0 ? $"unknown command or argument '{parse.UnmatchedTokens[0]}'" : parse.Errors[0].Message.TrimEnd('.');
             return shell.Terminal.Fail(GlobalOptions.Format(parse), ExitCodes.Usage, new("usage", 0, ErrorCodes.Usage, $"{error}: see '{name} --help'"));
@@ -43,4 +44,7 @@ internal static class CommandTree
             ProcessTerminationTimeout = null,
         });
     }
+
+    private static string NameOf(CommandResult command) =>
+        command is { Command: not RootCommand, Parent: CommandResult above } ? $"{NameOf(above)} {command.Command.Name}" : "caisson";
 }

@@ -29,10 +29,10 @@ internal static class ExitCodes
     {
         ErrorCodes.RequestInvalid when problem.Status == 404 => NotFound,
         ErrorCodes.RequestInvalid or ErrorCodes.InputInvalid or ErrorCodes.PayloadTooLarge => Usage,
-        ErrorCodes.ManifestInvalid or ErrorCodes.ConfigInvalid or ErrorCodes.ModelUnknown or ErrorCodes.ModelUnpriced or ErrorCodes.SandboxUnavailable
+        ErrorCodes.ManifestInvalid or ErrorCodes.ScheduleInvalid or ErrorCodes.ConfigInvalid or ErrorCodes.ModelUnknown or ErrorCodes.ModelUnpriced or ErrorCodes.SandboxUnavailable
             or ErrorCodes.DataDirectoryInUse or ErrorCodes.DataDirectoryInvalid or ErrorCodes.DatabaseForeign or ErrorCodes.DatabaseCorrupt => Config,
         ErrorCodes.NotAllowed => NotAllowed,
-        ErrorCodes.RunNotFound or ErrorCodes.AgentNotFound => NotFound,
+        ErrorCodes.RunNotFound or ErrorCodes.AgentNotFound or ErrorCodes.ScheduleNotFound => NotFound,
         ErrorCodes.RunEnded or ErrorCodes.RunConflict or ErrorCodes.IdempotencyMismatch => Conflict,
         ErrorCodes.BudgetExceeded => Budget,
         ErrorCodes.Draining => Draining,

@@ -13,7 +13,7 @@ namespace Caisson.Client;
 /// <see cref="ServerUnreachableException"/>. Runs are named by their id or by a prefix that only one run has.
 /// </summary>
 /// <param name="http">Carries the server's address as its base address. Its own timeout must be off: streams last.</param>
-public sealed class CaissonClient(HttpClient http, TimeProvider clock)
+public sealed partial class CaissonClient(HttpClient http, TimeProvider clock)
 {
     public static readonly TimeSpan DefaultPatience = TimeSpan.FromSeconds(30);
 

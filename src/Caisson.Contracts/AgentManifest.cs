@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+
 namespace Caisson.Contracts;
 
 /// <summary>An agent: what it runs, where, and within which limits. Written in YAML; stored with the run as JSON.</summary>
@@ -61,27 +63,51 @@ public sealed record WorkspaceSettings(IReadOnlyList<string> Artifacts)
     }
 }
 
-/// <summary>Caps of one run. <c>null</c> means no cap.</summary>
+/// <summary>
+/// Caps of one run. <c>null</c> means no cap. What the runs below it use counts on them too, except for
+/// <see cref="ChildBreadth"/> and the times, which are each run's own.
+/// </summary>
 public sealed record LimitSettings
 {
     /// <summary>Tokens in and out together.</summary>
     public long? Tokens { get; init; }
+    public long? InputTokens { get; init; }
+    public long? OutputTokens { get; init; }
 
     /// <summary>Money, in billionths of a US dollar.</summary>
     public long? NanoUsd { get; init; }
 
-    /// <summary>Model calls and tool calls together. Default 200.</summary>
+    public long? ModelCalls { get; init; }
+
+    /// <summary>Model calls, tool calls and named steps together. Default 200.</summary>
     public long? Steps { get; init; } = DefaultSteps;
 
     public long? ToolCalls { get; init; }
 
+    /// <summary>Runs below this one, over its whole life; 0 forbids them.</summary>
+    public long? Children { get; init; }
+
+    /// <summary>Its own children alive at the same time.</summary>
+    public long? ChildBreadth { get; init; }
+
+    /// <summary>Generations below the root run, wherever this run itself stands. Default 8; 0 forbids children.</summary>
+    public long? ChildDepth { get; init; } = DefaultChildDepth;
+
     /// <summary>Time from the run's creation.</summary>
     public TimeSpan? Deadline { get; init; }
+
+    /// <summary>Time at work without a completed step.</summary>
+    public TimeSpan? NoProgress { get; init; }
 
     /// <summary>What happens at a limit. Default: the run pauses, and a raised limit resumes it.</summary>
     public LimitPolicy OnLimit { get; init; } = LimitPolicy.Pause;
 
+    /// <summary>Tokens kept back for the last call of <see cref="LimitPolicy.WrapUp"/>, and the money that they cost at most; never more than half of a cap. Default 2,048.</summary>
+    public long WrapUpTokens { get; init; } = DefaultWrapUpTokens;
+
     public const long DefaultSteps = 200;
+    public const long DefaultChildDepth = 8;
+    public const long DefaultWrapUpTokens = 2_048;
 }
 
 public enum LimitPolicy
@@ -89,16 +115,57 @@ public enum LimitPolicy
     Pause = 1,
     /// <summary>The run fails with <see cref="ErrorCodes.BudgetExceeded"/> or <see cref="ErrorCodes.DeadlineExceeded"/>.</summary>
     Stop = 2,
+    /// <summary>One last model call without tools, from a small reserve, gives the run's result. Loop agents only; at a limit of time the run pauses.</summary>
+    WrapUp = 3,
+    /// <summary>A person is asked whether the limit is raised; the run waits for the answer.</summary>
+    Ask = 4,
 }
 
-/// <summary>When repeated calls count as a loop.</summary>
+/// <summary>When calls count as a loop.</summary>
 public sealed record LoopGuardSettings
 {
     /// <summary>Default: the run pauses.</summary>
     public LoopPolicy OnLoop { get; init; } = LoopPolicy.Pause;
 
-    /// <summary>The same call with the same result this many times in a row pauses the run. Default 8.</summary>
+    /// <summary>The same call with the same result this many times in a row is a loop. Default 8.</summary>
     public int Repeats { get; init; } = 8;
+
+    /// <summary>Tools whose calls the guard does not look at.</summary>
+    public IReadOnlyList<string>? Exempt { get; init; }
+
+    /// <summary>The same call with the same result; its <c>Act</c> stands in <see cref="Repeats"/>.</summary>
+    public LoopThreshold? Repeat { get; init; }
+
+    /// <summary>The same call with another result each time.</summary>
+    public LoopThreshold? SameCall { get; init; }
+
+    /// <summary>Two to eight calls with their results, in turn; counted in whole rounds.</summary>
+    public LoopThreshold? Cycle { get; init; }
+
+    /// <summary>The same error, whatever call it answers.</summary>
+    public LoopThreshold? Error { get; init; }
+
+    /// <summary>Calls that brought nothing new.</summary>
+    public LoopThreshold? Stale { get; init; }
+
+    /// <summary>The same request to the model.</summary>
+    public LoopThreshold? Request { get; init; }
+
+    /// <summary>Model calls per minute.</summary>
+    public LoopThreshold? Rate { get; init; }
+}
+
+/// <summary>When one signal of the loop guard speaks; what is <c>null</c> has the signal's default.</summary>
+/// <param name="Warn">So often: the model is told, and an entry journaled.</param>
+/// <param name="Act">So often: <see cref="LoopGuardSettings.OnLoop"/> applies, where the policy is to act.</param>
+public sealed record LoopThreshold(int? Warn = null, int? Act = null, LoopSignalPolicy? Policy = null);
+
+[JsonConverter(typeof(WordConverter<LoopSignalPolicy>))]
+public enum LoopSignalPolicy
+{
+    /// <summary>It only warns.</summary>
+    Warn = 1,
+    Act = 2,
 }
 
 public enum LoopPolicy
@@ -131,12 +198,12 @@ public enum LimitDimension
     ModelCalls = 6,
     InputTokens = 7,
     OutputTokens = 8,
-    /// <summary>Child runs over the whole life.</summary>
+    /// <summary>Runs below, over the whole life.</summary>
     Children = 9,
-    /// <summary>Child runs alive at the same time.</summary>
+    /// <summary>Own children alive at the same time.</summary>
     ChildBreadth = 10,
     /// <summary>Generations below the root run.</summary>
     ChildDepth = 11,
-    /// <summary>Time without a completed step.</summary>
+    /// <summary>Time at work without a completed step.</summary>
     NoProgress = 12,
 }

@@ -23,7 +23,16 @@ public sealed record RunOverrides(
     long? Steps = null,
     long? ToolCalls = null,
     TimeSpan? Deadline = null,
-    int? LoopRepeats = null);
+    int? LoopRepeats = null)
+{
+    public long? ModelCalls { get; init; }
+    public long? InputTokens { get; init; }
+    public long? OutputTokens { get; init; }
+    public long? Children { get; init; }
+    public long? ChildBreadth { get; init; }
+    public long? ChildDepth { get; init; }
+    public TimeSpan? NoProgress { get; init; }
+}
 
 /// <summary>Body of <c>POST /v1/runs/{id}/cancel</c> and <c>/pause</c>.</summary>
 public sealed record OperatorRequest(string? Reason = null);

@@ -12,6 +12,8 @@ public static class ErrorCodes
     public const string RunConflict = "run_conflict";
     public const string IdempotencyMismatch = "idempotency_mismatch";
     public const string AgentNotFound = "agent_not_found";
+    public const string ScheduleInvalid = "schedule_invalid";
+    public const string ScheduleNotFound = "schedule_not_found";
     public const string ConfigInvalid = "config_invalid";
     public const string NotAllowed = "not_allowed";
     public const string Draining = "draining";
@@ -23,12 +25,18 @@ public static class ErrorCodes
     public const string StorageFailed = "storage_failed";
     public const string DiskFull = "disk_full";
     public const string KeyMissing = "key_missing";
+    public const string BlobMissing = "blob_missing";
 
     public const string BudgetExceeded = "budget_exceeded";
     public const string DeadlineExceeded = "deadline_exceeded";
     public const string LoopDetected = "loop_detected";
     public const string RetryExhausted = "retry_exhausted";
     public const string Drift = "drift";
+    public const string StepUnknown = "step_unknown";
+    public const string StepCompensated = "step_compensated";
+    public const string StepFailed = "step_failed";
+    public const string DryRun = "dry_run";
+    public const string SpawnCycle = "spawn_cycle";
     public const string Internal = "internal";
 
     public const string Usage = "usage";

@@ -36,7 +36,7 @@ internal static class CallBounds
     public static Hold Hold(ModelRequest request, int bodyBytes, int maxOutput, ModelPrice? price)
     {
         var input = MaxInput(request, bodyBytes);
-        return new Hold(price?.UpperBound(input, maxOutput) ?? 0, input + maxOutput);
+        return new Hold(price?.UpperBound(input, maxOutput) ?? 0, input + maxOutput) { InputTokens = input, OutputTokens = maxOutput };
     }
 
     public static long MaxInput(ModelRequest request, int bodyBytes) =>

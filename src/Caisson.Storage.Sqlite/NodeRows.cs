@@ -17,6 +17,7 @@ internal sealed class NodeRows(SqliteConnection connection, Writer writer, TimeP
         {
             var now = RunWrites.Ms(clock.GetUtcNow());
             using var transaction = connection.BeginTransaction();
+            Suspect(node.Boot);
             Run("UPDATE nodes SET dead_at = $now WHERE dead_at IS NULL", ("$now", now));
             Run("DELETE FROM nodes WHERE dead_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM runs WHERE owner = nodes.node)");
             Run("INSERT INTO nodes (node, host, boot, pid, start_ticks, started_at) VALUES ($node, $host, $boot, $pid, $ticks, $now)",
@@ -41,7 +42,30 @@ internal sealed class NodeRows(SqliteConnection connection, Writer writer, TimeP
     }
 
     internal void Retire(NodeId node) =>
-        writer.Between(() => Run("UPDATE nodes SET dead_at = $now WHERE node = $node", ("$now", RunWrites.Ms(clock.GetUtcNow())), ("$node", node.ToString())));
+        writer.Between(() => Run("UPDATE nodes SET dead_at = $now WHERE node = $node AND dead_at IS NULL", ("$now", RunWrites.Ms(clock.GetUtcNow())), ("$node", node.ToString())));
+
+    /// <summary>
+    /// A node that is still said to live did not end by itself. If its host lived on, one of the runs at work may be what
+    /// killed it; if the host went down with it, nobody is to blame.
+    /// </summary>
+    private void Suspect(string boot)
+    {
+        var crashed = new List<(string Node, long AtWork)>();
+        using (var command = connection.CreateCommand())
+        {
+            command.CommandText = "SELECT node, (SELECT count(*) FROM runs WHERE owner = nodes.node AND status = 2) FROM nodes WHERE dead_at IS NULL AND boot = $boot";
+            command.Parameters.AddWithValue("$boot", boot);
+            using var rows = command.ExecuteReader();
+            while (rows.Read())
+                crashed.Add((rows.GetString(0), rows.GetInt64(1)));
+        }
+
+        foreach (var (node, atWork) in crashed)
+        {
+            Run("UPDATE runs SET suspicion = suspicion + 1, lone_crashes = lone_crashes + $lone WHERE owner = $node AND status = 2",
+                ("$lone", atWork == 1 ? 1 : 0), ("$node", node));
+        }
+    }
 
     private int Run(string sql, params ReadOnlySpan<(string Name, object Value)> values)
     {

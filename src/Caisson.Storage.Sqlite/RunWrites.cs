@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Text.Json;
 using Caisson.Contracts;
 using Caisson.Core.Budgets;
@@ -11,117 +10,101 @@ namespace Caisson.Storage.Sqlite;
 /// <summary>
 /// What the writer does for each kind of unit. Every method first decides on reads alone and only then writes, so that
 /// a refused unit has written nothing. Runs on the writer's thread only.
+/// <para>
+/// The append of one completed step is the path that everything waits for: one read of the run's row and of its owner's,
+/// one entry, one update of the row. What else a unit may hold costs only the units that hold it.
+/// </para>
 /// </summary>
-internal sealed class RunWrites(SqliteConnection connection, TimeProvider clock) : IDisposable
+internal sealed class RunWrites(SqliteConnection connection, JournalRows journal, RunCreation creation, BudgetWrites budgets, TimeProvider clock) : IDisposable
 {
-    private const int SchemaVersion = 1;
-
-    private readonly Statement _byKey = new(connection, "SELECT run_id, request_hash FROM runs WHERE idempotency_key = $1", 1);
-    private readonly Statement _insertRun = new(connection, """
-        INSERT INTO runs (run_id, agent, status, created_at, updated_at, due_at, last_seq, idempotency_key, request_hash, summary)
-        VALUES ($1, $2, $3, $4, $4, $4, 1, $5, $6, $7) RETURNING id
-        """, 7);
-    private readonly Statement _insertEntry = new(connection, """
-        INSERT INTO journal (run, seq, epoch, at, kind, scope, key, attempt, append_id, schema, body, payload, blob)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
-        """, 13);
-    private readonly Statement _insertBudget = new(connection, "INSERT INTO budgets (node, dimension, cap) VALUES ($1, $2, $3)", 3);
-    private readonly Statement _state = new(connection, "SELECT id, status, owner, epoch, last_seq, due_at FROM runs WHERE run_id = $1", 1);
+    private readonly Statement _state = new(connection, """
+        SELECT r.id, r.status, r.owner, r.epoch, r.last_seq, r.due_at, r.chain, r.append_id, n.node IS NOT NULL, r.path
+        FROM runs r LEFT JOIN nodes n ON n.node = r.owner AND n.dead_at IS NULL WHERE r.run_id = $1
+        """, 1);
     private readonly Statement _appendIdAt = new(connection, "SELECT append_id FROM journal WHERE run = $1 AND seq = $2", 2);
     private readonly Statement _updateRun = new(connection, """
-        UPDATE runs SET status = $2, waiting = $3, paused = $4, updated_at = $5, ended_at = $6, due_at = $7, owner = $8, last_seq = $9, summary = $10 WHERE id = $1
-        """, 10);
-    private readonly Statement _nodeIsDead = new(connection, "SELECT dead_at IS NOT NULL FROM nodes WHERE node = $1", 1);
+        UPDATE runs SET status = $2, waiting = $3, paused = $4, updated_at = $5, ended_at = $6, due_at = $7, owner = $8, last_seq = $9, summary = $10,
+            chain = $11, append_id = $12, suspicion = iif($13, 0, suspicion), lone_crashes = iif($13, 0, lone_crashes)
+        WHERE id = $1
+        """, 13);
+    private readonly Statement _isAlive = new(connection, "SELECT 1 FROM nodes WHERE node = $1 AND dead_at IS NULL", 1);
     private readonly Statement _claim = new(connection, """
-        UPDATE runs SET status = $2, waiting = 0, owner = $3, epoch = $4, last_seq = $5, updated_at = $6, due_at = $6 WHERE id = $1
-        """, 6);
+        UPDATE runs SET status = $2, waiting = 0, owner = $3, epoch = $4, last_seq = $5, updated_at = $6, due_at = $6, chain = $7 WHERE id = $1
+        """, 7);
     private readonly Statement _holdsOf = new(connection, "SELECT step_key, epoch, nano_usd, tokens FROM holds WHERE run = $1", 1);
     private readonly Statement _insertInput = new(connection, "INSERT INTO inbox (run, input_id, kind, payload, at) VALUES ($1, $2, $3, $4, $5)", 5);
     private readonly Statement _inputExists = new(connection, "SELECT 1 FROM inbox WHERE run = $1 AND input_id = $2", 2);
     private readonly Statement _makeDue = new(connection, "UPDATE runs SET due_at = min(coalesce(due_at, $2), $2) WHERE id = $1", 2);
-    private readonly Statement _consume = new(connection, "UPDATE inbox SET consumed_seq = $2 WHERE id = $1 AND consumed_seq IS NULL", 2);
+    private readonly Statement _consume = new(connection, "UPDATE inbox SET consumed_seq = $2 WHERE id = $1 AND run = $3 AND consumed_seq IS NULL", 3);
     private readonly Statement _hasInput = new(connection, "SELECT EXISTS (SELECT 1 FROM inbox WHERE run = $1 AND consumed_seq IS NULL)", 1);
-    private readonly BudgetWrites _budgets = new(connection);
 
-    internal (CreateOutcome, bool) Create(NewRun run)
-    {
-        if (run.IdempotencyKey is { } key)
-        {
-            using var known = _byKey.Rows(key);
-            if (known.Read())
-            {
-                var existing = RunId.Parse(known.GetString(0));
-                return (known.GetString(1) == run.RequestHash ? new CreateOutcome.Existing(existing) : new CreateOutcome.KeyMismatch(existing), false);
-            }
-        }
-
-        var id = (long)_insertRun.Value(run.Id.ToString(), run.Agent, (int)RunStatus.Ready, Ms(run.At), run.IdempotencyKey, run.RequestHash, Json(run.Summary))!;
-        Insert(id, 1, 0, run.At, Guid.Empty, run.Created);
-        var node = BudgetNodes.Of(run.Id);
-        _insertBudget.Run(node, (int)LimitDimension.NanoUsd, run.NanoUsdCap);
-        _insertBudget.Run(node, (int)LimitDimension.Tokens, run.TokensCap);
-        return (new CreateOutcome.Created(), true);
-    }
-
-    internal (ClaimedRow?, bool) Claim(RunId run, NodeId node)
+    internal (bool Claimed, bool Keep) Claim(RunId run, NodeId node)
     {
         var now = clock.GetUtcNow();
-        if (Read(run) is not { } row || row.Status.IsFinal())
-            return (null, false);
+        if (_isAlive.Value(node.ToString()) is null || Read(run, withPath: true) is not { } row || row.Status.IsFinal())
+            return (false, false);
         var reason = row.Owner is null ? row.DueAt <= Ms(now) ? (_hasInput.Value(row.Id) is 1L ? "input" : row.Epoch == 0 ? "start" : "due") : null
-            : row.Owner == node.ToString() || _nodeIsDead.Value(row.Owner) is not 0L ? "recovery"
+            : row.Owner == node.ToString() || !row.OwnerLives ? "recovery"
             : null;
         if (reason is null)
-            return (null, false);
+            return (false, false);
 
         var epoch = row.Epoch + 1;
-        var doubtful = new List<DoubtfulHold>();
-        using (var holds = _holdsOf.Rows(row.Id))
-        {
-            while (holds.Read())
-                doubtful.Add(new DoubtfulHold(holds.GetString(0), holds.GetInt64(1), holds.GetInt64(2), holds.GetInt64(3)));
-        }
-
+        var doubtful = Holds(row.Id);
         foreach (var hold in doubtful)
-            _budgets.Doubt(row.Id, run, hold.StepKey, "owner_lost", now);
-        var body = JournalBodies.EpochClaimed(node.ToString(), reason, doubtful);
+            budgets.Doubt(row.Id, row.Path, hold.StepKey, "owner_lost", now);
+        var entry = new JournalDraft(EntryKind.EpochClaimed, JournalBodies.EpochClaimed(node.ToString(), reason, doubtful));
         var seq = row.LastSeq + 1;
-        Insert(row.Id, seq, epoch, now, Guid.Empty, new JournalDraft(EntryKind.EpochClaimed, body));
-        _claim.Run(row.Id, (int)RunClaims.StatusAfter(row.Status), node.ToString(), epoch, seq, Ms(now));
-        return (new ClaimedRow(row.Id), true);
+        var chain = JournalRows.Next(row.Chain, run, seq, epoch, now, entry);
+        journal.Insert(row.Id, seq, epoch, now, Guid.Empty.ToByteArray(), entry, chain);
+        _claim.Run(row.Id, (int)RunClaims.StatusAfter(row.Status), node.ToString(), epoch, seq, Ms(now), chain);
+        return (true, true);
     }
 
     internal (AppendOutcome, bool) Append(ChangeSet unit)
     {
-        if (Read(unit.Run) is not { } row)
+        if (Read(unit.Run, withPath: unit.Budget.Count > 0) is not { } row)
             return (new AppendOutcome.Fenced(), false);
-        if (row.Owner != unit.Fence.Owner.ToString() || row.Epoch != unit.Fence.Epoch || row.LastSeq + 1 != unit.FirstSeq || row.Status.IsFinal())
-        {
-            // The answer to this very unit may have been lost; then it is answered again, not refused.
-            return unit.Entries.Count > 0 && _appendIdAt.Value(row.Id, unit.FirstSeq) is byte[] there && there.AsSpan().SequenceEqual(unit.AppendId.ToByteArray())
-                ? (new AppendOutcome.Committed(), false)
-                : (new AppendOutcome.Fenced(), false);
-        }
+        var appendId = unit.AppendId.ToByteArray();
 
-        if (Wanted(unit.Budget) is { } wanted && _budgets.Check(unit.Run, wanted) is { } denial)
+        // The answer to this very unit may have been lost; then it is answered again, not refused.
+        if (Same(row.AppendId, appendId))
+            return (new AppendOutcome.Committed(), false);
+        if (row.Owner != unit.Fence.Owner.ToString() || row.Epoch != unit.Fence.Epoch || row.LastSeq + 1 != unit.FirstSeq || row.Status.IsFinal() || !row.OwnerLives)
+            return (Same(_appendIdAt.Value(row.Id, unit.FirstSeq), appendId) ? new AppendOutcome.Committed() : new AppendOutcome.Fenced(), false);
+        if (Amounts.Reserved(unit.Budget) is { } wanted && budgets.Check(row.Path, wanted) is { } denial)
             return (new AppendOutcome.Denied(denial), false);
 
-        var seq = row.LastSeq;
+        var (seq, chain, progressed) = (row.LastSeq, row.Chain, false);
         foreach (var entry in unit.Entries)
-            Insert(row.Id, ++seq, row.Epoch, unit.At, unit.AppendId, entry);
-        foreach (var change in unit.Budget)
-            _budgets.Apply(row.Id, unit.Run, row.Epoch, change, unit.At);
-        foreach (var input in unit.ConsumedInputs)
-            _consume.Run(input, seq);
+        {
+            chain = JournalRows.Next(chain, unit.Run, ++seq, row.Epoch, unit.At, entry);
+            journal.Insert(row.Id, seq, row.Epoch, unit.At, appendId, entry, chain);
+            progressed |= entry.Kind == EntryKind.StepCompleted;
+        }
 
+        foreach (var change in unit.Budget)
+            budgets.Apply(row.Id, row.Path, row.Epoch, change, unit.At);
+        foreach (var input in unit.ConsumedInputs)
+            _consume.Run(input, seq, row.Id);
+        foreach (var child in unit.Children)
+            creation.Create(child);
         var state = unit.State;
+        var ends = state.Status.IsFinal();
+        foreach (var post in unit.Posts)
+        {
+            // The row still shows the run alive that ends with this unit.
+            if (!ends || post.Run != unit.Run)
+                Post(post);
+        }
+
         var due = state.DueAt is { } at ? Ms(at) : (long?)null;
 
         // An input that came between the owner's last look and this release must find the run due.
-        if (state.Release && !state.Status.IsFinal() && _hasInput.Value(row.Id) is 1L)
+        if (state.Release && !ends && _hasInput.Value(row.Id) is 1L)
             due = Ms(unit.At);
-        _updateRun.Run(row.Id, (int)state.Status, (int)state.Waiting, (int)state.Paused, Ms(unit.At),
-            state.Status.IsFinal() ? Ms(unit.At) : null, due, state.Release ? null : row.Owner, seq, Json(state.Summary));
+        _updateRun.Run(row.Id, (int)state.Status, (int)state.Waiting, (int)state.Paused, Ms(unit.At), ends ? Ms(unit.At) : null, ends ? null : due,
+            ends || state.Release ? null : row.Owner, seq, Json(state.Summary), chain, appendId, progressed ? 1L : 0L);
         return (new AppendOutcome.Committed(), true);
     }
 
@@ -139,51 +122,47 @@ internal sealed class RunWrites(SqliteConnection connection, TimeProvider clock)
         return (new PostOutcome.Posted(), true);
     }
 
-    /// <summary>The holds of one unit are admitted together or not at all, so they count together.</summary>
-    private static Hold? Wanted(IReadOnlyList<BudgetChange> changes)
+    /// <summary>An ended run whose holds nobody settled: they would be held for ever on the nodes above. <c>null</c> where it lives or is gone.</summary>
+    internal long? Close(RunId run)
     {
-        Hold? sum = null;
-        foreach (var change in changes)
-        {
-            if (change is BudgetChange.Reserve { Hold: var hold })
-                sum = sum is null ? hold : new Hold(Sum(sum.NanoUsd, hold.NanoUsd), Sum(sum.Tokens, hold.Tokens));
-        }
-
-        return sum;
-
-        static long Sum(long a, long b) => (long)Int128.Min((Int128)a + b, long.MaxValue);
+        if (Read(run, withPath: true) is not { } row || !row.Status.IsFinal())
+            return null;
+        foreach (var hold in Holds(row.Id))
+            budgets.Doubt(row.Id, row.Path, hold.StepKey, "deleted", clock.GetUtcNow());
+        return row.Id;
     }
 
-    private sealed record Row(long Id, RunStatus Status, string? Owner, long Epoch, long LastSeq, long? DueAt);
+    private List<DoubtfulHold> Holds(long row)
+    {
+        var found = new List<DoubtfulHold>();
+        using var holds = _holdsOf.Rows(row);
+        while (holds.Read())
+            found.Add(new DoubtfulHold(holds.GetString(0), holds.GetInt64(1), holds.GetInt64(2), holds.GetInt64(3)));
+        return found;
+    }
 
-    private Row? Read(RunId run)
+    /// <param name="Path">Empty where it was not asked for.</param>
+    private sealed record Row(long Id, RunStatus Status, string? Owner, long Epoch, long LastSeq, long? DueAt, byte[]? Chain, byte[]? AppendId, bool OwnerLives, string[] Path);
+
+    private Row? Read(RunId run, bool withPath = false)
     {
         using var rows = _state.Rows(run.ToString());
         return rows.Read()
-            ? new Row(rows.GetInt64(0), (RunStatus)rows.GetInt32(1), rows.IsDBNull(2) ? null : rows.GetString(2), rows.GetInt64(3), rows.GetInt64(4), rows.IsDBNull(5) ? null : rows.GetInt64(5))
+            ? new Row(rows.GetInt64(0), (RunStatus)rows.GetInt32(1), rows.IsDBNull(2) ? null : rows.GetString(2), rows.GetInt64(3), rows.GetInt64(4),
+                rows.IsDBNull(5) ? null : rows.GetInt64(5), rows.IsDBNull(6) ? null : rows.GetFieldValue<byte[]>(6), rows.IsDBNull(7) ? null : rows.GetFieldValue<byte[]>(7),
+                rows.GetBoolean(8), withPath ? rows.GetString(9).Split('\n') : [])
             : null;
     }
 
-    private void Insert(long run, long seq, long epoch, DateTimeOffset at, Guid appendId, JournalDraft entry) =>
-        _insertEntry.Run(run, seq, epoch, Ms(at), (int)entry.Kind, entry.Scope, entry.Key, entry.Attempt, appendId.ToByteArray(), SchemaVersion,
-            Bytes(entry.Body), entry.Payload is { } payload ? Bytes(payload) : null, entry.Blob);
+    private static bool Same(object? stored, byte[] appendId) => stored is byte[] bytes && bytes.AsSpan().SequenceEqual(appendId);
 
-    private static byte[] Bytes(ReadOnlyMemory<byte> memory) =>
-        System.Runtime.InteropServices.MemoryMarshal.TryGetArray(memory, out var segment) && segment.Offset == 0 && segment.Count == segment.Array!.Length
-            ? segment.Array
-            : memory.ToArray();
-
-    private static byte[] Json(RunSummary summary) => JsonSerializer.SerializeToUtf8Bytes(summary, StorageJson.Default.RunSummary);
+    internal static byte[] Json(RunSummary summary) => JsonSerializer.SerializeToUtf8Bytes(summary, StorageJson.Default.RunSummary);
 
     internal static long Ms(DateTimeOffset at) => at.ToUnixTimeMilliseconds();
 
     public void Dispose()
     {
-        foreach (var statement in new[] { _byKey, _insertRun, _insertEntry, _insertBudget, _state, _appendIdAt, _updateRun, _nodeIsDead, _claim, _holdsOf, _insertInput, _inputExists, _makeDue, _consume, _hasInput })
+        foreach (var statement in new[] { _state, _appendIdAt, _updateRun, _isAlive, _claim, _holdsOf, _insertInput, _inputExists, _makeDue, _consume, _hasInput })
             statement.Dispose();
-        _budgets.Dispose();
     }
 }
-
-/// <param name="Id">The row's key.</param>
-internal sealed record ClaimedRow(long Id);

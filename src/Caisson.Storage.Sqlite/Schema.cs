@@ -9,7 +9,7 @@ namespace Caisson.Storage.Sqlite;
 internal static class Schema
 {
     private const int ApplicationId = 0x43414953; // "CAIS"
-    private const int Version = 1;
+    private const int Version = 2;
 
     // The check reads the whole file. Beyond this size it would delay every restart; damage is then found where it is read.
     private const long LargestChecked = 32 << 20;
@@ -22,6 +22,11 @@ internal static class Schema
             id INTEGER PRIMARY KEY,
             run_id TEXT NOT NULL UNIQUE,
             agent TEXT NOT NULL,
+            tenant TEXT NOT NULL DEFAULT 'default',
+            parent TEXT,
+            root TEXT NOT NULL DEFAULT '',
+            depth INTEGER NOT NULL DEFAULT 0,
+            path TEXT NOT NULL DEFAULT '',
             status INTEGER NOT NULL,
             waiting INTEGER NOT NULL DEFAULT 0,
             paused INTEGER NOT NULL DEFAULT 0,
@@ -32,13 +37,18 @@ internal static class Schema
             owner TEXT,
             epoch INTEGER NOT NULL DEFAULT 0,
             last_seq INTEGER NOT NULL,
+            chain BLOB,
+            append_id BLOB,
+            suspicion INTEGER NOT NULL DEFAULT 0,
+            lone_crashes INTEGER NOT NULL DEFAULT 0,
             idempotency_key TEXT UNIQUE,
             request_hash TEXT NOT NULL,
             summary BLOB NOT NULL
         ) STRICT;
-        CREATE INDEX runs_due ON runs (due_at) WHERE owner IS NULL AND due_at IS NOT NULL;
+        CREATE INDEX runs_due ON runs (tenant, due_at) WHERE owner IS NULL AND due_at IS NOT NULL;
         CREATE INDEX runs_owner ON runs (owner) WHERE owner IS NOT NULL;
         CREATE INDEX runs_status ON runs (status);
+        CREATE INDEX runs_ended ON runs (ended_at) WHERE ended_at IS NOT NULL;
         CREATE TABLE journal (
             id INTEGER PRIMARY KEY,
             run INTEGER NOT NULL,
@@ -54,6 +64,7 @@ internal static class Schema
             body BLOB NOT NULL,
             payload BLOB,
             blob TEXT,
+            chain BLOB,
             UNIQUE (run, seq)
         ) STRICT;
         CREATE TABLE inbox (
@@ -82,6 +93,8 @@ internal static class Schema
             epoch INTEGER NOT NULL,
             nano_usd INTEGER NOT NULL,
             tokens INTEGER NOT NULL,
+            input_tokens INTEGER NOT NULL DEFAULT 0,
+            output_tokens INTEGER NOT NULL DEFAULT 0,
             PRIMARY KEY (run, step_key)
         ) STRICT, WITHOUT ROWID;
         CREATE TABLE waste (
@@ -105,6 +118,17 @@ internal static class Schema
             started_at INTEGER NOT NULL,
             dead_at INTEGER
         ) STRICT, WITHOUT ROWID;
+        CREATE TABLE schedules (
+            name TEXT PRIMARY KEY,
+            uid BLOB NOT NULL,
+            generation INTEGER NOT NULL,
+            definition BLOB NOT NULL,
+            created_at INTEGER NOT NULL,
+            next_at INTEGER,
+            paused INTEGER NOT NULL,
+            last_run TEXT,
+            last_at INTEGER
+        ) STRICT, WITHOUT ROWID;
         """;
 
     /// <summary>Looks at a file without changing it. <c>null</c> when it is ours and sound, or empty.</summary>
@@ -118,8 +142,8 @@ internal static class Schema
             return null;
         if (application != ApplicationId)
             return new Failure(ErrorCodes.DatabaseForeign, $"{path}: this is a database of another program: choose another data directory, nothing was changed");
-        if (version != Version)
-            return new Failure(ErrorCodes.DatabaseForeign, $"{path}: its schema has version {version}, this server reads version {Version}: use the server version that wrote it, nothing was changed");
+        if (version is < 1 or > Version)
+            return new Failure(ErrorCodes.DatabaseForeign, $"{path}: its schema has version {version}, this server reads versions up to {Version}: use the server version that wrote it, nothing was changed");
         if (new FileInfo(path).Length > LargestChecked)
             return null;
         using var check = connection.CreateCommand();
@@ -129,10 +153,13 @@ internal static class Schema
             : new Failure(ErrorCodes.DatabaseCorrupt, $"{path}: the database is damaged: restore the data directory from a backup, nothing was changed");
     }
 
-    internal static void CreateWhereEmpty(SqliteConnection connection)
+    /// <summary>Makes the tables in an empty file, and brings those of an earlier version up to this one, in one transaction.</summary>
+    internal static void Prepare(SqliteConnection connection)
     {
         if (Number(connection, "SELECT count(*) FROM sqlite_schema") == 0)
             Create(connection);
+        else if (Number(connection, "PRAGMA user_version") == 1)
+            Migration.FromVersion1(connection);
     }
 
     private static void Create(SqliteConnection connection)

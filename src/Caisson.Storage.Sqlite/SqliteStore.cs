@@ -18,7 +18,7 @@ public abstract record SqliteOpenOutcome
 /// The embedded store: one SQLite database in one data directory, owned by one process at a time. Write-ahead log with
 /// full sync; one writer thread; checkpoints by a second thread, so that no batch pays for them.
 /// </summary>
-public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IAsyncDisposable
+public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IBudgetStore, IScheduleStore, IRetentionStore, IAsyncDisposable
 {
     private const long CheckpointBytes = 16L << 20;
     private const long LongestLogBytes = 64L << 20;
@@ -26,8 +26,13 @@ public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IAsyncDispo
     private readonly DataDirectory _directory;
     private readonly TimeProvider _clock;
     private readonly Writer _writer;
+    private readonly JournalRows _journal;
+    private readonly BudgetWrites _budgets;
+    private readonly RunCreation _creation;
     private readonly RunWrites _writes;
+    private readonly ScheduleWrites _schedules;
     private readonly Reads _reads;
+    private readonly LedgerReads _ledgers;
     private readonly NodeRows _nodes;
     private readonly Checkpointer _checkpointer;
     private readonly string _connectionString;
@@ -37,9 +42,14 @@ public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IAsyncDispo
     {
         (_directory, _connectionString, _clock, TenantKey) = (directory, connectionString, clock, tenantKey);
         var connection = Connect(connectionString);
-        _writes = new RunWrites(connection, clock);
+        _journal = new JournalRows(connection);
+        _budgets = new BudgetWrites(connection);
+        _creation = new RunCreation(connection, _journal, _budgets);
+        _writes = new RunWrites(connection, _journal, _creation, _budgets, clock);
+        _schedules = new ScheduleWrites(connection, _creation, _writes);
         _writer = new Writer(connection, log);
-        _reads = new Reads(connectionString, clock);
+        var reads = new ReadConnections(connectionString);
+        (_reads, _ledgers) = (new Reads(reads, clock), new LedgerReads(reads));
         _nodes = new NodeRows(Connect(connectionString), _writer, clock);
         _checkpointer = new Checkpointer(Connect(connectionString), directory.Database + "-wal", CheckpointBytes, LongestLogBytes, _writer.Between, clock, log);
     }
@@ -72,7 +82,7 @@ public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IAsyncDispo
                 return Refuse(directory, new Failure(ErrorCodes.DatabaseCorrupt, $"{path}: is missing or empty, but blobs of its runs stand beside it: restore the database from a backup, or choose another data directory"));
             var text = new SqliteConnectionStringBuilder { DataSource = path, DefaultTimeout = 30 }.ToString();
             using var connection = Connect(text);
-            Schema.CreateWhereEmpty(connection);
+            Schema.Prepare(connection);
             using var key = connection.CreateCommand();
             key.CommandText = "SELECT value FROM meta WHERE name = 'tenant_key'";
             if (key.ExecuteScalar() is not byte[] { Length: 32 } tenantKey)
@@ -91,10 +101,10 @@ public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IAsyncDispo
         }
     }
 
-    public Task<CreateOutcome> CreateAsync(NewRun run, CancellationToken cancellationToken) => _writer.DoAsync(() => _writes.Create(run));
+    public Task<CreateOutcome> CreateAsync(NewRun run, CancellationToken cancellationToken) => _writer.DoAsync(() => _creation.Create(run));
 
     public async Task<ClaimOutcome> ClaimAsync(RunId run, NodeId node, CancellationToken cancellationToken) =>
-        await _writer.DoAsync(() => _writes.Claim(run, node)) is not null && await FindAsync(run, cancellationToken) is { } record
+        await _writer.DoAsync(() => _writes.Claim(run, node)) && await FindAsync(run, cancellationToken) is { } record
             ? new ClaimOutcome.Claimed(record)
             : new ClaimOutcome.NotClaimable();
 
@@ -116,6 +126,8 @@ public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IAsyncDispo
 
     public Task<DateTimeOffset?> NextDueAsync(CancellationToken cancellationToken) => _reads.NextDueAsync(cancellationToken);
 
+    public Task<IReadOnlyList<(RunId Run, int Suspicion)>> ListSuspectsAsync(int limit, CancellationToken cancellationToken) => _reads.ListSuspectsAsync(limit, cancellationToken);
+
     public Task<IReadOnlyList<OwnedRun>> ListOwnedAsync(NodeId node, CancellationToken cancellationToken) => _reads.ListOwnedAsync(node, cancellationToken);
 
     public Task RegisterAsync(NodeRegistration node, CancellationToken cancellationToken) => Task.Run(() => _nodes.Register(node), cancellationToken);
@@ -123,6 +135,37 @@ public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IAsyncDispo
     public RenewOutcome Renew(NodeId node) => _nodes.Renew(node);
 
     public Task RetireAsync(NodeId node, CancellationToken cancellationToken) => Task.Run(() => _nodes.Retire(node), cancellationToken);
+
+    public Task<IReadOnlyList<BudgetRow>> ReadBudgetAsync(string node, CancellationToken cancellationToken) => _ledgers.BudgetAsync(node, cancellationToken);
+
+    public Task SetCapAsync(string node, LimitDimension dimension, long? cap, CancellationToken cancellationToken)
+    {
+        if (node.StartsWith("run:", StringComparison.Ordinal))
+            throw new ArgumentException("a run's caps go through its inbox", nameof(node));
+        return _writer.DoAsync(() =>
+        {
+            _budgets.SetCap(node, dimension, cap);
+            return (true, true);
+        });
+    }
+
+    public Task<IReadOnlyList<WasteRow>> ReadWasteAsync(RunId run, int limit, CancellationToken cancellationToken) => _ledgers.WasteAsync(run, limit, cancellationToken);
+
+    public Task<ScheduleRecord> PutScheduleAsync(NewSchedule schedule, CancellationToken cancellationToken) => _writer.DoAsync(() => _schedules.Put(schedule));
+
+    public Task<bool> RemoveScheduleAsync(string name, CancellationToken cancellationToken) => _writer.DoAsync(() => _schedules.Remove(name));
+
+    public Task<IReadOnlyList<ScheduleRecord>> ListSchedulesAsync(CancellationToken cancellationToken) => _ledgers.SchedulesAsync(cancellationToken);
+
+    public Task<IReadOnlyList<ScheduleRecord>> FindDueSchedulesAsync(DateTimeOffset now, int limit, CancellationToken cancellationToken) => _ledgers.DueSchedulesAsync(now, limit, cancellationToken);
+
+    public Task<bool> FireAsync(ScheduleFire fire, CancellationToken cancellationToken) => _writer.DoAsync(() => _schedules.Fire(fire));
+
+    public Task<IReadOnlyList<RunId>> FindEndedAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) => _ledgers.EndedAsync(before, limit, cancellationToken);
+
+    public Task<bool> DeleteRunAsync(RunId run, CancellationToken cancellationToken) => _writer.DoAsync(() => _schedules.Delete(run));
+
+    public IAsyncEnumerable<BlobReference> ReadReferencesAsync(CancellationToken cancellationToken) => _ledgers.ReferencesAsync(cancellationToken);
 
     public async ValueTask DisposeAsync()
     {
@@ -133,6 +176,8 @@ public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IAsyncDispo
         {
             _writer.Dispose();
             _nodes.Dispose();
+            foreach (var statements in (IDisposable[])[_schedules, _writes, _creation, _budgets, _journal])
+                statements.Dispose();
         });
         using (var pooled = new SqliteConnection(_connectionString))
             SqliteConnection.ClearPool(pooled);

@@ -11,11 +11,11 @@ namespace Caisson.Cli.Commands;
 internal static class RunCommand
 {
     private static readonly Argument<string> Agent = new("AGENT.yaml") { Description = "The agent's manifest" };
-    private static readonly Option<string?> Input = new("--input", "-i") { Description = "The input: text, @FILE, or - for stdin", HelpName = "TEXT" };
+    internal static readonly Option<string?> Input = new("--input", "-i") { Description = "The input: text, @FILE, or - for stdin", HelpName = "TEXT" };
     private static readonly Option<bool> Wait = new("--wait") { Description = "Wait for the end and print the result" };
     private static readonly Option<bool> Stream = new("--stream") { Description = "Show steps as they happen; implies --wait" };
-    private static readonly Option<string?> Key = new("--idempotency-key") { Description = "The same key starts one run only", HelpName = "KEY" };
-    private static readonly Option<string[]> Labels = new("--label") { Description = "A label, K=V; may be repeated", HelpName = "K=V" };
+    internal static readonly Option<string?> Key = new("--idempotency-key") { Description = "The same key starts one run only", HelpName = "KEY" };
+    internal static readonly Option<string[]> Labels = new("--label") { Description = "A label, K=V; may be repeated", HelpName = "K=V" };
 
     internal static Command Create(Shell shell)
     {
@@ -30,7 +30,7 @@ internal static class RunCommand
     {
         var file = context.Get(Agent);
         var request = new CreateRunRequest(
-            await InputText.ReadFileAsync(file, "AGENT.yaml", Runs.MaxManifestBytes, context.Interrupted),
+            await InputText.ReadFileAsync(file, "AGENT.yaml", NewRuns.MaxManifestBytes, context.Interrupted),
             Path.GetFileName(file),
             await ReadInputAsync(context),
             limits.Read(context),
@@ -76,15 +76,15 @@ internal static class RunCommand
         }
     }
 
-    private static async Task<string> ReadInputAsync(CommandContext context) => context.Get(Input) switch
+    internal static async Task<string> ReadInputAsync(CommandContext context) => context.Get(Input) switch
     {
         null => "",
-        "-" => await InputText.ReadStdinAsync("--input", Runs.MaxInputBytes, context.Interrupted),
-        ['@', .. var path] => await InputText.ReadFileAsync(path, "--input", Runs.MaxInputBytes, context.Interrupted),
+        "-" => await InputText.ReadStdinAsync("--input", NewRuns.MaxInputBytes, context.Interrupted),
+        ['@', .. var path] => await InputText.ReadFileAsync(path, "--input", NewRuns.MaxInputBytes, context.Interrupted),
         var text => text,
     };
 
-    private static Dictionary<string, string>? ReadLabels(CommandContext context)
+    internal static Dictionary<string, string>? ReadLabels(CommandContext context)
     {
         if (context.Get(Labels) is not { Length: > 0 } given)
             return null;

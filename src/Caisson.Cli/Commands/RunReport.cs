@@ -1,5 +1,6 @@
 using Caisson.Cli.Output;
 using Caisson.Contracts;
+using Caisson.Core.Budgets;
 
 namespace Caisson.Cli.Commands;
 
@@ -44,12 +45,7 @@ internal static class RunReport
         _ => null,
     };
 
-    private static string Flag(RunView run) => run.Paused != PauseCause.Budget ? "" : run.LimitAt switch
-    {
-        LimitDimension.Tokens => " --budget-tokens N",
-        LimitDimension.Steps => " --max-steps N",
-        LimitDimension.ToolCalls => " --max-tool-calls N",
-        LimitDimension.Deadline => " --deadline TIME",
-        _ => " --budget-usd N",
-    };
+    private static string Flag(RunView run) => run is { Paused: PauseCause.Budget, LimitAt: { } limit }
+        ? $" {LimitFlags.Of(limit)} {(limit is LimitDimension.Deadline or LimitDimension.NoProgress ? "TIME" : "N")}"
+        : "";
 }

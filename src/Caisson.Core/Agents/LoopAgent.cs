@@ -3,6 +3,7 @@ using Caisson.Core.Agents.Tools;
 using Caisson.Core.Journal;
 using Caisson.Core.Loops;
 using Caisson.Core.Models;
+using Caisson.Core.Turns;
 
 namespace Caisson.Core.Agents;
 
@@ -13,8 +14,9 @@ namespace Caisson.Core.Agents;
 /// </summary>
 internal sealed class LoopAgent : IAgent
 {
-    public async Task<string> RunAsync(RunContext context, CancellationToken cancellationToken)
+    public async Task<string> RunAsync(IRunContext run, CancellationToken cancellationToken)
     {
+        var context = (RunContext)run;
         var loop = context.Manifest.Loop!;
         var tools = BuiltInTools.Select(loop.Tools);
         var definitions = tools.Select(t => t.Definition).ToList();
@@ -25,24 +27,14 @@ internal sealed class LoopAgent : IAgent
 
         while (true)
         {
-            context.Checkpoint();
             var note = await guard.HeedAsync();
-            var request = new ModelRequest(loop.Model, messages, definitions, identity, note, null, context.Manifest.Retry) { MoneyIsCapped = context.MoneyIsCapped };
-            var (answer, key) = await context.Models.CallAsync(request, context.Session, cancellationToken) switch
-            {
-                ModelOutcome.Answered answered => (answered.Answer, answered.Key),
-                ModelOutcome.LimitReached reached => throw new RunHaltException(new RunHalt.AtLimit(reached.Denial)),
-                ModelOutcome.Exhausted exhausted => throw new RunHaltException(new RunHalt.Exhausted(exhausted.Failure)),
-                ModelOutcome.Failed failed => throw new RunHaltException(IsForOperator(failed.Failure) ? new RunHalt.Exhausted(failed.Failure) : new RunHalt.Failed(failed.Failure)),
-                ModelOutcome.Drifted drifted => throw new RunHaltException(new RunHalt.Drifted(drifted.Report)),
-                _ => throw new InvalidOperationException("unreachable"),
-            };
+            var request = new ModelRequest(loop.Model, messages, definitions, identity, note, null, context.Manifest.Retry) { MoneyIsCapped = context.Session.MoneyIsCapped };
+            var (answer, key) = await context.ModelAsync(request);
             messages.Add(ModelMessage.Assistant(answer));
             identity = StepHash.Of([identity, "answer", answer.Text, .. answer.Calls.SelectMany(c => new[] { c.Id, c.Name, c.Arguments })]);
             if (answer.Calls.Count == 0)
                 return answer.Text;
 
-            context.Checkpoint();
             foreach (var result in await batch.RunAsync(key, answer.Calls))
             {
                 messages.Add(ModelMessage.Tool(result.Call.Id, result.Text));
@@ -51,10 +43,6 @@ internal sealed class LoopAgent : IAgent
             }
         }
     }
-
-    /// <summary>A key, a provider or a price that an operator can mend: the run pauses and loses nothing.</summary>
-    private static bool IsForOperator(Failure failure) =>
-        failure.Retryable || failure.Code is ErrorCodes.ConfigInvalid or ErrorCodes.ModelUnknown or ErrorCodes.ModelUnpriced;
 }
 
 /// <summary>Feeds the loop guard in the journal's order, with the resets that operators made.</summary>
@@ -66,7 +54,7 @@ internal sealed class LoopWatch(RunContext context)
 
     internal void Observe(ToolAnswer answer)
     {
-        ResetUpTo(answer.Seq == 0 ? long.MaxValue : answer.Seq);
+        ResetUpTo(answer.Seq);
         _guard.RepeatsToAct = context.Session.LoopRepeats;
         var verdict = _guard.Observe(answer.Call.Name, answer.Signature, answer.Fingerprint);
         if (verdict.Level >= _worst.Level)
@@ -76,14 +64,26 @@ internal sealed class LoopWatch(RunContext context)
     /// <summary>Pauses the run, or answers a word of warning for the model, or nothing.</summary>
     internal async Task<string?> HeedAsync()
     {
-        if (!context.Session.History.Replaying)
+        if (!context.Replaying)
             ResetUpTo(long.MaxValue);
         var verdict = _worst;
         _worst = LoopVerdict.None;
-        await context.HeedAsync(verdict);
+        if (!context.Replaying)
+            await ActAsync(verdict);
         return verdict.Level == LoopLevel.None ? null
             : verdict.Period == 1 ? $"[caisson: the call of '{verdict.Tool}' was made {verdict.Count} times in a row with the same result. Try something else, or finish.]"
             : $"[caisson: the same {verdict.Period} calls were made {verdict.Count} times in turn with the same results. Try something else, or finish.]";
+    }
+
+    /// <summary>Acts on what the guard saw, unless the journal shows that the run already went on from here.</summary>
+    private Task ActAsync(LoopVerdict verdict)
+    {
+        if (verdict.Level == LoopLevel.None)
+            return Task.CompletedTask;
+        if (verdict.Level == LoopLevel.Act && context.Manifest.LoopGuard.OnLoop != LoopPolicy.Warn)
+            return context.HaltAsync(new RunHalt.Looping(verdict));
+        context.Note(new EntryDraft(EntryKind.LoopSuspected, new EntryBody.LoopSuspected(verdict.Signal, verdict.Tool, verdict.Count, verdict.Period, Acted: false)));
+        return Task.CompletedTask;
     }
 
     private void ResetUpTo(long seq)

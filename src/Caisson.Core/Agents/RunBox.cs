@@ -20,6 +20,8 @@ internal sealed class RunBox(RunSession session, IReadOnlyList<ISandboxProvider>
 {
     private readonly SemaphoreSlim _opening = new(1, 1);
     private ISandbox? _box;
+    private int _atWork;
+    private bool _stuck;
     private bool _replaced = session.History.HadBox;
 
     internal bool IsOpen => _box is not null;
@@ -89,11 +91,22 @@ internal sealed class RunBox(RunSession session, IReadOnlyList<ISandboxProvider>
         return replaced;
     }
 
-    /// <summary>Nothing runs in it until the next call.</summary>
-    internal async Task RestAsync()
+    /// <summary>Marks a call at work in the box; when the last one ends, nothing runs in it until the next.</summary>
+    internal IAsyncDisposable Work(ISandbox box)
     {
-        if (_box is { } box)
+        Interlocked.Increment(ref _atWork);
+        return new Rest(this, box);
+    }
+
+    private async ValueTask RestAsync(ISandbox box)
+    {
+        if (Interlocked.Decrement(ref _atWork) == 0 && ReferenceEquals(_box, box) && !session.Owned.IsCancellationRequested)
             await box.FreezeAsync(session.Owned);
+    }
+
+    private sealed class Rest(RunBox boxes, ISandbox box) : IAsyncDisposable
+    {
+        public ValueTask DisposeAsync() => boxes.RestAsync(box);
     }
 
     /// <summary>Its files are not what the journal says: the next call gets a new box.</summary>
@@ -118,10 +131,12 @@ internal sealed class RunBox(RunSession session, IReadOnlyList<ISandboxProvider>
     }
 
     /// <summary>The run ends: nothing of it acts any more when this returns.</summary>
-    internal async Task CloseAsync()
+    /// <returns>Whether that is confirmed.</returns>
+    internal async Task<bool> CloseAsync()
     {
         if (_box is { } box)
             await DiscardAsync(box);
+        return !_stuck;
     }
 
     public async ValueTask DisposeAsync()
@@ -140,6 +155,7 @@ internal sealed class RunBox(RunSession session, IReadOnlyList<ISandboxProvider>
         }
         catch (CaissonException problem)
         {
+            _stuck = true;
             log.LogError("box {Box} of run {Run} is not confirmed gone, the reaper goes on: {Problem}", box.Id, session.Run, problem.Message);
         }
     }

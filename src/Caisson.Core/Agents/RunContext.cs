@@ -1,81 +1,269 @@
-using System.Security.Cryptography;
+using System.Buffers.Binary;
+using System.Globalization;
+using System.Text;
+using System.Text.Json;
 using Caisson.Contracts;
 using Caisson.Core.Journal;
 using Caisson.Core.Lifecycle;
-using Caisson.Core.Loops;
 using Caisson.Core.Models;
+using Caisson.Core.Turns;
 
 namespace Caisson.Core.Agents;
 
-/// <summary>What an agent sees of its run. Every call is safe to make again after a crash: what is recorded is answered, what is not is done.</summary>
-public sealed class RunContext
+/// <summary>Turns an agent's calls into operations of its turn, each with an identity that is the same in every attempt.</summary>
+internal sealed class RunContext : IRunContext
 {
-    private readonly RunSession _session;
+    private readonly Turn _turn;
     private readonly StepRunner _steps;
+    private readonly string _scope;
+    private Random? _random;
 
-    internal RunContext(RunSession session, StepRunner steps, IModels models, RunBox? box)
+    internal RunContext(Turn turn, RunSession session, StepRunner steps, Spawner spawner, IModels models, RunBox? box, string scope = "")
     {
-        (_session, _steps, Models, Box) = (session, steps, models, box);
+        (_turn, Session, _steps, Spawner, Models, Box, _scope) = (turn, session, steps, spawner, models, box, scope);
     }
 
-    public RunId Run => _session.Run;
+    public RunId Run => Session.Run;
 
-    public AgentManifest Manifest => _session.Manifest;
+    public AgentManifest Manifest => Session.Manifest;
 
-    public string Input => _session.History.Created!.Input;
+    public string Input => Session.History.Created!.Input;
+
+    public DateTimeOffset Now => _turn.Now;
+
+    public ReadOnlyMemory<byte>? Saved => Session.History.Saved;
 
     internal IModels Models { get; }
 
+    internal Spawner Spawner { get; }
+
     internal RunBox? Box { get; }
 
-    internal RunSession Session => _session;
+    internal RunSession Session { get; }
 
-    internal StepRunner Steps => _steps;
+    /// <summary>Whether recorded answers wait to be given: the code has not reached new ground yet.</summary>
+    internal bool Replaying => _turn.Replaying;
 
-    /// <summary>
-    /// A named piece of work, recorded once. The same name again is the next occurrence.
-    /// </summary>
-    /// <param name="body">Runs at most once per attempt; its result is what every later attempt gets.</param>
-    /// <exception cref="RunHaltException">The run pauses or ends here.</exception>
-    public async Task<ReadOnlyMemory<byte>> StepAsync(string name, ReadOnlyMemory<byte> arguments, Func<CancellationToken, Task<ReadOnlyMemory<byte>>> body)
+    private Occurrences Occurrences => _turn.Occurrences;
+
+    public Random Random => _random ??= new Random(BinaryPrimitives.ReadInt32LittleEndian(Seed("random", "")));
+
+    public Guid NewGuid()
     {
-        Checkpoint();
-        var key = _session.NamedStep(name);
-        var subject = new StepSubject(StepKind.Named, name, Convert.ToHexStringLower(SHA256.HashData(arguments.Span)), null, null);
-        var record = await _steps.RunAsync(key, subject, cancellation => AttemptAsync(name, body, cancellation));
-        return record.Result;
+        var bytes = Seed("guid", Occurrences.Count("guid", _scope, "").ToString(CultureInfo.InvariantCulture)).AsSpan(0, 16);
+        bytes[6] = (byte)(0x40 | (bytes[6] & 0x0f));
+        bytes[8] = (byte)(0x80 | (bytes[8] & 0x3f));
+        return new Guid(bytes, bigEndian: true);
     }
 
-    private static async Task<StepAttempt> AttemptAsync(string name, Func<CancellationToken, Task<ReadOnlyMemory<byte>>> body, CancellationToken cancellationToken)
+    private byte[] Seed(string what, string nth) => Convert.FromHexString(StepHash.Of(what, Run.ToString(), _scope, nth));
+
+    public Task<T> StepAsync<T>(string name, Func<StepContext, Task<T>> body, StepOptions<T>? options = null)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(name);
+        options ??= new StepOptions<T>();
+        var arguments = options.Arguments is null ? "" : StepHash.Of(options.Arguments);
+        var key = options.Key is { } own ? OwnKey(own) : Occurrences.Next("named", _scope, arguments.Length == 0 ? name : name + "\0" + arguments);
+        var call = new StepCall(key, new StepSubject(StepKind.Named, name, arguments, null, options.Arguments is { Length: > 300 } text ? text[..300] + "…" : options.Arguments), _scope);
+        return StepAsync(call, StepJson.Read<T>, () => _steps.ExecuteAsync(call, new NamedStep<T>(name, body, options)));
+    }
+
+    private StepKey OwnKey(string own) => Occurrences.Count("key", _scope, own) == 0
+        ? new StepKey(StepHash.Of("key", _scope, own))
+        : throw new InvalidOperationException($"the step key '{own}' was used before in this scope: give each step a key of its own, or none");
+
+    /// <summary>A step whose answer is its recorded completion.</summary>
+    internal Task<T> StepAsync<T>(StepCall call, Func<StepRecord, T> read, Func<Task> execute)
+    {
+        var answer = new TaskCompletionSource<T>();
+        _turn.Ask(new Operation(Slots.Step(call.Key.Hash), arrival =>
+        {
+            var (record, drift) = StepJson.Match(arrival, call);
+            if (drift is not null)
+                return drift;
+            Give(answer, record!, read);
+            return null;
+        })
+        { Execute = execute, Text = RunHistory.Describe(call.Subject) });
+        return answer.Task;
+    }
+
+    private static void Give<T>(TaskCompletionSource<T> answer, StepRecord record, Func<StepRecord, T> read)
     {
         try
         {
-            return new StepAttempt.Done(await body(cancellationToken));
+            answer.SetResult(read(record));
         }
-        catch (Exception problem) when (problem is not CaissonException && !(problem is OperationCanceledException && cancellationToken.IsCancellationRequested))
+        catch (Exception problem) when (problem is StepFailedException or JsonException or NotSupportedException or CaissonException)
         {
-            // A failure of the author's code is data: it is journaled, and the step is tried again.
-            return new StepAttempt.Failed(new Failure(ErrorCodes.Internal, $"step '{name}' failed: {problem.GetType().Name}: {problem.Message}", Retryable: true));
+            answer.SetException(problem is JsonException
+                ? new StepFailedException(new Failure(ErrorCodes.StepFailed, $"the recorded result of step '{record.Subject.Name}' does not fit the type that is asked for: {problem.Message}"))
+                : problem);
         }
     }
 
-    internal bool MoneyIsCapped => (_session.History.Raised.NanoUsd ?? Manifest.Limits.NanoUsd) is not null;
-
-    /// <summary>A place where the run may halt: between steps, on new ground.</summary>
-    internal void Checkpoint()
+    public Task SleepUntilAsync(DateTimeOffset until)
     {
-        if (_session.Stop is { } stop && (stop.Kind >= StopKind.Deadline || !_session.History.Replaying))
-            throw new RunHaltException(new RunHalt.Requested());
+        var key = Occurrences.Next("timer", _scope, "").Hash;
+        var answer = new TaskCompletionSource();
+        _turn.Ask(new Operation(Slots.Timer(key), _ =>
+        {
+            answer.SetResult();
+            return null;
+        })
+        {
+            Waits = WaitReason.Timer,
+            Text = $"sleep until {until:O}",
+            Intent = () => SetTimer(key, "sleep", until),
+            AtDue = () => new EntryDraft(EntryKind.TimerFired, new EntryBody.TimerFired()) { Scope = _scope, Key = key },
+        });
+        return answer.Task;
     }
 
-    /// <summary>Acts on what the loop guard saw, unless the journal shows that the run already went on from here.</summary>
-    internal async Task HeedAsync(LoopVerdict verdict)
+    /// <summary>The recorded time counts, also where the code would compute another one now.</summary>
+    private Intent SetTimer(string key, string name, DateTimeOffset due) => Session.History.TimerOf(key) is { } set
+        ? new Intent([], set)
+        : new Intent([new EntryDraft(EntryKind.TimerSet, new EntryBody.TimerSet(name, due)) { Scope = _scope, Key = key }], due);
+
+    public Task<Signal?> WaitForSignalAsync(string name, TimeSpan? timeout = null)
     {
-        if (verdict.Level == LoopLevel.None || _session.History.Replaying)
-            return;
-        var acts = verdict.Level == LoopLevel.Act && Manifest.LoopGuard.OnLoop != LoopPolicy.Warn;
-        if (acts)
-            throw new RunHaltException(new RunHalt.Looping(verdict));
-        await _session.NoteAsync(EntryKind.LoopSuspected, new EntryBody.LoopSuspected(verdict.Signal, verdict.Tool, verdict.Count, verdict.Period, Acted: false), _session.Owned);
+        ArgumentException.ThrowIfNullOrEmpty(name);
+        var key = Occurrences.Next("signal", _scope, name).Hash;
+        var due = _turn.Now + timeout;
+        var answer = new TaskCompletionSource<Signal?>();
+        _turn.Ask(new Operation(Slots.Signal(name), arrival =>
+        {
+            answer.SetResult(arrival.Body is EntryBody.SignalConsumed signal ? new Signal(signal.Name, signal.Payload, signal.By) : null);
+            return null;
+        })
+        {
+            Waits = WaitReason.Signal,
+            Text = $"signal '{name}'",
+            TimeoutSlot = timeout is null ? null : Slots.Timer(key),
+            Intent = due is { } until ? () => SetTimer(key, "signal " + name, until) : null,
+            AtDue = timeout is null ? null : () => new EntryDraft(EntryKind.TimerFired, new EntryBody.TimerFired()) { Scope = _scope, Key = key },
+        });
+        return answer.Task;
+    }
+
+    public Task<ApprovalDecision> ApproveAsync(string question, ApprovalOptions? options = null)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(question);
+        options ??= new ApprovalOptions();
+        var key = Occurrences.Next("approval", _scope, question).Hash;
+        var expires = _turn.Now + options.Timeout;
+        var answer = new TaskCompletionSource<ApprovalDecision>();
+        _turn.Ask(new Operation(Slots.Approval(key), arrival =>
+        {
+            var decided = (EntryBody.ApprovalDecided)arrival.Body;
+            answer.SetResult(new ApprovalDecision(decided.Approved, decided.By, decided.Comment, decided.Expired));
+            return null;
+        })
+        {
+            Waits = WaitReason.Approval,
+            Text = $"approval of '{question}'",
+            Intent = () => Request(key, question, options, expires),
+            AtDue = expires is null ? null : () => new EntryDraft(EntryKind.ApprovalDecided, new EntryBody.ApprovalDecided(false, [], null, Expired: true)) { Scope = _scope, Key = key },
+        });
+        return answer.Task;
+    }
+
+    private Intent Request(string key, string question, ApprovalOptions options, DateTimeOffset? expires)
+    {
+        if (Session.History.Approvals.GetValueOrDefault(key) is { } open)
+            return new Intent([], open.Request.ExpiresAt);
+
+        // What is approved is this step, with these arguments, on these files, by this agent: a decision fits nothing else.
+        var binding = StepHash.Of("approval", key, options.Arguments ?? "", Session.Summary.WorkspaceRoot ?? "", Session.History.Created!.ManifestHash);
+        var text = options.Arguments is null ? question : $"{question}\n{options.Arguments}";
+        return new Intent([new EntryDraft(EntryKind.ApprovalRequested, new EntryBody.ApprovalRequested(text, binding, expires, options.FourEyes ? 2 : 1)) { Scope = _scope, Key = key }], expires);
+    }
+
+    public Task<ChildRun> SpawnAsync(ChildSpec child)
+    {
+        ArgumentNullException.ThrowIfNull(child);
+        var key = Occurrences.Next("child", _scope, child.Agent);
+        var answer = new TaskCompletionSource<ChildRun>();
+        _turn.Ask(new Operation(Slots.Step(key.Hash), arrival =>
+        {
+            if (arrival.Body is EntryBody.ChildSpawned spawned)
+                answer.SetResult(new ChildRun(RunId.Parse(spawned.Child), EndOf(key.Hash, spawned)));
+            else if (arrival.Body is EntryBody.StepCompleted { Failure: { } refusal })
+                answer.SetException(new StepFailedException(refusal));
+            else
+                return new DriftReport(arrival.Seq, Words.Of(arrival.Kind), $"child {child.Agent}");
+            return null;
+        })
+        { Text = $"child {child.Agent}", Execute = () => Spawner.SpawnAsync(Session, key, _scope, child) });
+        return answer.Task;
+    }
+
+    private Task<ChildOutcome> EndOf(string key, EntryBody.ChildSpawned spawned)
+    {
+        var answer = new TaskCompletionSource<ChildOutcome>();
+        _turn.Ask(new Operation(Slots.ChildEnd(key), arrival =>
+        {
+            var ended = (EntryBody.ChildEnded)arrival.Body;
+            answer.SetResult(new ChildOutcome(ended.Status, ended.Result, ended.Failure));
+            return null;
+        })
+        { Waits = WaitReason.Child, Text = $"child {spawned.Agent} ({spawned.Child})" });
+        return answer.Task;
+    }
+
+    public Task<T> BranchAsync<T>(Func<IRunContext, Task<T>> branch)
+    {
+        var nth = Occurrences.Count("branch", _scope, "");
+        return branch(new RunContext(_turn, Session, _steps, Spawner, Models, Box, string.Create(CultureInfo.InvariantCulture, $"{_scope}/{nth}")));
+    }
+
+    public Task SnapshotAsync(ReadOnlyMemory<byte> state)
+    {
+        if (!_turn.NothingOpen)
+            throw new InvalidOperationException("a snapshot was asked for while something else is under way: await it first");
+        var key = Occurrences.Next("snapshot", _scope, "");
+        var body = new EntryBody.Snapshot(Occurrences.Save(), _turn.UntakenSignals);
+        var answer = new TaskCompletionSource();
+        _turn.Ask(new Operation(Slots.Step(key.Hash), _ =>
+        {
+            answer.SetResult();
+            return null;
+        })
+        { Text = "snapshot", Execute = () => Session.JournalAsync([new EntryDraft(EntryKind.Snapshot, body) { Scope = _scope, Key = key.Hash, Payload = state }], null) });
+        return answer.Task;
+    }
+
+    /// <summary>The key that the next model call of this identity bears; taken at the call.</summary>
+    internal Task<(ModelAnswer Answer, StepKey Key)> ModelAsync(ModelRequest request)
+    {
+        var key = Occurrences.Next("model", _scope, request.Identity);
+        var answer = new TaskCompletionSource<(ModelAnswer, StepKey)>();
+        _turn.Ask(new Operation(Slots.Step(key.Hash), arrival => ModelSteps.Answer(Models, request, arrival, key, answer))
+        {
+            Text = $"model {request.Model}",
+            Execute = () => ModelSteps.ExecuteAsync(Models, request, new StepLog(Session, key, _scope, null)),
+        });
+        return answer.Task;
+    }
+
+    /// <summary>A tool's step; its body works on the run's box.</summary>
+    internal Task<StepRecord> ToolAsync(StepKey key, StepSubject subject, Func<CancellationToken, Task<StepAttempt>> body)
+    {
+        var call = new StepCall(key, subject, _scope);
+        return StepAsync(call, record => record, () => _steps.ExecuteAsync(call, Manifest.Retry, body));
+    }
+
+    /// <summary>Brings the run to a halt, as soon as all that is recorded is answered.</summary>
+    internal Task HaltAsync(RunHalt halt)
+    {
+        _turn.Ask(new Operation("halt", _ => null) { Text = "halt", Execute = () => Task.FromException(new RunHaltException(halt)) });
+        return new TaskCompletionSource().Task;
+    }
+
+    /// <summary>Journals a remark with the next write, unless this is a replay.</summary>
+    internal void Note(EntryDraft remark)
+    {
+        if (!Replaying)
+            _turn.Note(remark);
     }
 }

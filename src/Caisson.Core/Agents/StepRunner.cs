@@ -1,6 +1,7 @@
 using Caisson.Contracts;
 using Caisson.Core.Journal;
 using Caisson.Core.Lifecycle;
+using Caisson.Core.Turns;
 
 namespace Caisson.Core.Agents;
 
@@ -12,59 +13,113 @@ internal abstract record StepAttempt
 
     /// <summary>Nothing to record; the same step may be tried again.</summary>
     internal sealed record Failed(Failure Failure) : StepAttempt;
+
+    /// <summary>It was under way when it failed, and must not be repeated: nobody knows whether it took effect.</summary>
+    internal sealed record Doubtful(string Problem) : StepAttempt;
 }
 
-/// <param name="Recorded">Answered from the journal.</param>
-internal sealed record StepAnswer(ReadOnlyMemory<byte> Result, Failure? Failure, bool Recorded, long Seq, string? WorkspaceRoot);
-
-/// <summary>The one way in which tools and named steps run: answer from the journal, or admit, execute, retry and record.</summary>
-internal sealed class StepRunner(RunSession session, TimeProvider clock, Func<double> dice)
+/// <summary>The one way in which tools and named steps execute: admit, try, try again, record.</summary>
+internal sealed class StepRunner(RunSession session, RunServices services, Func<double> dice)
 {
-    internal async Task<StepAnswer> RunAsync(StepKey key, StepSubject subject, Func<CancellationToken, Task<StepAttempt>> body)
+    /// <summary>A step that may be repeated at will.</summary>
+    internal Task ExecuteAsync(StepCall call, RetrySettings retry, Func<CancellationToken, Task<StepAttempt>> body) =>
+        ExecuteAsync(call, null, retry, (_, cancellation) => body(cancellation));
+
+    internal async Task ExecuteAsync<T>(StepCall call, NamedStep<T> step)
     {
-        var prior = 0;
-        switch (session.Find(key, subject))
+        var effectful = step.Options.Effect is EffectClass.AtMostOnce or EffectClass.Compensable;
+        if (effectful)
         {
-            case StepLookup.Recorded recorded:
-                return new StepAnswer(recorded.Record.Result, recorded.Record.Failure, Recorded: true, recorded.Record.Seq, recorded.Record.WorkspaceRoot);
-            case StepLookup.Drifted drifted:
-                throw new RunHaltException(new RunHalt.Drifted(drifted.Report));
-            case StepLookup.NotRecorded fresh:
-                prior = fresh.PriorAttempts;
-                break;
+            if (await ForkRecords.AnswerAsync(session, services, call) is { } answered)
+            {
+                await session.CompleteAsync(call, answered);
+                return;
+            }
+
+            if (session.History.StartOf(call.Key.Hash) is { } interrupted && await new UnknownStep<T>(session, call, step).DecideAsync(interrupted, null) == UnknownEnd.Resolved)
+                return;
         }
 
-        if (await session.BeginAsync(key, subject, null, session.Owned) is BeginOutcome.Denied denied)
-            throw new RunHaltException(new RunHalt.AtLimit(denied.Denial));
-        var first = clock.GetUtcNow();
+        var retry = step.Options.Retry ?? session.Manifest.Retry;
+        for (var doubts = 1; ; doubts++)
+        {
+            if (await ExecuteAsync(call, step.Options.Effect, retry, (attempt, cancellation) => step.AttemptAsync(Context(call, attempt, cancellation))) is not { } doubtful)
+                return;
+            if (await new UnknownStep<T>(session, call, step).DecideAsync(session.History.StartOf(call.Key.Hash)!, doubtful.Problem) == UnknownEnd.Resolved)
+                return;
+            if (doubts >= retry.Attempts)
+                throw new RunHaltException(new RunHalt.Exhausted(new Failure(ErrorCodes.RetryExhausted, doubtful.Problem)));
+        }
+    }
+
+    private async Task<StepAttempt.Doubtful?> ExecuteAsync(StepCall call, EffectClass? effect, RetrySettings retry, Func<int, CancellationToken, Task<StepAttempt>> body)
+    {
+        var prior = session.History.Attempts(call.Key);
+        var first = services.Clock.GetUtcNow();
         for (var attempt = 1; ; attempt++)
         {
-            var started = clock.GetUtcNow();
-            switch (await AttemptAsync(body))
+            // Each attempt of a step that must not be repeated journals its own start.
+            if ((attempt == 1 || effect is EffectClass.AtMostOnce or EffectClass.Compensable) && await session.BeginAsync(call, null, effect, session.Owned) is BeginOutcome.Denied denied)
+                throw new RunHaltException(new RunHalt.AtLimit(denied.Denial));
+            var started = services.Clock.GetUtcNow();
+            switch (await AttemptAsync(prior + attempt, body))
             {
                 case StepAttempt.Done done:
-                    await session.CompleteAsync(key, subject, new StepResult(done.Result, Usage.None, prior + attempt, started, done.Failure, done.WorkspaceRoot), session.Owned);
-                    return new StepAnswer(done.Result, done.Failure, Recorded: false, 0, done.WorkspaceRoot);
+                    await session.CompleteAsync(call, new StepResult(done.Result, Usage.None, prior + attempt, started, done.Failure, done.WorkspaceRoot));
+                    return null;
+                case StepAttempt.Doubtful doubtful:
+                    return doubtful;
                 case StepAttempt.Failed failed:
-                    var wait = failed.Failure.Retryable ? RetryPolicy.Next(session.Manifest.Retry, attempt, attempt, clock.GetUtcNow() - first, null, dice()) : null;
-                    await session.FailAttemptAsync(key, subject, prior + attempt, failed.Failure, HoldFate.Release, clock.GetUtcNow() + wait, session.Owned);
+                    var wait = failed.Failure.Retryable ? RetryPolicy.Next(retry, attempt, attempt, services.Clock.GetUtcNow() - first, null, dice()) : null;
+                    await session.FailAttemptAsync(call, prior + attempt, failed.Failure, HoldFate.Release, services.Clock.GetUtcNow() + wait, session.Owned);
                     if (wait is not { } delay)
                         throw new RunHaltException(failed.Failure.Retryable ? new RunHalt.Exhausted(failed.Failure) : new RunHalt.Failed(failed.Failure));
-                    await Task.Delay(delay, clock, session.Halting);
+                    await Task.Delay(delay, services.Clock, session.Halting);
                     break;
             }
         }
     }
 
-    private async Task<StepAttempt> AttemptAsync(Func<CancellationToken, Task<StepAttempt>> body)
+    private async Task<StepAttempt> AttemptAsync(int attempt, Func<int, CancellationToken, Task<StepAttempt>> body)
     {
         try
         {
-            return await body(session.Interrupted);
+            return await body(attempt, session.Interrupted);
         }
         catch (CaissonException problem)
         {
             return new StepAttempt.Failed(problem.ToFailure());
         }
     }
+
+    private StepContext Context(StepCall call, int attempt, CancellationToken cancellation) =>
+        new($"{session.Run}.{call.Key.Hash}", attempt, session.Epoch, cancellation);
+}
+
+/// <summary>The author's part of a named step.</summary>
+internal sealed record NamedStep<T>(string Name, Func<StepContext, Task<T>> Body, StepOptions<T> Options)
+{
+    internal async Task<StepAttempt> AttemptAsync(StepContext context)
+    {
+        try
+        {
+            var result = StepJson.Write(await Body(context));
+            return result.Length <= StepJson.MaxResultBytes
+                ? new StepAttempt.Done(result)
+                : new StepAttempt.Done(default, new Failure(ErrorCodes.PayloadTooLarge, $"step '{Name}': its result has {result.Length} bytes, at most {StepJson.MaxResultBytes} are allowed: write it to a file or a store, and return its address"));
+        }
+        catch (StepFailedException known)
+        {
+            // The author says what happened: nothing that may be tried again, or a failure that is the step's result.
+            return known.Failure.Retryable ? new StepAttempt.Failed(known.Failure) : new StepAttempt.Done(default, known.Failure);
+        }
+        catch (Exception problem) when (problem is not CaissonException && !(problem is OperationCanceledException && context.Cancellation.IsCancellationRequested && !Effectful))
+        {
+            // A failure of the author's code is data: it is journaled, and the step is tried again where that is safe.
+            var text = $"step '{Name}' failed: {problem.GetType().Name}: {problem.Message}";
+            return Effectful ? new StepAttempt.Doubtful(text) : new StepAttempt.Failed(new Failure(ErrorCodes.Internal, text, Retryable: true));
+        }
+    }
+
+    private bool Effectful => Options.Effect is EffectClass.AtMostOnce or EffectClass.Compensable;
 }

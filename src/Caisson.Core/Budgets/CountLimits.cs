@@ -4,34 +4,76 @@ using Caisson.Core.Journal;
 namespace Caisson.Core.Budgets;
 
 /// <summary>
-/// The limits that the owner checks on its own figures: steps, tool calls and the deadline cost no extra write. Money
+/// The limits that the owner checks on its own figures: steps, calls, children and times cost no extra write. Money
 /// and tokens are reserved in the store.
 /// </summary>
 /// <param name="Node">Budget node that the limits belong to.</param>
 internal sealed record CountLimits(string Node, long? Steps, long? ToolCalls, DateTimeOffset? Deadline, TimeSpan? DeadlineSpan)
 {
+    internal long? ModelCalls { get; init; }
+    internal long? Children { get; init; }
+    internal long? ChildBreadth { get; init; }
+    internal long? ChildDepth { get; init; }
+    internal TimeSpan? NoProgress { get; init; }
+
+    /// <summary>What a step of this kind counts as.</summary>
+    internal static IReadOnlyList<LimitDimension> CountsOf(StepKind kind) => kind switch
+    {
+        StepKind.Model => [LimitDimension.Steps, LimitDimension.ModelCalls],
+        StepKind.Tool => [LimitDimension.Steps, LimitDimension.ToolCalls],
+        _ => [LimitDimension.Steps],
+    };
+
     internal static CountLimits Of(RunId run, LimitSettings manifest, RaisedLimits raised, DateTimeOffset createdAt)
     {
-        var deadline = raised.Deadline ?? manifest.Deadline;
-        return new CountLimits(BudgetNodes.Of(run), raised.Steps ?? manifest.Steps, raised.ToolCalls ?? manifest.ToolCalls,
-            deadline is null ? null : createdAt + deadline, deadline);
+        var limits = manifest.With(raised);
+        return new CountLimits(BudgetNodes.Of(run), limits.Steps, limits.ToolCalls, createdAt + limits.Deadline, limits.Deadline)
+        {
+            ModelCalls = limits.ModelCalls,
+            Children = limits.Children,
+            ChildBreadth = limits.ChildBreadth,
+            ChildDepth = limits.ChildDepth,
+            NoProgress = limits.NoProgress,
+        };
     }
 
-    /// <param name="steps">Completed and in flight.</param>
-    internal LimitDenial? Check(StepKind next, long steps, long toolCalls, DateTimeOffset now)
-    {
-        if (Steps is { } most && steps + 1 > most)
-            return new LimitDenial(Node, LimitDimension.Steps, most, steps, 0, 1);
-        if (next == StepKind.Tool && ToolCalls is { } calls && toolCalls + 1 > calls)
-            return new LimitDenial(Node, LimitDimension.ToolCalls, calls, toolCalls, 0, 1);
-        return DeadlineDenial(now);
-    }
+    /// <summary>For a caller that does not count model calls yet.</summary>
+    internal LimitDenial? Check(StepKind next, long steps, long toolCalls, DateTimeOffset now) => Check(next, new StepCounts(steps, 0, toolCalls), now);
+
+    /// <param name="counts">Completed and in flight.</param>
+    internal LimitDenial? Check(StepKind next, StepCounts counts, DateTimeOffset now) =>
+        Full(LimitDimension.Steps, Steps, counts.Steps)
+        ?? (next == StepKind.Model ? Full(LimitDimension.ModelCalls, ModelCalls, counts.ModelCalls) : null)
+        ?? (next == StepKind.Tool ? Full(LimitDimension.ToolCalls, ToolCalls, counts.ToolCalls) : null)
+        ?? DeadlineDenial(now);
+
+    /// <summary>Whether this run may have one child more.</summary>
+    /// <param name="alive">Its own children that have not ended.</param>
+    /// <param name="lifetime">All runs that ever began below it.</param>
+    /// <param name="depth">Generations above this run: 0 for a root run.</param>
+    internal LimitDenial? CheckChild(long alive, long lifetime, long depth) =>
+        Full(LimitDimension.ChildDepth, ChildDepth, depth)
+        ?? Full(LimitDimension.Children, Children, lifetime)
+        ?? (ChildBreadth is { } most && alive >= most ? new LimitDenial(Node, LimitDimension.ChildBreadth, most, 0, alive, 1) : null);
 
     internal LimitDenial? DeadlineDenial(DateTimeOffset now) =>
         Deadline is { } deadline && now >= deadline
             ? new LimitDenial(Node, LimitDimension.Deadline, (long)DeadlineSpan!.Value.TotalMilliseconds, (long)(now - deadline + DeadlineSpan.Value).TotalMilliseconds, 0, 0)
             : null;
+
+    /// <param name="lastProgress">The last completed step, or when the run last began to work: its claim, the end of a wait, a resume. A run that waits or stands paused makes no progress and owes none.</param>
+    internal LimitDenial? NoProgressDenial(DateTimeOffset lastProgress, DateTimeOffset now) =>
+        NoProgress is { } most && now - lastProgress >= most
+            ? new LimitDenial(Node, LimitDimension.NoProgress, (long)most.TotalMilliseconds, (long)(now - lastProgress).TotalMilliseconds, 0, 0)
+            : null;
+
+    private LimitDenial? Full(LimitDimension dimension, long? cap, long gone) =>
+        cap is { } most && gone >= most ? new LimitDenial(Node, dimension, most, gone, 0, 1) : null;
 }
+
+/// <summary>What a run has done so far and has under way.</summary>
+/// <param name="Steps">Model, tool and named steps together.</param>
+internal readonly record struct StepCounts(long Steps, long ModelCalls, long ToolCalls);
 
 public static class BudgetNodes
 {
@@ -48,9 +90,21 @@ internal static class LimitDenials
     internal static string Text(this LimitDenial denial) => denial.Dimension switch
     {
         LimitDimension.NanoUsd => $"money: ${Money.Text(denial.Spent)} spent and ${Money.Text(denial.Held)} held of ${Money.Text(denial.Cap)}, the next call may cost up to ${Money.Text(denial.Wanted)} ({denial.Node})",
-        LimitDimension.Tokens => $"tokens: {denial.Spent} used and {denial.Held} held of {denial.Cap}, the next call may use up to {denial.Wanted} ({denial.Node})",
-        LimitDimension.Steps => $"steps: {denial.Spent} of {denial.Cap} done ({denial.Node})",
-        LimitDimension.ToolCalls => $"tool calls: {denial.Spent} of {denial.Cap} done ({denial.Node})",
-        _ => $"deadline: {Durations.Text(TimeSpan.FromMilliseconds(denial.Cap))} from the run's creation are over ({denial.Node})",
+        LimitDimension.Tokens or LimitDimension.InputTokens or LimitDimension.OutputTokens => $"{Name(denial.Dimension)}: {denial.Spent} used and {denial.Held} held of {denial.Cap}, the next call may use up to {denial.Wanted} ({denial.Node})",
+        LimitDimension.Deadline => $"deadline: {Durations.Text(TimeSpan.FromMilliseconds(denial.Cap))} from the run's creation are over ({denial.Node})",
+        LimitDimension.NoProgress => $"no progress: {Durations.Text(TimeSpan.FromSeconds(denial.Spent / 1000))} without a completed step, at most {Durations.Text(TimeSpan.FromMilliseconds(denial.Cap))} are allowed ({denial.Node})",
+        LimitDimension.ChildBreadth => $"child breadth: {denial.Held} children alive of at most {denial.Cap} ({denial.Node})",
+        LimitDimension.ChildDepth => $"child depth: a child would stand {denial.Spent + denial.Wanted} generations below the root, of at most {denial.Cap} ({denial.Node})",
+        _ => $"{Name(denial.Dimension)}: {denial.Spent} of {denial.Cap} done{(denial.Held > 0 ? $", {denial.Held} under way" : "")} ({denial.Node})",
     };
+
+    /// <summary>The run's end where its policy is to stop.</summary>
+    internal static Failure Failure(this LimitDenial denial) =>
+        new(denial.Dimension == LimitDimension.Deadline ? ErrorCodes.DeadlineExceeded : ErrorCodes.BudgetExceeded, denial.Text());
+
+    /// <summary>Whether it is only what is under way that stands in the way: then waiting helps, and no cap need be raised.</summary>
+    internal static bool FreesItself(this LimitDenial denial) =>
+        !denial.Dimension.IsTime() && (Int128)denial.Spent + denial.Wanted <= denial.Cap;
+
+    private static string Name(LimitDimension dimension) => Words.Of(dimension).Replace('_', ' ');
 }

@@ -11,7 +11,14 @@ namespace Caisson.Core.Journal;
 /// <summary>What each kind of entry says. Stored as JSON for ever: add fields with defaults, never change a meaning.</summary>
 internal abstract record EntryBody
 {
-    internal sealed record RunCreated(AgentManifest Manifest, string ManifestHash, string Input, string Engine, IReadOnlyDictionary<string, string> Labels) : EntryBody;
+    internal sealed record RunCreated(AgentManifest Manifest, string ManifestHash, string Input, string Engine, IReadOnlyDictionary<string, string> Labels) : EntryBody
+    {
+        /// <summary>Build of the agent's code, where it has one.</summary>
+        public string? Build { get; init; }
+
+        /// <summary>Hashes of agent and input of the runs above this one, from the root: a run that spawns its own like is a cycle.</summary>
+        public IReadOnlyList<string> Ancestry { get; init; } = [];
+    }
 
     /// <param name="Reason"><c>start</c>, <c>input</c>, <c>due</c> or <c>recovery</c> (the owner before it is gone).</param>
     internal sealed record EpochClaimed(string Node, string Reason, IReadOnlyList<DoubtfulHold> InDoubt) : EntryBody;
@@ -31,7 +38,8 @@ internal abstract record EntryBody
     /// <param name="Acted">Whether it paused or ended the run, not only warned.</param>
     internal sealed record LoopSuspected(string Signal, string Tool, int Count, int Period, bool Acted) : EntryBody;
 
-    internal sealed record Drift(DriftReport Report) : EntryBody;
+    /// <param name="WentLive">The run went on without the records from there on.</param>
+    internal sealed record Drift(DriftReport Report, bool WentLive = false) : EntryBody;
 
     internal sealed record CancelRequested(string By, string? Reason) : EntryBody;
 
@@ -63,12 +71,14 @@ internal abstract record EntryBody
     internal sealed record ApprovalRequested(string Question, string Binding, DateTimeOffset? ExpiresAt, int Approvers) : EntryBody;
 
     /// <param name="By">Who decided; two names for a decision of four eyes.</param>
-    internal sealed record ApprovalDecided(bool Approved, IReadOnlyList<string> By, string? Comment, bool Expired) : EntryBody;
+    /// <param name="Partial">One yes of the two that are needed.</param>
+    internal sealed record ApprovalDecided(bool Approved, IReadOnlyList<string> By, string? Comment, bool Expired, bool Partial = false) : EntryBody;
 
     internal sealed record WorkspaceSaved(string Root) : EntryBody;
 
     /// <param name="Occurrences">How often each identity was asked for until here.</param>
-    internal sealed record Snapshot(IReadOnlyDictionary<string, int> Occurrences) : EntryBody;
+    /// <param name="Signals">Entries of signals that nobody had taken until here.</param>
+    internal sealed record Snapshot(IReadOnlyDictionary<string, int> Occurrences, IReadOnlyList<long> Signals) : EntryBody;
 
     internal sealed record ForkedFrom(string Parent, long Seq, string Lineage, ForkEffects Effects) : EntryBody;
 
@@ -145,6 +155,38 @@ internal static class EntryBodies
 {
     // Nothing here is ever put into a page of HTML, and the default's escapes would make JSON within JSON three times as long.
     internal static readonly JsonSerializerOptions Compact = new(JournalJson.Default.Options) { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
+    /// <summary>A kind that this version does not know stops the run: what it means for the agent cannot be guessed.</summary>
+    internal static EntryBody Read(EntryKind kind, ReadOnlyMemory<byte> json) => kind switch
+    {
+        EntryKind.RunCreated => JournalJson.Read<EntryBody.RunCreated>(json),
+        EntryKind.EpochClaimed => JournalJson.Read<EntryBody.EpochClaimed>(json),
+        EntryKind.StepStarted => JournalJson.Read<EntryBody.StepStarted>(json),
+        EntryKind.StepCompleted => JournalJson.Read<EntryBody.StepCompleted>(json),
+        EntryKind.StepFailed => JournalJson.Read<EntryBody.StepFailed>(json),
+        EntryKind.LimitHit => JournalJson.Read<EntryBody.LimitHit>(json),
+        EntryKind.LimitRaised => JournalJson.Read<EntryBody.LimitRaised>(json),
+        EntryKind.LoopSuspected => JournalJson.Read<EntryBody.LoopSuspected>(json),
+        EntryKind.Drift => JournalJson.Read<EntryBody.Drift>(json),
+        EntryKind.CancelRequested => JournalJson.Read<EntryBody.CancelRequested>(json),
+        EntryKind.Paused => JournalJson.Read<EntryBody.Paused>(json),
+        EntryKind.Resumed => JournalJson.Read<EntryBody.Resumed>(json),
+        EntryKind.RunEnded => JournalJson.Read<EntryBody.RunEnded>(json),
+        EntryKind.StepUnknown => JournalJson.Read<EntryBody.StepUnknown>(json),
+        EntryKind.StepResolved => JournalJson.Read<EntryBody.StepResolved>(json),
+        EntryKind.SignalConsumed => JournalJson.Read<EntryBody.SignalConsumed>(json),
+        EntryKind.TimerSet => JournalJson.Read<EntryBody.TimerSet>(json),
+        EntryKind.TimerFired => JournalJson.Read<EntryBody.TimerFired>(json),
+        EntryKind.ChildSpawned => JournalJson.Read<EntryBody.ChildSpawned>(json),
+        EntryKind.ChildEnded => JournalJson.Read<EntryBody.ChildEnded>(json),
+        EntryKind.ApprovalRequested => JournalJson.Read<EntryBody.ApprovalRequested>(json),
+        EntryKind.ApprovalDecided => JournalJson.Read<EntryBody.ApprovalDecided>(json),
+        EntryKind.WorkspaceSaved => JournalJson.Read<EntryBody.WorkspaceSaved>(json),
+        EntryKind.Snapshot => JournalJson.Read<EntryBody.Snapshot>(json),
+        EntryKind.ForkedFrom => JournalJson.Read<EntryBody.ForkedFrom>(json),
+        EntryKind.VersionAdopted => JournalJson.Read<EntryBody.VersionAdopted>(json),
+        _ => throw new CaissonException(ErrorCodes.DatabaseCorrupt, $"the journal has an entry of kind {(int)kind}, which this server does not know: use the server version that wrote it"),
+    };
 
     /// <summary>The JSON of a body whose kind is known only at run time.</summary>
     internal static byte[] Write(EntryBody body) => JsonSerializer.SerializeToUtf8Bytes(body, Compact.GetTypeInfo(body.GetType()));

@@ -19,6 +19,9 @@ internal static class JournalWriter
         return new JournalDraft(kind, payload is null ? ReadOnlyMemory<byte>.Empty : body, scope, key, attempt, null, address);
     }
 
+    internal static Task<JournalDraft> DraftAsync(IBlobStore blobs, EntryDraft draft, CancellationToken cancellationToken) =>
+        DraftAsync(blobs, draft.Kind, EntryBodies.Write(draft.Body), cancellationToken, draft.Scope, draft.Key, draft.Attempt, draft.Payload);
+
     internal static async Task<IReadOnlyList<JournalEntry>> ResolveAsync(IBlobStore blobs, IReadOnlyList<JournalEntry> entries, CancellationToken cancellationToken)
     {
         if (entries.All(e => e.Blob is null))

@@ -1,19 +1,26 @@
 using Caisson.Contracts;
+using Caisson.Core.Agents;
+using Caisson.Core.Budgets;
 
 namespace Caisson.Core.Journal;
 
 /// <summary>
-/// What a run's journal says, read once when the run is claimed: the completions to answer from, the limits in force,
-/// the state of the workspace. Pure: entries in, facts out.
+/// What a run's journal says: the answers that a replay gives, in their order, the limits in force, what is open. Read
+/// whole when a turn of the agent begins, and kept in step with what its owner writes after that. Pure: entries in,
+/// facts out.
 /// </summary>
 internal sealed class RunHistory
 {
-    private readonly Dictionary<string, StepRecord> _completed = new(StringComparer.Ordinal);
+    private readonly Queue<Arrival> _arrivals = new();
+    private readonly Dictionary<string, long> _completed = new(StringComparer.Ordinal);
     private readonly Dictionary<string, int> _attempts = new(StringComparer.Ordinal);
-    private readonly HashSet<string> _consumed = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, OpenStart> _started = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, DateTimeOffset> _timers = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, OpenApproval> _approvals = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, ChildState> _children = new(StringComparer.Ordinal);
     private readonly List<long> _loopResets = [];
-    private readonly SortedSet<(long Seq, string Key)> _open = [];
     private PauseCause _lastPause;
+    private int _poisonResumes;
 
     internal EntryBody.RunCreated? Created { get; private set; }
     internal DateTimeOffset CreatedAt { get; private set; }
@@ -21,121 +28,218 @@ internal sealed class RunHistory
     internal long LastSeq { get; private set; }
     internal long Steps { get; private set; }
     internal long ToolCalls { get; private set; }
+    internal long ModelCalls { get; private set; }
     internal long InputTokens { get; private set; }
     internal long OutputTokens { get; private set; }
     internal string? WorkspaceRoot { get; private set; }
+    internal DateTimeOffset LastProgress { get; private set; }
     internal bool CancelRequested { get; private set; }
     internal bool Ended { get; private set; }
+
+    /// <summary>The build of the agent that this journal was last found to fit.</summary>
+    internal string? Build { get; private set; }
+    internal EntryBody.ForkedFrom? Fork { get; private set; }
+
+    /// <summary>State and occurrence counts of the last snapshot: a replay begins there.</summary>
+    internal ReadOnlyMemory<byte>? Saved { get; private set; }
+    internal IReadOnlyDictionary<string, int> SavedOccurrences { get; private set; } = new Dictionary<string, int>();
 
     /// <summary>Tool steps were completed by an earlier owner, so a box of an earlier epoch existed.</summary>
     internal bool HadBox { get; private set; }
 
-    /// <summary>Whether recorded steps wait to be answered: the attempt has not reached new ground yet.</summary>
-    internal bool Replaying => _open.Count > 0;
+    /// <summary>What a replay answers, in this order. The turn that replays empties it.</summary>
+    internal Queue<Arrival> Arrivals => _arrivals;
+
+    internal bool Replaying => _arrivals.Count > 0;
 
     /// <summary>Places where an operator resumed a run that the loop guard had paused: its counters start again there.</summary>
     internal IReadOnlyList<long> LoopResets => _loopResets;
+
+    /// <summary>Children by the key of the step that spawned them.</summary>
+    internal IReadOnlyDictionary<string, ChildState> Children => _children;
+
+    internal IReadOnlyDictionary<string, OpenApproval> Approvals => _approvals;
 
     internal void Add(JournalEntry entry)
     {
         if (entry.Seq != LastSeq + 1)
             throw new CaissonException(ErrorCodes.DatabaseCorrupt, $"the journal goes from entry {LastSeq} to entry {entry.Seq}: restore the data directory from a backup");
         LastSeq = entry.Seq;
-        switch (entry.Kind)
+        Take(entry.Seq, entry.At, entry.Kind, entry.Key, entry.Attempt, EntryBodies.Read(entry.Kind, entry.Body), entry.Payload ?? default, replayed: true);
+    }
+
+    /// <summary>Follows a write of the owner; its answer goes to the agent by another way.</summary>
+    internal Arrival? Wrote(EntryDraft draft, DateTimeOffset at)
+    {
+        LastSeq++;
+        return Take(LastSeq, at, draft.Kind, draft.Key, draft.Attempt, draft.Body, draft.Payload ?? default, replayed: false);
+    }
+
+    private Arrival? Take(long seq, DateTimeOffset at, EntryKind kind, string? key, int attempt, EntryBody body, ReadOnlyMemory<byte> payload, bool replayed)
+    {
+        switch (body)
         {
-            case EntryKind.RunCreated:
-                Created = JournalJson.Read<EntryBody.RunCreated>(entry.Body);
-                CreatedAt = entry.At;
+            case EntryBody.RunCreated created:
+                (Created, CreatedAt, LastProgress, Build) = (created, at, at, created.Build);
                 break;
-            case EntryKind.StepStarted:
-                Attempted(entry);
+            case EntryBody.StepStarted started:
+                Attempted(key, attempt);
+                if (started.Effect is EffectClass.AtMostOnce or EffectClass.Compensable)
+                    _started[key!] = new OpenStart(seq, started.Step, started.Effect.Value, attempt, Unknown: false);
                 break;
-            case EntryKind.StepFailed:
-                Attempted(entry);
+            case EntryBody.StepFailed:
+                Attempted(key, attempt);
+                _started.Remove(key!);
                 break;
-            case EntryKind.StepCompleted:
-                Completed(entry, JournalJson.Read<EntryBody.StepCompleted>(entry.Body));
+            case EntryBody.StepUnknown unknown:
+                _started[key!] = new OpenStart(seq, unknown.Step, unknown.Effect, attempt, Unknown: true);
                 break;
-            case EntryKind.LimitRaised:
-                Raise(JournalJson.Read<EntryBody.LimitRaised>(entry.Body).Limits);
+            case EntryBody.StepCompleted completed:
+                Completed(seq, at, key, completed);
                 break;
-            case EntryKind.CancelRequested:
+            case EntryBody.StepResolved resolved:
+                _started.Remove(key!);
+                if (resolved.How != StepResolutions.NotDone)
+                    Once(seq, key!);
+                break;
+            case EntryBody.TimerSet timer:
+                _timers[key!] = timer.DueAt;
+                break;
+            case EntryBody.ApprovalRequested request:
+                _approvals[key!] = new OpenApproval(request, []);
+                break;
+            case EntryBody.ApprovalDecided { Partial: true } partial:
+                _approvals[key!] = _approvals[key!] with { Yes = [.. _approvals[key!].Yes, .. partial.By] };
+                break;
+            case EntryBody.ApprovalDecided:
+                _approvals.Remove(key!);
+                break;
+            case EntryBody.ChildSpawned spawned:
+                _children[key!] = new ChildState(spawned, Ended: false);
+                break;
+            case EntryBody.ChildEnded when _children.TryGetValue(key!, out var child):
+                _children[key!] = child with { Ended = true };
+                break;
+            case EntryBody.Snapshot snapshot:
+                Snapshot(snapshot, payload, replayed);
+                return replayed ? null : new Arrival(seq, at, kind, key, body, payload);
+            case EntryBody.ForkedFrom fork:
+                Fork = fork;
+                break;
+            case EntryBody.VersionAdopted adopted:
+                Build = adopted.To;
+                break;
+            case EntryBody.Drift { WentLive: true } drift:
+                Branch(drift.Report.Seq);
+                break;
+            case EntryBody.LimitRaised raised:
+                Raise(raised.Limits);
+                break;
+            case EntryBody.CancelRequested:
                 CancelRequested = true;
                 break;
-            case EntryKind.Paused:
-                _lastPause = JournalJson.Read<EntryBody.Paused>(entry.Body).Cause;
+            case EntryBody.Paused paused:
+                _lastPause = paused.Cause;
                 break;
-            case EntryKind.Resumed when _lastPause == PauseCause.Loop:
-                _loopResets.Add(entry.Seq);
+            case EntryBody.Resumed when _lastPause == PauseCause.Loop:
+                _loopResets.Add(seq);
                 break;
-            case EntryKind.RunEnded:
+            case EntryBody.Resumed when _lastPause == PauseCause.Poison:
+                _poisonResumes++;
+                break;
+            case EntryBody.RunEnded:
                 Ended = true;
                 break;
         }
+
+        if (Arrival.SlotOf(kind, key, body) is null)
+            return null;
+        var arrival = new Arrival(seq, at, kind, key, body, payload);
+        if (replayed)
+            _arrivals.Enqueue(arrival);
+        return arrival;
     }
 
-    internal void Raise(RaisedLimits limits) => Raised = new RaisedLimits(
-        limits.NanoUsd ?? Raised.NanoUsd, limits.Tokens ?? Raised.Tokens, limits.Steps ?? Raised.Steps,
-        limits.ToolCalls ?? Raised.ToolCalls, limits.Deadline ?? Raised.Deadline, limits.LoopRepeats ?? Raised.LoopRepeats);
+    /// <summary>Whether a person let the run go on after so many lone crashes.</summary>
+    internal bool ResumedSince(int loneCrashes) => _poisonResumes > 0 && loneCrashes <= _poisonResumes + 2;
 
-    /// <summary>The recorded completion of a step, consumed by this call; drift where the record is of something else.</summary>
-    internal StepLookup Find(StepKey key, StepSubject subject)
+    internal void Raise(RaisedLimits limits) => Raised = Raised.With(limits);
+
+    /// <summary>Attempts of a step so far.</summary>
+    internal int Attempts(StepKey key) => _attempts.GetValueOrDefault(key.Hash);
+
+    /// <summary>A start of a step that must not be repeated, without its end.</summary>
+    internal OpenStart? StartOf(string key) => _started.GetValueOrDefault(key);
+
+    internal DateTimeOffset? TimerOf(string key) => _timers.TryGetValue(key, out var due) ? due : null;
+
+    /// <summary>Effects recorded from a place on that a new branch of the journal would repeat.</summary>
+    internal bool HasEffectsFrom(long seq) => _effects.Any(s => s >= seq);
+
+    private readonly List<long> _effects = [];
+
+    private void Attempted(string? key, int attempt)
     {
-        if (_completed.TryGetValue(key.Hash, out var record) && _consumed.Add(key.Hash))
-        {
-            _open.Remove((record.Seq, key.Hash));
-
-            // Answered once, needed no more: a long run would hold every result until its end.
-            _completed[key.Hash] = record with { Result = ReadOnlyMemory<byte>.Empty };
-            var (was, now) = (record.Subject, subject);
-            return was.Kind == now.Kind && was.Name == now.Name && was.ArgumentsHash == now.ArgumentsHash && was.CallId == now.CallId
-                ? new StepLookup.Recorded(record)
-                : new StepLookup.Drifted(new DriftReport(record.Seq, Describe(was), Describe(now)));
-        }
-
-        // A model is asked only when everything before it is done, so recorded steps that nobody asked for mean that
-        // the agent took another way than the journal. Tools of one answer complete in any order and prove nothing.
-        if (subject.Kind == StepKind.Model && Replaying)
-        {
-            var (seq, open) = _open.Min;
-            return new StepLookup.Drifted(new DriftReport(seq, Describe(_completed[open].Subject), Describe(subject)));
-        }
-
-        return new StepLookup.NotRecorded(_attempts.GetValueOrDefault(key.Hash));
+        if (key is not null)
+            _attempts[key] = Math.Max(_attempts.GetValueOrDefault(key), attempt);
     }
 
-    /// <summary>The number that the next attempt of a step bears, from 1.</summary>
-    internal int Attempt(StepKey key) => _attempts.GetValueOrDefault(key.Hash) + 1;
-
-    internal void Attempted(StepKey key, int attempt) => _attempts[key.Hash] = Math.Max(_attempts.GetValueOrDefault(key.Hash), attempt);
-
-    internal void LoopReset(long seq) => _loopResets.Add(seq);
-
-    private void Attempted(JournalEntry entry)
+    private void Completed(long seq, DateTimeOffset at, string? key, EntryBody.StepCompleted body)
     {
-        if (entry.Key is { } key)
-            Attempted(new StepKey(key), entry.Attempt);
-    }
-
-    private void Completed(JournalEntry entry, EntryBody.StepCompleted body)
-    {
-        var key = entry.Key ?? throw new CaissonException(ErrorCodes.DatabaseCorrupt, $"journal entry {entry.Seq} completes a step without a key");
-        var record = new StepRecord(entry.Seq, new StepKey(key), body.Step, entry.Payload ?? ReadOnlyMemory<byte>.Empty, body.Failure, body.Workspace);
-        if (!_completed.TryAdd(key, record))
-            throw new CaissonException(ErrorCodes.DatabaseCorrupt, $"journal entries {_completed[key].Seq} and {entry.Seq} complete the same step");
-        _open.Add((entry.Seq, key));
+        if (key is null)
+            throw new CaissonException(ErrorCodes.DatabaseCorrupt, $"journal entry {seq} completes a step without a key");
+        Once(seq, key);
+        if (_started.Remove(key))
+            _effects.Add(seq);
         Steps++;
-        if (body.Step.Kind == StepKind.Tool)
-        {
-            ToolCalls++;
-            HadBox = true;
-        }
-
+        ToolCalls += body.Step.Kind == StepKind.Tool ? 1 : 0;
+        ModelCalls += body.Step.Kind == StepKind.Model ? 1 : 0;
+        HadBox |= body.Step.Kind == StepKind.Tool;
         InputTokens += body.Usage?.InputTokens ?? 0;
         OutputTokens += body.Usage?.OutputTokens ?? 0;
         WorkspaceRoot = body.Workspace ?? WorkspaceRoot;
+        LastProgress = at;
     }
 
-    private static string Describe(StepSubject subject) =>
+    private void Once(long seq, string key)
+    {
+        if (!_completed.TryAdd(key, seq))
+            throw new CaissonException(ErrorCodes.DatabaseCorrupt, $"journal entries {_completed[key]} and {seq} complete the same step");
+    }
+
+    private void Snapshot(EntryBody.Snapshot snapshot, ReadOnlyMemory<byte> state, bool replayed)
+    {
+        (Saved, SavedOccurrences) = (state, snapshot.Occurrences);
+        if (!replayed)
+            return;
+
+        // Signals that nobody had taken are the only answers that a snapshot leaves open.
+        var open = snapshot.Signals.ToHashSet();
+        var kept = _arrivals.Where(a => open.Contains(a.Seq)).ToList();
+        _arrivals.Clear();
+        foreach (var arrival in kept)
+            _arrivals.Enqueue(arrival);
+    }
+
+    /// <summary>The run went another way from here on: what was recorded after it belongs to the branch that was left.</summary>
+    private void Branch(long seq)
+    {
+        var kept = _arrivals.Where(a => a.Seq < seq || a.Kind == EntryKind.SignalConsumed).ToList();
+        foreach (var left in _arrivals.Where(a => a.Seq >= seq && a.Key is not null))
+            _completed.Remove(left.Key!);
+        _arrivals.Clear();
+        foreach (var arrival in kept)
+            _arrivals.Enqueue(arrival);
+    }
+
+    internal static string Describe(StepSubject subject) =>
         $"{Words.Of(subject.Kind)} {subject.Name} ({subject.ArgumentsHash[..Math.Min(12, subject.ArgumentsHash.Length)]}{(subject.CallId is null ? "" : ", " + subject.CallId)})";
 }
+
+/// <param name="Unknown">Whether <c>StepUnknown</c> was journaled for it already.</param>
+internal sealed record OpenStart(long Seq, StepSubject Step, EffectClass Effect, int Attempt, bool Unknown);
+
+/// <param name="Yes">Who has approved so far, where more than one must.</param>
+internal sealed record OpenApproval(EntryBody.ApprovalRequested Request, IReadOnlyList<string> Yes);
+
+internal sealed record ChildState(EntryBody.ChildSpawned Spawned, bool Ended);

@@ -29,6 +29,8 @@ internal sealed class NodeLease : IDisposable
     private long _dispatcherTicks;
     private volatile bool _refused;
     private ITimer? _poolProbe;
+    private ITimer? _beat;
+    private bool _ended;
 
     internal NodeLease(NodeId node, INodeStore store, TimeProvider clock, ILogger log)
     {
@@ -47,13 +49,17 @@ internal sealed class NodeLease : IDisposable
 
     internal bool MaySend => State == LeaseState.Live;
 
-    internal void Start()
+    /// <param name="ownThread">Whether a thread keeps the lease. Without one, timers of the clock do, which a simulation moves.</param>
+    internal void Start(bool ownThread)
     {
         Volatile.Write(ref _renewedTicks, Now.Ticks);
         DispatcherAlive();
         PoolAlive();
         _poolProbe = _clock.CreateTimer(_ => PoolAlive(), null, TimeSpan.FromMilliseconds(500), TimeSpan.FromMilliseconds(500));
-        _thread.Start();
+        if (ownThread)
+            _thread.Start();
+        else
+            _beat = _clock.CreateTimer(_ => Beat(), null, LeaseTimes.Beat, LeaseTimes.Beat);
     }
 
     internal void DispatcherAlive() => Volatile.Write(ref _dispatcherTicks, Now.Ticks);
@@ -66,34 +72,43 @@ internal sealed class NodeLease : IDisposable
     {
         while (!_stop.Token.WaitHandle.WaitOne(LeaseTimes.Beat))
         {
-            var sent = Now;
-            if (Silent(sent) is { } part)
-            {
-                _log.LogWarning("lease not renewed: {Part} shows no life for {Silence}", part, LeaseTimes.LongestSilence);
-            }
-            else
-            {
-                try
-                {
-                    if (_store.Renew(Node) == RenewOutcome.Fenced)
-                        _refused = true;
-                    else
-                        Volatile.Write(ref _renewedTicks, sent.Ticks);
-                }
-                catch (CaissonException problem)
-                {
-                    _log.LogWarning("lease not renewed: {Problem}", problem.Message);
-                }
-            }
-
-            if (State == LeaseState.Fenced)
-            {
-                Fenced?.Invoke(new Failure(ErrorCodes.StorageFailed, _refused
-                    ? "another process declared this node dead: it stops, and its runs go on elsewhere"
-                    : "the lease could not be renewed for a minute: this node stops, and its runs go on after its restart"));
+            if (!Beat())
                 return;
+        }
+    }
+
+    /// <returns>Whether there is a lease left to keep.</returns>
+    private bool Beat()
+    {
+        if (_ended)
+            return false;
+        var sent = Now;
+        if (Silent(sent) is { } part)
+        {
+            _log.LogWarning("lease not renewed: {Part} shows no life for {Silence}", part, LeaseTimes.LongestSilence);
+        }
+        else
+        {
+            try
+            {
+                if (_store.Renew(Node) == RenewOutcome.Fenced)
+                    _refused = true;
+                else
+                    Volatile.Write(ref _renewedTicks, sent.Ticks);
+            }
+            catch (CaissonException problem)
+            {
+                _log.LogWarning("lease not renewed: {Problem}", problem.Message);
             }
         }
+
+        if (State != LeaseState.Fenced)
+            return true;
+        _ended = true;
+        Fenced?.Invoke(new Failure(ErrorCodes.StorageFailed, _refused
+            ? "another process declared this node dead: it stops, and its runs go on elsewhere"
+            : "the lease could not be renewed for a minute: this node stops, and its runs go on after its restart"));
+        return false;
     }
 
     private string? Silent(TimeSpan now) =>
@@ -107,6 +122,7 @@ internal sealed class NodeLease : IDisposable
         if (_thread.IsAlive)
             _thread.Join();
         _poolProbe?.Dispose();
+        _beat?.Dispose();
         _stop.Dispose();
     }
 }

@@ -1,10 +1,7 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using Caisson.Contracts;
-using Caisson.Core.Agents;
-using Caisson.Core.Blobs;
 using Caisson.Core.Leases;
-using Caisson.Core.Models;
 using Caisson.Core.Sandboxes;
 using Caisson.Core.Stores;
 using Microsoft.Extensions.Logging;
@@ -24,16 +21,16 @@ namespace Caisson.Core.Lifecycle;
 public sealed class Engine : IAsyncDisposable
 {
     private const int ClaimBatch = 100;
+    private const int SuspectPage = 10_000;
     private static readonly TimeSpan SweepEvery = TimeSpan.FromMilliseconds(500);
     private static readonly TimeSpan ReapEvery = TimeSpan.FromSeconds(30);
 
     private readonly EngineOptions _options;
     private readonly INodeStore _nodes;
     private readonly RunServices _services;
-    private readonly IModels _models;
     private readonly IReadOnlyList<ISandboxProvider> _sandboxes;
-    private readonly IReadOnlyDictionary<string, IAgent> _codeAgents;
     private readonly Random _random;
+    private readonly EngineTasks _tasks;
     private readonly ILogger _log;
     private readonly NodeLease _lease;
     private readonly ConcurrentDictionary<RunId, (RunDriver Driver, Task Drive)> _drives = new();
@@ -42,17 +39,31 @@ public sealed class Engine : IAsyncDisposable
     private readonly TaskCompletionSource _stopped = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private Task _loop = Task.CompletedTask;
     private Task _reaping = Task.CompletedTask;
+    private readonly NodeRegistration? _self;
+    private readonly bool _ownThread;
+    private bool _wasRefused;
     private bool _started;
 
-    public Engine(
-        EngineOptions options, IRunStore store, IRunReader reader, INodeStore nodes, IBlobStore blobs, IModels models,
-        IReadOnlyList<ISandboxProvider> sandboxes, IReadOnlyDictionary<string, IAgent> codeAgents, RunSignals signals,
-        TimeProvider clock, IIdSource ids, Random random, ILoggerFactory logs)
+    public Engine(EngineOptions options, EngineParts parts)
     {
-        (_options, _nodes, _models, _sandboxes, _codeAgents, _random) = (options, nodes, models, sandboxes, codeAgents, random);
-        _services = new RunServices(store, reader, blobs, signals, clock, ids);
-        _log = logs.CreateLogger("Caisson.Engine");
-        _lease = new NodeLease(new NodeId(ids.NextRandom()), nodes, clock, logs.CreateLogger("Caisson.Lease")) { Fenced = Fence };
+        (_options, _nodes, _sandboxes, _random) = (options, parts.Nodes, parts.Sandboxes, parts.Random);
+        _tasks = new EngineTasks(parts.Scheduler ?? TaskScheduler.Default);
+        _services = new RunServices(parts.Store, parts.Reader, parts.Blobs, parts.Signals, parts.Clock, parts.Ids)
+        {
+            Tasks = _tasks,
+            Admission = parts.Admission ?? OpenDoor.Instance,
+            Models = parts.Models,
+            Sandboxes = parts.Sandboxes,
+            CodeAgents = parts.CodeAgents,
+            Builds = parts.Builds,
+            Spawner = new Spawner(parts.Clock, parts.NewRuns),
+            Dice = Dice,
+            Options = options,
+        };
+        _log = parts.Logs.CreateLogger("Caisson.Engine");
+        _lease = new NodeLease(new NodeId(parts.Ids.NextRandom()), parts.Nodes, parts.Clock, parts.Logs.CreateLogger("Caisson.Lease")) { Fenced = Fence };
+        _self = parts.Self;
+        _ownThread = parts.Scheduler is null;
     }
 
     /// <summary>Completes when the engine may act no more; with a <see cref="CaissonException"/> when the process must exit and be restarted.</summary>
@@ -63,7 +74,11 @@ public sealed class Engine : IAsyncDisposable
     public bool Draining => _stopClaiming.IsCancellationRequested;
 
     /// <summary>Whether new work is taken: the lease holds and nobody asked to drain.</summary>
-    public bool Ready => _started && !Draining && _lease.State == LeaseState.Live;
+    public bool Ready => NotReady is null;
+
+    /// <summary>Why no new work is taken, for people; <c>null</c> when it is.</summary>
+    public string? NotReady => !_started ? "the server is starting" : Draining ? "the server is stopping"
+        : _lease.State != LeaseState.Live ? "the server has lost touch with its store" : _services.Admission.Refusal;
 
     /// <summary>Registers the node, clears what earlier processes left behind, and begins to claim.</summary>
     public async Task StartAsync(CancellationToken cancellationToken)
@@ -71,16 +86,16 @@ public sealed class Engine : IAsyncDisposable
         await _nodes.RegisterAsync(Registration(), cancellationToken);
         foreach (var provider in _sandboxes)
             await ReapAsync(provider, cancellationToken);
-        _lease.Start();
-        _loop = Task.Run(DispatchAsync, CancellationToken.None);
-        _reaping = Task.Run(ReapForeverAsync, CancellationToken.None);
+        _lease.Start(_ownThread);
+        _loop = _tasks.Run(DispatchAsync);
+        _reaping = _tasks.Run(ReapForeverAsync);
         _started = true;
     }
 
     /// <summary>Takes no new runs, lets each finish its step, and hands them back. What is not done at the limit is left to recovery.</summary>
     public async Task DrainAsync(TimeSpan limit)
     {
-        await _stopClaiming.CancelAsync();
+        _stopClaiming.End();
         await _loop;
         await _reaping;
 
@@ -90,7 +105,7 @@ public sealed class Engine : IAsyncDisposable
         foreach (var (driver, _) in drives)
             _ = driver.DrainAsync();
         await Task.WhenAny(Task.WhenAll(drives.Select(d => d.Drive)), Task.Delay(limit, _services.Clock, CancellationToken.None));
-        await _end.CancelAsync();
+        await _tasks.CancelAsync(_end);
         await Task.WhenAll(_drives.Values.Select(d => d.Drive));
         if (_started && _lease.State != LeaseState.Fenced)
             await _nodes.RetireAsync(_lease.Node, CancellationToken.None);
@@ -108,12 +123,13 @@ public sealed class Engine : IAsyncDisposable
                 _lease.DispatcherAlive();
                 if (_lease.State == LeaseState.Live)
                     await SweepAsync(ct);
+                NudgeOnAdmission();
 
                 // One signal is enough to sweep again; the rest of the burst is swallowed, since the sweep sees it all.
                 using var pause = CancellationTokenSource.CreateLinkedTokenSource(ct);
                 var signal = due.WaitToReadAsync(pause.Token).AsTask();
                 await Task.WhenAny(signal, Task.Delay(SweepEvery, _services.Clock, pause.Token));
-                await pause.CancelAsync();
+                pause.End();
                 while (due.TryRead(out var run))
                 {
                     if (_drives.TryGetValue(run, out var drive))
@@ -136,8 +152,11 @@ public sealed class Engine : IAsyncDisposable
         while (_drives.Count < _options.MaxConcurrentRuns)
         {
             var limit = Math.Min(ClaimBatch, _options.MaxConcurrentRuns - _drives.Count);
+            if (_services.Admission.Refusal is not null)
+                break;
             var claimable = await _services.Reader.FindClaimableAsync(_lease.Node, limit, cancellationToken);
-            var fresh = claimable.Where(run => !_drives.ContainsKey(run)).ToList();
+            var suspects = await _services.Reader.ListSuspectsAsync(SuspectPage, cancellationToken);
+            var fresh = Poison.Admit([.. claimable.Where(run => !_drives.ContainsKey(run))], suspects, [.. _drives.Keys]);
             if (fresh.Count == 0)
                 break;
             await Task.WhenAll(fresh.Select(run => ClaimAsync(run, cancellationToken)));
@@ -157,13 +176,13 @@ public sealed class Engine : IAsyncDisposable
     {
         if (await _services.Store.ClaimAsync(run, _lease.Node, cancellationToken) is not ClaimOutcome.Claimed claimed)
             return;
-        var driver = new RunDriver(_services, _lease, _models, _sandboxes, _codeAgents, Dice, _log);
+        var driver = new RunDriver(_services, _lease, _log);
         var gate = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        var drive = Task.Run(async () =>
+        var drive = _tasks.Run(async () =>
         {
             await gate.Task;
             await DriveAsync(driver, claimed.Run);
-        }, CancellationToken.None);
+        });
 
         // Listed before it starts, so that its end always finds the entry that it removes.
         _drives[run] = (driver, drive);
@@ -201,7 +220,20 @@ public sealed class Engine : IAsyncDisposable
             return _random.NextDouble();
     }
 
-    private void Poke(RunId run, RunDriver driver) => _ = Task.Run(async () =>
+    /// <summary>Turns that waited to begin something look again when the server admits work again.</summary>
+    private void NudgeOnAdmission()
+    {
+        var refused = _services.Admission.Refusal is not null || _lease.State != LeaseState.Live;
+        if (_wasRefused && !refused)
+        {
+            foreach (var (driver, _) in _drives.Values)
+                driver.Nudge();
+        }
+
+        _wasRefused = refused;
+    }
+
+    private void Poke(RunId run, RunDriver driver) => _ = _tasks.Run(async () =>
     {
         try
         {
@@ -275,6 +307,8 @@ public sealed class Engine : IAsyncDisposable
 
     private NodeRegistration Registration()
     {
+        if (_self is { } given)
+            return given with { Id = _lease.Node };
         using var self = Process.GetCurrentProcess();
         var boot = File.Exists("/proc/sys/kernel/random/boot_id") ? File.ReadAllText("/proc/sys/kernel/random/boot_id").Trim() : "";
         return new NodeRegistration(_lease.Node, Environment.MachineName, boot, Environment.ProcessId, self.StartTime.ToUniversalTime().Ticks);

@@ -19,37 +19,64 @@ internal static class LimitOverrides
             nano = parsed;
         }
 
-        foreach (var (name, value) in new[] { ("tokens", given.Tokens), ("steps", given.Steps), ("tool_calls", given.ToolCalls) })
+        var numbers = new (string Name, long? Value, long Least)[]
         {
-            if (value is <= 0)
-                return (new(), Invalid(name, value.Value.ToString(CultureInfo.InvariantCulture), "a positive whole number"));
+            ("tokens", given.Tokens, 1), ("input_tokens", given.InputTokens, 1), ("output_tokens", given.OutputTokens, 1),
+            ("model_calls", given.ModelCalls, 1), ("steps", given.Steps, 1), ("tool_calls", given.ToolCalls, 1),
+            ("children", given.Children, 0), ("child_breadth", given.ChildBreadth, 1), ("child_depth", given.ChildDepth, 0),
+        };
+        foreach (var (name, value, least) in numbers)
+        {
+            if (value < least)
+                return (new(), Invalid(name, Plain(value.Value), least == 0 ? "0 or a positive whole number" : "a positive whole number"));
         }
 
-        if (given.Deadline is { } deadline && (deadline <= TimeSpan.Zero || deadline > TimeSpan.FromDays(365)))
-            return (new(), Invalid("deadline", deadline.ToString(), "more than 0 and at most 365 days"));
+        foreach (var (name, value) in new[] { ("deadline", given.Deadline), ("no_progress", given.NoProgress) })
+        {
+            if (value is { } time && (time <= TimeSpan.Zero || time > TimeSpan.FromDays(365)))
+                return (new(), Invalid(name, time.ToString(), "more than 0 and at most 365 days"));
+        }
+
         if (given.LoopRepeats is < 2)
-            return (new(), Invalid("loop_repeats", given.LoopRepeats.Value.ToString(CultureInfo.InvariantCulture), "2 or more"));
-        return (new RaisedLimits(nano, given.Tokens, given.Steps, given.ToolCalls, given.Deadline, given.LoopRepeats), null);
+            return (new(), Invalid("loop_repeats", Plain(given.LoopRepeats.Value), "2 or more"));
+        return (new RaisedLimits(nano, given.Tokens, given.Steps, given.ToolCalls, given.Deadline, given.LoopRepeats)
+        {
+            ModelCalls = given.ModelCalls,
+            InputTokens = given.InputTokens,
+            OutputTokens = given.OutputTokens,
+            Children = given.Children,
+            ChildBreadth = given.ChildBreadth,
+            ChildDepth = given.ChildDepth,
+            NoProgress = given.NoProgress,
+        }, null);
     }
 
-    internal static (AgentManifest Manifest, Failure? Failure) Apply(AgentManifest manifest, RunOverrides given)
+    /// <param name="admin">Whether the caller may lift what the manifest caps. Anybody may lower it, and cap what has no cap.</param>
+    internal static (AgentManifest Manifest, Failure? Failure) Apply(AgentManifest manifest, RunOverrides given, bool admin = true)
     {
         var (limits, failure) = Parse(given);
-        if (failure is not null)
-            return (manifest, failure);
-        var own = manifest.Limits;
+        if ((failure ?? (admin ? null : AboveCeiling(manifest, limits))) is { } refused)
+            return (manifest, refused);
         return (manifest with
         {
-            Limits = own with
-            {
-                NanoUsd = limits.NanoUsd ?? own.NanoUsd,
-                Tokens = limits.Tokens ?? own.Tokens,
-                Steps = limits.Steps ?? own.Steps,
-                ToolCalls = limits.ToolCalls ?? own.ToolCalls,
-                Deadline = limits.Deadline ?? own.Deadline,
-            },
+            Limits = manifest.Limits.With(limits),
             LoopGuard = manifest.LoopGuard with { Repeats = limits.LoopRepeats ?? manifest.LoopGuard.Repeats },
         }, null);
+    }
+
+    /// <summary>The first limit that is given above the manifest's ceiling, for a caller who may not lift it; at creation as at a raise.</summary>
+    internal static Failure? AboveCeiling(AgentManifest manifest, RaisedLimits given)
+    {
+        foreach (var dimension in Enum.GetValues<LimitDimension>())
+        {
+            if (manifest.Limits.Cap(dimension) is { } ceiling && given.Cap(dimension) is { } asked && asked > ceiling)
+                return Above(dimension == LimitDimension.NanoUsd ? "usd" : Words.Of(dimension), LimitCaps.Text(dimension, asked), LimitCaps.Text(dimension, ceiling));
+        }
+
+        return given.LoopRepeats > manifest.LoopGuard.Repeats ? Above("loop_repeats", Plain(given.LoopRepeats.Value), Plain(manifest.LoopGuard.Repeats)) : null;
+
+        static Failure Above(string key, string found, string ceiling) =>
+            new(ErrorCodes.NotAllowed, $"limits.{key}: found '{found}', allowed is at most the manifest's {ceiling} without the role admin");
     }
 
     /// <summary>A run that stands at a limit needs that limit raised above what is gone.</summary>
@@ -58,21 +85,29 @@ internal static class LimitOverrides
     {
         var summary = run.Summary;
         var age = now - run.CreatedAt;
-        var (_, given, needs, text) = summary.LimitAt switch
+        var (given, needs, text) = summary.LimitAt switch
         {
-            LimitDimension.NanoUsd => Needs("--budget-usd", raise.NanoUsd, run.Money.Spent, run.Money.Cap, "$" + Money.Text(run.Money.Spent), nano => "$" + Money.Text(nano)),
-            LimitDimension.Tokens => Needs("--budget-tokens", raise.Tokens, run.Tokens.Spent, run.Tokens.Cap, $"{run.Tokens.Spent} tokens", Plain),
-            LimitDimension.Steps => Needs("--max-steps", raise.Steps, summary.Steps, null, $"{summary.Steps} steps", Plain),
-            LimitDimension.ToolCalls => Needs("--max-tool-calls", raise.ToolCalls, summary.ToolCalls, null, $"{summary.ToolCalls} tool calls", Plain),
-            LimitDimension.Deadline => ("--deadline", raise.Deadline?.Ticks, age.Ticks + 1, $"{Durations.Text(TimeSpan.FromSeconds(Math.Ceiling(age.TotalSeconds)))} gone: resume it with --deadline above that"),
-            _ => ("", 1, 0, ""),
+            // A pause counts from its end anew, and children end while it lasts: there may be room without a raise.
+            null or LimitDimension.NoProgress or LimitDimension.ChildBreadth => (1, 0, ""),
+            LimitDimension.Deadline => (raise.Deadline?.Ticks, age.Ticks + 1, $"{Durations.Text(TimeSpan.FromSeconds(Math.Ceiling(age.TotalSeconds)))} gone: resume it with --deadline above that"),
+            LimitDimension.NanoUsd => Needs(LimitDimension.NanoUsd, run.Money.Spent, run.Money.Cap, "$" + Money.Text(run.Money.Spent)),
+            LimitDimension.Tokens => Needs(LimitDimension.Tokens, run.Tokens.Spent, run.Tokens.Cap, $"{run.Tokens.Spent} tokens"),
+            LimitDimension.InputTokens => Counted(LimitDimension.InputTokens, summary.InputTokens),
+            LimitDimension.OutputTokens => Counted(LimitDimension.OutputTokens, summary.OutputTokens),
+            LimitDimension.Steps => Counted(LimitDimension.Steps, summary.Steps),
+            LimitDimension.ToolCalls => Counted(LimitDimension.ToolCalls, summary.ToolCalls),
+
+            // The run's row has no figure of these, but what the denied step needed.
+            { } other => Counted(other, (summary.LimitNeeds ?? 1) - 1),
         };
         return given >= needs ? null : new Failure(ErrorCodes.BudgetExceeded, $"run {run.Id} is paused at a limit with {text}");
 
-        (string, long?, long, string) Needs(string flag, long? given, long gone, long? cap, string goneText, Func<long, string> show)
+        (long?, long, string) Counted(LimitDimension dimension, long gone) => Needs(dimension, gone, null, $"{gone} {Words.Of(dimension).Replace('_', ' ')}");
+
+        (long?, long, string) Needs(LimitDimension dimension, long gone, long? cap, string goneText)
         {
             var least = Math.Max(summary.LimitNeeds ?? gone + 1, (cap ?? 0) + 1);
-            return (flag, given, least, $"{goneText} gone: resume it with {flag} {show(least).TrimStart('$')} or more");
+            return (raise.Cap(dimension), least, $"{goneText} gone: resume it with {LimitFlags.Of(dimension)} {LimitCaps.Text(dimension, least).TrimStart('$')} or more");
         }
     }
 

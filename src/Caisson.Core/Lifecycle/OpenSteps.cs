@@ -1,4 +1,3 @@
-using System.Globalization;
 using Caisson.Core.Budgets;
 using Caisson.Core.Journal;
 using Caisson.Core.Stores;
@@ -6,31 +5,29 @@ using Caisson.Core.Stores;
 namespace Caisson.Core.Lifecycle;
 
 /// <summary>
-/// What one ownership has under way: steps that are not recorded yet, holds that the store has, and how often each
-/// identity was asked for. Follows the store: a hold is added and dropped only when that was committed. Its owner locks.
+/// What one ownership has under way: steps that are not recorded yet, and holds that the store has. Follows the store: a hold is added and dropped only when that was committed. Its owner locks.
 /// </summary>
 internal sealed class OpenSteps
 {
-    private readonly Dictionary<string, int> _occurrences = new(StringComparer.Ordinal);
     private readonly Dictionary<string, StepSubject> _inFlight = new(StringComparer.Ordinal);
 
     /// <summary>Each hold, and until when nothing is under way for it: the wait for a retry.</summary>
     private readonly Dictionary<string, DateTimeOffset> _held = new(StringComparer.Ordinal);
 
-    /// <summary>The key of the next occurrence of an identity in this attempt.</summary>
-    internal StepKey Next(string kind, string identity)
-    {
-        var name = kind + "\0" + identity;
-        var nth = _occurrences.GetValueOrDefault(name);
-        _occurrences[name] = nth + 1;
-        return new StepKey(StepHash.Of(kind, "", identity, nth.ToString(CultureInfo.InvariantCulture)));
-    }
-
     /// <summary>Whether a further step may begin, beside those completed and under way.</summary>
-    internal LimitDenial? Check(CountLimits limits, StepKey key, StepKind kind, long steps, long toolCalls, DateTimeOffset now)
+    internal LimitDenial? Check(CountLimits limits, StepKey key, StepKind kind, RunSummary done, DateTimeOffset now)
     {
-        var others = _inFlight.Where(step => step.Key != key.Hash).ToList();
-        return limits.Check(kind, steps + others.Count, toolCalls + others.Count(step => step.Value.Kind == StepKind.Tool), now);
+        var (steps, tools, models) = (done.Steps, done.ToolCalls, done.ModelCalls);
+        foreach (var (other, subject) in _inFlight)
+        {
+            if (other == key.Hash)
+                continue;
+            steps++;
+            tools += subject.Kind == StepKind.Tool ? 1 : 0;
+            models += subject.Kind == StepKind.Model ? 1 : 0;
+        }
+
+        return limits.Check(kind, new StepCounts(steps, models, tools), now);
     }
 
     internal void Add(StepKey key, StepSubject subject) => _inFlight[key.Hash] = subject;

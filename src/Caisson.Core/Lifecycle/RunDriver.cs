@@ -1,72 +1,76 @@
 using Caisson.Contracts;
 using Caisson.Core.Agents;
-using Caisson.Core.Budgets;
 using Caisson.Core.Journal;
 using Caisson.Core.Leases;
-using Caisson.Core.Models;
-using Caisson.Core.Sandboxes;
 using Caisson.Core.Stores;
+using Caisson.Core.Turns;
 using Microsoft.Extensions.Logging;
 
 namespace Caisson.Core.Lifecycle;
 
 /// <summary>
-/// Drives one claimed run until it ends, halts, or is lost.
-/// 1. Load the journal. 2. Take over the inbox. 3. Run the agent, which replays and then goes on. 4. Write down how it
-/// came out, in the same transaction as the release. 5. Throw the box away and confirm it.
+/// Drives one claimed run until it ends, halts, is unloaded, or is lost.
+/// 1. Load the journal. 2. Take over the inbox. 3. Run a turn of the agent, which replays and then goes on. 4. Write
+/// down how it came out. 5. Where the run may soon go on, stay for a while, with the box frozen, and begin another
+/// turn. 6. Throw the box away and confirm it.
 /// Whatever kills this process in between, the next owner starts at 1 and comes to the same place.
 /// </summary>
-internal sealed class RunDriver(RunServices services, NodeLease lease, IModels models, IReadOnlyList<ISandboxProvider> sandboxes, IReadOnlyDictionary<string, IAgent> codeAgents, Func<double> dice, ILogger log)
+internal sealed class RunDriver(RunServices services, NodeLease lease, ILogger log)
 {
-    private const int PageSize = 500;
-    private const int InboxPage = 100;
-    private static readonly TimeSpan LongestTimer = TimeSpan.FromDays(1);
     private static readonly TimeSpan CancelGrace = TimeSpan.FromSeconds(10);
 
     private readonly TaskCompletionSource<RunSession?> _session = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly Wake _input = new();
+    private volatile bool _evicted;
 
     /// <summary>An input arrived for this run: the owner takes it over at once, also in the middle of a step.</summary>
     internal async Task PokeAsync()
     {
-        if (await _session.Task is { } session)
-            await session.DrainInboxAsync(session.Owned);
+        if (await _session.Task is not { } session)
+            return;
+        await session.Inbox.DrainAsync();
+        session.Nudge();
+        _input.Set();
     }
 
     internal async Task DrainAsync()
     {
         if (await _session.Task is { } session)
             await session.RequestStopAsync(new StopRequest(StopKind.Drain, "server", null, null));
+        _evicted = true;
+        _input.Set();
+    }
+
+    /// <summary>Admission has changed.</summary>
+    internal void Nudge()
+    {
+        if (_session.Task is { IsCompletedSuccessfully: true, Result: { } session })
+            session.Nudge();
     }
 
     internal async Task DriveAsync(RunRecord claimed, CancellationToken processEnds)
     {
-        // 1. Load the journal.
+        // 1.
         using var session = await OpenAsync(claimed, processEnds);
         if (session is null)
             return;
-        await using var box = new RunBox(session, sandboxes, log);
+        await using var box = new RunBox(session, services.Sandboxes, log);
         try
         {
-            // 2. Take over the inbox.
+            // 2.
             _session.TrySetResult(session);
-            await session.DrainInboxAsync(session.Owned);
+            await session.Inbox.DrainAsync();
             if (session.History.CancelRequested && session.Stop is not { Kind: StopKind.Cancel })
                 await session.RequestStopAsync(new StopRequest(StopKind.Cancel, "journal", null, null));
-            var released = false;
-            await session.WithoutInputsAsync(async () =>
+            using var deadline = new DeadlineWatch(session, services.Clock);
+            while (true)
             {
-                released = session.State.Status == RunStatus.Paused && session.Stop is not { Kind: StopKind.Cancel };
-                if (released)
-                    await session.ApplyAsync(new RunCommand.Yield(), s => s, [], [], session.Owned);
-            });
-            if (released)
-                return;
-
-            // 3. and 4.
-            using var deadline = Deadline(session);
-            var halt = await RunAgentAsync(session, box);
-            if (halt is not null)
-                await session.WithoutInputsAsync(() => HaltAsync(session, box, halt));
+                if ((session.State.Status != RunStatus.Paused || session.Stop is { Kind: StopKind.Cancel }) && await TurnAsync(session, box) is { } end)
+                    await EndTurnAsync(session, box, end);
+                if (session.State.IsFinal || session.IsReleased || !await StayAsync(session, box))
+                    return;
+                session.Restart(await LoadAsync(session.Run, session.Owned));
+            }
         }
         catch (OperationCanceledException) when (session.Owned.IsCancellationRequested)
         {
@@ -79,23 +83,12 @@ internal sealed class RunDriver(RunServices services, NodeLease lease, IModels m
     {
         try
         {
-            return new RunSession(claimed, await LoadAsync(claimed.Id, processEnds), lease.Node, lease, services, processEnds);
+            return new RunSession(claimed, await LoadAsync(claimed.Id, processEnds), lease, services, processEnds);
         }
         catch (CaissonException problem) when (problem.Code == ErrorCodes.DatabaseCorrupt)
         {
             log.LogError("run {Run} is paused: {Problem}", claimed.Id, problem.Message);
-
-            // The inputs are consumed as well, or they would wake the run again at once. Of them only a cancel can be done.
-            var inputs = await services.Reader.ReadInboxAsync(claimed.Id, InboxPage, processEnds);
-            var cancelled = inputs.Any(i => i.Kind == InputKind.Cancel);
-            var entry = cancelled
-                ? Draft(EntryKind.RunEnded, new EntryBody.RunEnded(RunStatus.Cancelled, null, null))
-                : Draft(EntryKind.Paused, new EntryBody.Paused(PauseCause.Corrupt, problem.Message));
-            var row = new RunRow(cancelled ? RunStatus.Cancelled : RunStatus.Paused, WaitReason.None, cancelled ? PauseCause.None : PauseCause.Corrupt, null, Release: true,
-                claimed.Summary with { Detail = problem.Message });
-            await services.Store.AppendAsync(new ChangeSet(claimed.Id, new Fence(lease.Node, claimed.Epoch), services.Ids.NextRandom(), claimed.LastSeq + 1, services.Clock.GetUtcNow(),
-                [entry], row, [], [.. inputs.Select(i => i.Id)]), CancellationToken.None);
-            services.Signals.Changed(claimed.Id);
+            await Unreadable.PauseAsync(services, claimed, lease.Node, problem, processEnds);
             _session.TrySetResult(null);
             return null;
         }
@@ -108,169 +101,102 @@ internal sealed class RunDriver(RunServices services, NodeLease lease, IModels m
 
     private async Task<RunHistory> LoadAsync(RunId run, CancellationToken cancellationToken)
     {
+        const int pageSize = 500;
         var history = new RunHistory();
         while (true)
         {
-            var page = await services.Reader.ReadJournalAsync(run, history.LastSeq, PageSize, cancellationToken);
+            var page = await services.Reader.ReadJournalAsync(run, history.LastSeq, pageSize, cancellationToken);
             foreach (var entry in await JournalWriter.ResolveAsync(services.Blobs, page, cancellationToken))
                 history.Add(entry);
-            if (page.Count < PageSize)
+            if (page.Count < pageSize)
                 return history;
         }
     }
 
-    /// <summary>Ends the run by its agent's result, or answers why it halts.</summary>
-    private async Task<RunHalt?> RunAgentAsync(RunSession session, RunBox box)
+    /// <summary>3. One attempt of the agent; <c>null</c> where none was made, because the run is to stop.</summary>
+    private async Task<TurnEnd?> TurnAsync(RunSession session, RunBox box)
     {
         if (session.Stop is { Kind: StopKind.Cancel })
-            return new RunHalt.Requested();
+            return new TurnEnd.Halted(new RunHalt.Requested());
+        if (session.Claimed.LoneCrashes >= Poison.LoneCrashesToPause && !session.History.ResumedSince(session.Claimed.LoneCrashes))
+            return new TurnEnd.Halted(new RunHalt.Poisoned(session.Claimed.LoneCrashes));
         IAgent agent = new LoopAgent();
-        if (session.Manifest.Code is { } code && !codeAgents.TryGetValue(code, out agent!))
-            return new RunHalt.Failed(new Failure(ErrorCodes.AgentNotFound, $"no agent '{code}' is registered in this server"));
+        string? build = null;
+        if (session.Manifest.Code is { } code)
+        {
+            if (!services.CodeAgents.TryGetValue(code, out agent!))
+                return new TurnEnd.Halted(new RunHalt.Exhausted(new Failure(ErrorCodes.AgentNotFound, $"no agent '{code}' is registered in this server: start one that has it, then resume the run")));
+            build = services.Builds.BuildOf(code);
+        }
 
-        var context = new RunContext(session, new StepRunner(session, services.Clock, dice), models, box);
-        using var grace = CancellationTokenSource.CreateLinkedTokenSource(session.Owned);
-        await using var onCancel = session.Interrupted.Register(() => grace.CancelAfter(CancelGrace));
-        try
+        if (build is not null && session.History.Build is { } was && was != build)
         {
-            var result = await agent.RunAsync(context, grace.Token);
-            await session.ApplyAsync(new RunCommand.Complete(result), s => s with { Result = Cut(result), Detail = null }, [], [], session.Owned);
-            return null;
+            // Another build of the agent: it must first show, without acting, that it takes the journal's way.
+            var shadow = await RunAsync(session, null, agent, shadow: true);
+            if (shadow is TurnEnd.Halted { Halt: RunHalt.Drifted drift })
+                return new TurnEnd.Halted(new RunHalt.OtherVersion(was, build, drift.Report));
+            await session.JournalAsync([new EntryDraft(EntryKind.VersionAdopted, new EntryBody.VersionAdopted(was, build))], null);
+            session.Restart(await LoadAsync(session.Run, session.Owned));
         }
-        catch (RunHaltException halted)
-        {
-            return halted.Halt;
-        }
-        catch (OperationCanceledException) when (!session.Owned.IsCancellationRequested && session.Halting.IsCancellationRequested)
-        {
-            return new RunHalt.Requested();
-        }
-        catch (CaissonException problem)
-        {
-            return new RunHalt.Exhausted(problem.ToFailure());
-        }
-        catch (Exception problem) when (problem is not OperationCanceledException || !session.Owned.IsCancellationRequested)
-        {
-            // The agent's own code failed, a cancellation that nobody asked for included (a client's time-out comes as
-            // one): that is data of the run, not of this process.
-            log.LogError(problem, "run {Run}: the agent failed", session.Run);
-            return new RunHalt.Failed(new Failure(ErrorCodes.Internal, $"the agent failed: {problem.GetType().Name}: {problem.Message}"));
-        }
+
+        return await RunAsync(session, box, agent, shadow: false);
     }
 
-    private async Task HaltAsync(RunSession session, RunBox box, RunHalt halt)
+    private async Task<TurnEnd> RunAsync(RunSession session, RunBox? box, IAgent agent, bool shadow)
     {
-        switch (halt)
+        using var turn = new Turn(session, services.Tasks, services.Clock, services.Options.HoldWaiting, shadow, log);
+        using var over = CancellationTokenSource.CreateLinkedTokenSource(session.Owned);
+        var context = new RunContext(turn, session, new StepRunner(session, services, services.Dice), services.Spawner, services.Models, box);
+        using var grace = new StepGrace(session, services, CancelGrace);
+        return await turn.RunAsync(() => agent.RunAsync(context, over.Token));
+    }
+
+    /// <summary>4.</summary>
+    private async Task EndTurnAsync(RunSession session, RunBox box, TurnEnd end)
+    {
+        switch (end)
         {
-            // A cancel was journaled: whatever else came out at the same moment, the run ends as cancelled.
-            case not RunHalt.Requested when session.Stop is { Kind: StopKind.Cancel } cancel:
-                await StopAsync(session, box, cancel);
+            case TurnEnd.Completed completed:
+                await session.ApplyAsync(new RunCommand.Complete(completed.Result), s => s with { Result = Cut(completed.Result), Detail = null }, [], []);
                 break;
-            case RunHalt.Requested when session.Stop is { } stop:
-                await StopAsync(session, box, stop);
+            case TurnEnd.Idle:
+                await session.Inbox.ClosedAsync(() => session.ApplyAsync(new RunCommand.Unload(), s => s, [], []));
                 break;
-            case RunHalt.AtLimit at when session.CapOf(at.Denial.Dimension) == at.Denial.Cap:
-                await LimitAsync(session, at.Denial);
-                break;
-            case RunHalt.Exhausted exhausted:
-                await PauseAsync(session, PauseCause.RetryExhausted, exhausted.Failure.Message, s => s, []);
-                break;
-            case RunHalt.Failed failed:
-                await FailAsync(session, failed.Failure, []);
-                break;
-            case RunHalt.Drifted drifted:
-                await PauseAsync(session, PauseCause.Drift, $"the agent asks for {drifted.Report.Asked} where entry {drifted.Report.Seq} has {drifted.Report.Recorded}", s => s,
-                    [Draft(EntryKind.Drift, new EntryBody.Drift(drifted.Report))]);
-                break;
-            case RunHalt.Looping looping:
-                await LoopAsync(session, looping.Verdict);
+            case TurnEnd.Halted halted:
+                await session.Inbox.ClosedAsync(() => new Halts(session, box, services).WriteAsync(halted.Halt));
                 break;
             default:
-                // The reason went away while the agent unwound (a pause taken back, a limit raised): somebody goes on at once.
-                await session.ApplyAsync(new RunCommand.Yield(), s => s, [], [], session.Owned);
-                break;
+                throw new InvalidOperationException("unreachable");
         }
     }
 
-    private async Task StopAsync(RunSession session, RunBox box, StopRequest stop)
+    /// <summary>5. Whether something came that may let the run go on; otherwise it is released.</summary>
+    private async Task<bool> StayAsync(RunSession session, RunBox box)
     {
-        switch (stop.Kind)
+        if (box.IsOpen && !_evicted)
         {
-            case StopKind.Drain:
-                await session.ApplyAsync(new RunCommand.Yield(), s => s, [], [], session.Owned);
-                break;
-            case StopKind.Pause:
-                var detail = $"paused by {stop.By}{(stop.Reason is null ? "" : ": " + stop.Reason)}";
-                await session.ApplyAsync(new RunCommand.Pause(PauseCause.Operator, detail), s => s with { Detail = detail }, [], stop.Input is { } input ? [input] : [], session.Owned);
-                break;
-            case StopKind.Deadline when session.Limits.DeadlineDenial(services.Clock.GetUtcNow()) is { } denial:
-                await LimitAsync(session, denial);
-                break;
-            case StopKind.Cancel:
-                // Cancelled means that nothing of the run acts any more: first the box, then the word.
-                await box.CloseAsync();
-                await session.ApplyAsync(new RunCommand.ConfirmCancel(), s => s with { Detail = stop.Reason }, [], [], session.Owned);
-                break;
-            default:
-                await session.ApplyAsync(new RunCommand.Yield(), s => s, [], [], session.Owned);
-                break;
-        }
-    }
-
-    private static async Task LimitAsync(RunSession session, LimitDenial denial)
-    {
-        var hit = Draft(EntryKind.LimitHit, new EntryBody.LimitHit(denial.Node, denial.Dimension, denial.Cap, denial.Spent, denial.Held, denial.Wanted));
-        if (session.Manifest.Limits.OnLimit == LimitPolicy.Stop)
-            await FailAsync(session, new Failure(denial.Dimension == LimitDimension.Deadline ? ErrorCodes.DeadlineExceeded : ErrorCodes.BudgetExceeded, denial.Text()), [hit]);
-        else
-            await PauseAsync(session, PauseCause.Budget, denial.Text(), s => s with
+            using var cancel = CancellationTokenSource.CreateLinkedTokenSource(session.Owned);
+            var hold = Task.Delay(services.Options.HoldWaiting, services.Clock, cancel.Token);
+            while (session.State.Status == RunStatus.Paused && session.Stop is not { Kind: StopKind.Cancel } && !_evicted)
             {
-                LimitAt = denial.Dimension,
-                LimitNeeds = denial.Dimension == LimitDimension.Deadline ? null : denial.Spent + denial.Held + denial.Wanted,
-            }, [hit]);
-    }
+                if (await Task.WhenAny(_input.Next, hold) == hold)
+                    break;
+                _input.Take();
+            }
 
-    private static async Task LoopAsync(RunSession session, Loops.LoopVerdict verdict)
-    {
-        var text = verdict.Period == 1
-            ? $"'{verdict.Tool}' was called {verdict.Count} times in a row with the same arguments and the same result"
-            : $"the same {verdict.Period} calls came {verdict.Count} times in turn with the same results";
-        var suspected = Draft(EntryKind.LoopSuspected, new EntryBody.LoopSuspected(verdict.Signal, verdict.Tool, verdict.Count, verdict.Period, Acted: true));
-        if (session.Manifest.LoopGuard.OnLoop == LoopPolicy.Stop)
-            await FailAsync(session, new Failure(ErrorCodes.LoopDetected, text), [suspected]);
-        else
-            await PauseAsync(session, PauseCause.Loop, text, s => s, [suspected]);
-    }
-
-    private static Task PauseAsync(RunSession session, PauseCause cause, string detail, Func<RunSummary, RunSummary> summary, IReadOnlyList<JournalDraft> before) =>
-        session.ApplyAsync(new RunCommand.Pause(cause, detail), s => summary(s) with { Detail = detail }, before, [], session.Owned);
-
-    private static Task FailAsync(RunSession session, Failure failure, IReadOnlyList<JournalDraft> before) =>
-        session.ApplyAsync(new RunCommand.Fail(failure), s => s with { Failure = failure, Detail = failure.Message }, before, [], session.Owned);
-
-    /// <summary>
-    /// Looks again as often as needed: a timer holds seven weeks at most, and the deadline may be raised meanwhile.
-    /// </summary>
-    private ITimer? Deadline(RunSession session)
-    {
-        if (session.Limits.Deadline is null)
-            return null;
-        ITimer timer = null!;
-        timer = services.Clock.CreateTimer(_ => Look(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
-        Look();
-        return timer;
-
-        void Look()
-        {
-            var left = session.Limits.Deadline!.Value - services.Clock.GetUtcNow();
-            if (left > TimeSpan.Zero)
-                timer.Change(left < LongestTimer ? left : LongestTimer, Timeout.InfiniteTimeSpan);
-            else
-                _ = session.RequestStopAsync(new StopRequest(StopKind.Deadline, "deadline", null, null));
+            cancel.End();
+            session.Owned.ThrowIfCancellationRequested();
         }
-    }
 
-    private static JournalDraft Draft<T>(EntryKind kind, T body) where T : EntryBody => new(kind, JournalJson.Write(body));
+        var goesOn = false;
+        await session.Inbox.ClosedAsync(async () =>
+        {
+            goesOn = session.State.Status != RunStatus.Paused || session.Stop is { Kind: StopKind.Cancel };
+            if (!goesOn)
+                await session.ApplyAsync(new RunCommand.Yield(), s => s, [], []);
+        });
+        return goesOn;
+    }
 
     /// <summary>Lists show the beginning; the journal has the whole.</summary>
     private static string Cut(string result) => result.Length <= 64 << 10 ? result : result[..(64 << 10)] + "…";

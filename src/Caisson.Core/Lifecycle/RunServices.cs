@@ -1,7 +1,20 @@
 using Caisson.Core.Blobs;
+using Caisson.Core.Models;
+using Caisson.Core.Sandboxes;
 using Caisson.Core.Stores;
 
 namespace Caisson.Core.Lifecycle;
 
 /// <summary>What every ownership of a run works with.</summary>
-internal sealed record RunServices(IRunStore Store, IRunReader Reader, IBlobStore Blobs, RunSignals Signals, TimeProvider Clock, IIdSource Ids);
+internal sealed record RunServices(IRunStore Store, IRunReader Reader, IBlobStore Blobs, RunSignals Signals, TimeProvider Clock, IIdSource Ids)
+{
+    internal required EngineTasks Tasks { get; init; }
+    internal required IAdmission Admission { get; init; }
+    internal required IModels Models { get; init; }
+    internal required IReadOnlyList<ISandboxProvider> Sandboxes { get; init; }
+    internal required IReadOnlyDictionary<string, Agents.IAgent> CodeAgents { get; init; }
+    internal required AgentBuilds Builds { get; init; }
+    internal required Spawner Spawner { get; init; }
+    internal required Func<double> Dice { get; init; }
+    internal required EngineOptions Options { get; init; }
+}

@@ -1,9 +1,10 @@
 using Caisson.Contracts;
-using Caisson.Core.Blobs;
+using Caisson.Core.Agents;
 using Caisson.Core.Budgets;
 using Caisson.Core.Journal;
 using Caisson.Core.Leases;
 using Caisson.Core.Stores;
+using Caisson.Core.Turns;
 
 namespace Caisson.Core.Lifecycle;
 
@@ -13,35 +14,38 @@ namespace Caisson.Core.Lifecycle;
 /// Problem: steps of one run finish side by side, operators speak at any time, and another node may have taken the run
 /// over without this one knowing. States: owned → released (this session let go) or lost (the store refused its fence).
 /// Invariants: one change set is under way at a time, so sequence numbers have no gaps; nothing is written after the
-/// release; memory never runs ahead of what is committed. If this process dies, whatever was acknowledged is in the
-/// store and the next owner reads it; if the store refuses a write, <see cref="Owned"/> is cancelled and every waiting
-/// call ends with <see cref="OperationCanceledException"/>.
+/// release; memory never runs ahead of what is committed; the turn gets its answers in the order of their entries. If
+/// this process dies, whatever was acknowledged is in the store and the next owner reads it; if the store refuses a
+/// write, <see cref="Owned"/> is cancelled and every waiting call ends with <see cref="OperationCanceledException"/>.
 /// </para>
 /// </summary>
-internal sealed class RunSession : IStepLog, IDisposable
+internal sealed class RunSession : IDisposable
 {
     private readonly Fence _fence;
     private readonly RunServices _services;
     private readonly NodeLease _lease;
+    private readonly RunRecord _claimed;
     private readonly SemaphoreSlim _gate = new(1, 1);
-    private readonly SemaphoreSlim _inbox = new(1, 1);
     private readonly CancellationTokenSource _owned;
-    private readonly CancellationTokenSource _halting;
-    private readonly CancellationTokenSource _interrupt;
     private readonly OpenSteps _open = new();
     private readonly Lock _memory = new();
+    private readonly TaskCompletionSource _abandoned = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private CancellationTokenSource _halting;
+    private CancellationTokenSource _interrupt;
+    private Action<Arrival>? _arrive;
+    private Action? _wake;
     private RunState _state;
     private RunSummary _summary;
     private DateTimeOffset? _dueAt;
-    private long _nextSeq;
     private bool _released;
 
-    internal RunSession(RunRecord claimed, RunHistory history, NodeId node, NodeLease lease, RunServices services, CancellationToken ended)
+    internal RunSession(RunRecord claimed, RunHistory history, NodeLease lease, RunServices services, CancellationToken ended)
     {
         Run = claimed.Id;
         Epoch = claimed.Epoch;
         History = history;
-        _fence = new Fence(node, claimed.Epoch);
+        _claimed = claimed;
+        _fence = new Fence(lease.Node, claimed.Epoch);
         _lease = lease;
         _services = services;
         _owned = CancellationTokenSource.CreateLinkedTokenSource(ended);
@@ -50,19 +54,24 @@ internal sealed class RunSession : IStepLog, IDisposable
         _state = new RunState(claimed.Status, claimed.Waiting, claimed.Paused);
         _summary = claimed.Summary;
         _dueAt = claimed.DueAt;
-        _nextSeq = history.LastSeq + 1;
         Manifest = history.Created?.Manifest ?? throw new CaissonException(ErrorCodes.DatabaseCorrupt, $"run {Run} has no RunCreated entry");
+        Inbox = new RunInbox(this, services);
     }
 
-    public RunId Run { get; }
+    internal RunId Run { get; }
 
-    public long Epoch { get; }
+    internal long Epoch { get; }
 
-    public bool MaySend => _lease.MaySend;
+    internal bool MaySend => _lease.MaySend;
+
+    internal RunRecord Claimed => _claimed;
 
     internal AgentManifest Manifest { get; }
 
-    internal RunHistory History { get; }
+    /// <summary>The journal as of the last write.</summary>
+    internal RunHistory History { get; private set; }
+
+    internal RunInbox Inbox { get; }
 
     internal RunState State => _state;
 
@@ -71,16 +80,68 @@ internal sealed class RunSession : IStepLog, IDisposable
     /// <summary>Ends when the ownership does.</summary>
     internal CancellationToken Owned => _owned.Token;
 
-    public CancellationToken Halting => _halting.Token;
+    /// <summary>Ends when the run should halt: whoever waits between two attempts gives up waiting.</summary>
+    internal CancellationToken Halting => _halting.Token;
 
-    /// <summary>Ends when tools must stop at once: ownership lost, run cancelled, deadline over.</summary>
+    /// <summary>Ends when steps must stop at once: ownership lost, run cancelled, deadline over.</summary>
     internal CancellationToken Interrupted => _interrupt.Token;
 
     internal StopRequest? Stop { get; private set; }
 
+    internal bool IsReleased => _released;
+
+    /// <summary>Called when limits were raised.</summary>
+    internal Action? LimitsChanged { get; set; }
+
+    /// <summary>Completes when steps that did not stop are left behind.</summary>
+    internal Task Abandoned => _abandoned.Task;
+
+    internal void AbandonSteps() => _abandoned.TrySetResult();
+
+    /// <summary>Why nothing new may begin on this server, or <c>null</c>.</summary>
+    internal string? Admission => _lease.State == LeaseState.Live ? _services.Admission.Refusal : "the lease is in doubt";
+
     internal CountLimits Limits => CountLimits.Of(Run, Manifest.Limits, History.Raised, History.CreatedAt);
 
     internal int LoopRepeats => History.Raised.LoopRepeats ?? Manifest.LoopGuard.Repeats;
+
+    internal bool MoneyIsCapped => (History.Raised.NanoUsd ?? Manifest.Limits.NanoUsd) is not null;
+
+    /// <summary>Connects the turn that gets the answers of what is written from now on.</summary>
+    internal void Attach(Action<Arrival> arrive, Action wake)
+    {
+        lock (_memory)
+            (_arrive, _wake) = (arrive, wake);
+    }
+
+    internal void Detach()
+    {
+        lock (_memory)
+            (_arrive, _wake) = (null, null);
+    }
+
+    /// <summary>Lets the turn look around: admission may have changed.</summary>
+    internal void Nudge()
+    {
+        lock (_memory)
+            _wake?.Invoke();
+    }
+
+    /// <summary>Begins anew from the journal, for another turn of the same ownership.</summary>
+    internal void Restart(RunHistory history)
+    {
+        lock (_memory)
+        {
+            History = history;
+            if (Stop is { Kind: StopKind.Cancel })
+                return;
+            Stop = null;
+            if (_halting.IsCancellationRequested)
+                _halting = CancellationTokenSource.CreateLinkedTokenSource(_owned.Token);
+            if (_interrupt.IsCancellationRequested)
+                _interrupt = CancellationTokenSource.CreateLinkedTokenSource(_owned.Token);
+        }
+    }
 
     internal async Task RequestStopAsync(StopRequest request)
     {
@@ -92,226 +153,150 @@ internal sealed class RunSession : IStepLog, IDisposable
             ShowCurrent_NeedsLock();
         }
 
-        await _halting.CancelAsync();
+        await _services.Tasks.CancelAsync(_halting);
         if (request.Kind >= StopKind.Deadline)
-            await _interrupt.CancelAsync();
+            await _services.Tasks.CancelAsync(_interrupt);
+        Nudge();
     }
 
-    public StepKey ModelStep(string identity) => Occurrence("model", identity);
+    /// <summary>Whoever waits between two attempts gives up.</summary>
+    internal Task EndWaitsAsync() => _services.Tasks.CancelAsync(_halting);
 
-    internal StepKey NamedStep(string name) => Occurrence("named", name);
-
-    internal static StepKey ToolStep(StepKey model, int ordinal) =>
-        new(StepHash.Of("tool", "", model.Hash, ordinal.ToString(System.Globalization.CultureInfo.InvariantCulture)));
-
-    public StepLookup Find(StepKey key, StepSubject subject)
+    /// <summary>Takes back a pause that has not come about.</summary>
+    internal long? WithdrawPause()
     {
         lock (_memory)
-            return History.Find(key, subject);
+        {
+            if (Stop is not { Kind: StopKind.Pause } pause)
+                return null;
+            Stop = null;
+            if (_halting.IsCancellationRequested)
+                _halting = CancellationTokenSource.CreateLinkedTokenSource(_owned.Token);
+            return pause.Input;
+        }
     }
 
-    public async Task<BeginOutcome> BeginAsync(StepKey key, StepSubject subject, Hold? hold, CancellationToken cancellationToken)
+    internal async Task<BeginOutcome> BeginAsync(StepCall call, Hold? hold, EffectClass? effect, CancellationToken cancellationToken)
     {
         var now = _services.Clock.GetUtcNow();
         int attempt;
         lock (_memory)
         {
-            if (_open.Check(Limits, key, subject.Kind, _summary.Steps, _summary.ToolCalls, now) is { } denial)
+            if (_open.Check(Limits, call.Key, call.Subject.Kind, _summary, now) is { } denial)
                 return new BeginOutcome.Denied(denial);
-            _open.Add(key, subject);
+            _open.Add(call.Key, call.Subject);
             ShowCurrent_NeedsLock();
-            attempt = History.Attempt(key);
+            attempt = History.Attempts(call.Key) + 1;
         }
 
-        if (hold is null)
+        if (hold is null && effect is null or EffectClass.Read or EffectClass.Idempotent)
             return new BeginOutcome.Begun();
-        var draft = new JournalDraft(EntryKind.StepStarted, JournalJson.Write(new EntryBody.StepStarted(subject, hold)), Key: key.Hash, Attempt: attempt);
-        var outcome = await WriteAsync([draft], Proceed(), [new BudgetChange.Reserve(key.Hash, hold)], [], s => s with { Detail = null }, cancellationToken);
-        if (outcome is AppendOutcome.Denied denied)
+        var outcome = await WriteAsync(new Unit
         {
-            lock (_memory)
-                _open.Remove(key);
-            return new BeginOutcome.Denied(denied.Denial);
-        }
-
-        return new BeginOutcome.Begun();
+            Entries = [new EntryDraft(EntryKind.StepStarted, new EntryBody.StepStarted(call.Subject, hold, effect)) { Scope = call.Scope, Key = call.Key.Hash, Attempt = attempt }],
+            Transition = Proceed,
+            Budget = hold is null ? [] : [new BudgetChange.Reserve(call.Key.Hash, hold)],
+            Update = s => s with { Detail = null },
+        }, cancellationToken);
+        if (outcome is not AppendOutcome.Denied denied)
+            return new BeginOutcome.Begun();
+        lock (_memory)
+            _open.Remove(call.Key);
+        return new BeginOutcome.Denied(denied.Denial);
     }
 
-    public async Task FailAttemptAsync(StepKey key, StepSubject subject, int attempt, Failure failure, HoldFate fate, DateTimeOffset? retryAt, CancellationToken cancellationToken)
+    internal async Task FailAttemptAsync(StepCall call, int attempt, Failure failure, HoldFate fate, DateTimeOffset? retryAt, CancellationToken cancellationToken)
     {
         List<BudgetChange> budget = [];
         lock (_memory)
         {
-            History.Attempted(key, attempt);
             if (retryAt is null)
-                _open.Remove(key);
-            if (_open.IsHeld(key))
+                _open.Remove(call.Key);
+            if (_open.IsHeld(call.Key))
             {
                 if (fate != HoldFate.Keep)
-                    budget.Add(fate == HoldFate.InDoubt ? new BudgetChange.Doubt(key.Hash) : new BudgetChange.Release(key.Hash));
+                    budget.Add(fate == HoldFate.InDoubt ? new BudgetChange.Doubt(call.Key.Hash) : new BudgetChange.Release(call.Key.Hash));
                 else if (retryAt is { } idle)
-                    _open.Rest(key, idle);
+                    _open.Rest(call.Key, idle);
             }
         }
 
-        var draft = new JournalDraft(EntryKind.StepFailed, JournalJson.Write(new EntryBody.StepFailed(subject, failure, fate, retryAt)), Key: key.Hash, Attempt: attempt);
-        await WriteAsync([draft], s => retryAt is { } at ? RunStateMachine.Apply(s, new RunCommand.Wait(WaitReason.Retry, at)) : null, budget, [],
-            s => s with { Detail = retryAt is { } at ? $"attempt {attempt} failed, next at {at:HH:mm:ss}: {failure.Message}" : failure.Message }, cancellationToken);
+        await WriteAsync(new Unit
+        {
+            Entries = [new EntryDraft(EntryKind.StepFailed, new EntryBody.StepFailed(call.Subject, failure, fate, retryAt)) { Scope = call.Scope, Key = call.Key.Hash, Attempt = attempt }],
+            Transition = s => retryAt is { } at ? RunStateMachine.Apply(s, new RunCommand.Wait(WaitReason.Retry, at)) : null,
+            Budget = budget,
+            Update = s => s with { Detail = retryAt is { } at ? $"attempt {attempt} failed, next at {at:HH:mm:ss}: {failure.Message}" : failure.Message },
+        }, cancellationToken);
     }
 
-    public async Task CompleteAsync(StepKey key, StepSubject subject, StepResult result, CancellationToken cancellationToken)
+    internal async Task CompleteAsync(StepCall call, StepResult result)
     {
         var took = (long)(_services.Clock.GetUtcNow() - result.StartedAt).TotalMilliseconds;
-        var usage = result.Usage == Usage.None ? null : result.Usage;
-        var body = JournalJson.Write(new EntryBody.StepCompleted(subject, usage, took, result.Failure, result.WorkspaceRoot));
-        var draft = await JournalWriter.DraftAsync(_services.Blobs, EntryKind.StepCompleted, body, cancellationToken, key: key.Hash, attempt: result.Attempt, payload: result.Result);
+        var body = new EntryBody.StepCompleted(call.Subject, result.Usage == Usage.None ? null : result.Usage, took, result.Failure, result.WorkspaceRoot);
         List<BudgetChange> budget = [];
         lock (_memory)
         {
-            if (_open.IsHeld(key))
-                budget.Add(new BudgetChange.Settle(key.Hash, result.Usage));
+            if (_open.IsHeld(call.Key))
+                budget.Add(new BudgetChange.Settle(call.Key.Hash, result.Usage));
         }
 
-        await WriteAsync([draft], Proceed(), budget, [], s => s with
+        var kind = call.Subject.Kind;
+        if (_claimed.Parent is not null)
+            budget.AddRange(CountLimits.CountsOf(kind).Select(d => new BudgetChange.Count(d, 1)));
+        await WriteAsync(new Unit
         {
-            Steps = s.Steps + 1,
-            ToolCalls = s.ToolCalls + (subject.Kind == StepKind.Tool ? 1 : 0),
-            InputTokens = s.InputTokens + result.Usage.InputTokens,
-            OutputTokens = s.OutputTokens + result.Usage.OutputTokens,
-            WorkspaceRoot = result.WorkspaceRoot ?? s.WorkspaceRoot,
-            Detail = null,
-        }, _owned.Token, done: key);
+            Entries = [new EntryDraft(EntryKind.StepCompleted, body) { Scope = call.Scope, Key = call.Key.Hash, Attempt = result.Attempt, Payload = result.Result }],
+            Transition = Proceed,
+            Budget = budget,
+            Update = s => s with
+            {
+                Steps = s.Steps + 1,
+                ToolCalls = s.ToolCalls + (kind == StepKind.Tool ? 1 : 0),
+                ModelCalls = s.ModelCalls + (kind == StepKind.Model ? 1 : 0),
+                InputTokens = s.InputTokens + result.Usage.InputTokens,
+                OutputTokens = s.OutputTokens + result.Usage.OutputTokens,
+                WorkspaceRoot = result.WorkspaceRoot ?? s.WorkspaceRoot,
+                Detail = null,
+            },
+            Done = call.Key,
+        }, _owned.Token);
     }
 
-    /// <summary>Journals something beside the steps.</summary>
-    internal Task NoteAsync<T>(EntryKind kind, T body, CancellationToken cancellationToken) where T : EntryBody =>
-        WriteAsync([new JournalDraft(kind, JournalJson.Write(body))], _ => null, [], [], s => s, cancellationToken);
+    /// <summary>Journals what is no step's end, and that the run waits, where it does.</summary>
+    internal Task JournalAsync(IReadOnlyList<EntryDraft> entries, Waiting? waits)
+    {
+        if (entries.Count == 0 && (waits is null || (_state.Status == RunStatus.Waiting && _state.Waiting == waits.Reason && _dueAt == waits.DueAt)))
+            return Task.CompletedTask;
+        return WriteAsync(new Unit
+        {
+            Entries = entries,
+            Transition = state => waits is null ? Proceed(state) : RunStateMachine.Apply(state, new RunCommand.Wait(waits.Reason, waits.DueAt)),
+            Update = s => s with { Detail = waits?.Text },
+        }, _owned.Token);
+    }
 
     /// <summary>Brings the run into another state; a halt settles what is still held as spent in doubt.</summary>
-    internal async Task ApplyAsync(RunCommand command, Func<RunSummary, RunSummary> summary, IReadOnlyList<JournalDraft> before, IReadOnlyList<long> consumed, CancellationToken cancellationToken)
+    internal async Task ApplyAsync(RunCommand command, Func<RunSummary, RunSummary> summary, IReadOnlyList<EntryDraft> before, IReadOnlyList<long> consumed)
     {
         List<BudgetChange> budget = [];
         lock (_memory)
         {
-            if (RunStateMachine.Apply(_state, command).Release)
-            {
+            var next = RunStateMachine.Apply(_state, command);
+            if (next.Release || next.State.Status == RunStatus.Paused)
                 budget.AddRange(_open.Abandon(_services.Clock.GetUtcNow()));
-            }
         }
 
-        await WriteAsync(before, state => RunStateMachine.Apply(state, command), budget, consumed, summary, cancellationToken);
-    }
-
-    /// <summary>
-    /// Decides and writes a halt while no input is taken over: one that comes now stays in the inbox, and the release
-    /// finds it there and leaves the run due. Taken over in between, it would be consumed by an owner that no longer acts on it.
-    /// </summary>
-    internal async Task WithoutInputsAsync(Func<Task> halt)
-    {
-        await _inbox.WaitAsync(_owned.Token);
-        try
-        {
-            await halt();
-        }
-        finally
-        {
-            _inbox.Release();
-        }
+        await WriteAsync(new Unit { Entries = before, Transition = state => RunStateMachine.Apply(state, command), Budget = budget, Consumed = consumed, Update = summary }, _owned.Token);
     }
 
     /// <summary>The cap in force, to tell whether a denial is out of date.</summary>
-    internal long? CapOf(LimitDimension dimension) => dimension switch
-    {
-        LimitDimension.NanoUsd => History.Raised.NanoUsd ?? Manifest.Limits.NanoUsd,
-        LimitDimension.Tokens => History.Raised.Tokens ?? Manifest.Limits.Tokens,
-        LimitDimension.Steps => Limits.Steps,
-        LimitDimension.ToolCalls => Limits.ToolCalls,
-        _ => (long?)Limits.DeadlineSpan?.TotalMilliseconds,
-    };
+    internal long? CapOf(LimitDimension dimension) => Manifest.Limits.With(History.Raised).Cap(dimension);
 
-    /// <summary>Takes over what came from outside, in its order.</summary>
-    internal async Task DrainInboxAsync(CancellationToken cancellationToken)
-    {
-        // One at a time: two readers would take the same row over twice.
-        await _inbox.WaitAsync(cancellationToken);
-        try
-        {
-            foreach (var input in await _services.Reader.ReadInboxAsync(Run, 100, cancellationToken))
-                await TakeAsync(input, cancellationToken);
-        }
-        finally
-        {
-            _inbox.Release();
-        }
-    }
+    internal static Transition? Proceed(RunState state) => state.Status == RunStatus.Waiting ? RunStateMachine.Apply(state, new RunCommand.Proceed()) : null;
 
-    private async Task TakeAsync(InboxInput input, CancellationToken cancellationToken)
-    {
-        var body = JournalJson.Read<InputBody.Operator>(input.Payload);
-        switch (input.Kind)
-        {
-            case InputKind.Cancel:
-                await WriteAsync([], s => RunStateMachine.Apply(s, new RunCommand.RequestCancel(body.By, body.Reason)), [], [input.Id], s => s, cancellationToken);
-                await RequestStopAsync(new StopRequest(StopKind.Cancel, body.By, body.Reason, null));
-                break;
-            case InputKind.Pause when _state.Status == RunStatus.Paused || (Stop is { Kind: >= StopKind.Pause } && Stop.Input != input.Id):
-                await WriteAsync([], _ => null, [], [input.Id], s => s, cancellationToken);
-                break;
-            case InputKind.Pause:
-                await RequestStopAsync(new StopRequest(StopKind.Pause, body.By, body.Reason, input.Id));
-                break;
-            case InputKind.Resume:
-                await ResumeAsync(input, body, cancellationToken);
-                break;
-        }
-    }
-
-    private async Task ResumeAsync(InboxInput input, InputBody.Operator body, CancellationToken cancellationToken)
-    {
-        List<JournalDraft> before = [];
-        List<BudgetChange> caps = [];
-        List<long> consumed = [input.Id];
-        lock (_memory)
-        {
-            if (Stop is { Kind: StopKind.Pause, Input: { } pause })
-            {
-                consumed.Add(pause);
-                Stop = null;
-            }
-        }
-
-        if (body.Raise is { } raise && raise != new RaisedLimits())
-        {
-            before.Add(new JournalDraft(EntryKind.LimitRaised, JournalJson.Write(new EntryBody.LimitRaised(raise, body.By))));
-            if (raise.NanoUsd is { } nano)
-                caps.Add(new BudgetChange.SetCap(LimitDimension.NanoUsd, nano));
-            if (raise.Tokens is { } tokens)
-                caps.Add(new BudgetChange.SetCap(LimitDimension.Tokens, tokens));
-            lock (_memory)
-                History.Raise(raise);
-        }
-
-        var fromLoop = _state is { Status: RunStatus.Paused, Paused: PauseCause.Loop };
-        await WriteAsync(before, s => RunStateMachine.Apply(s, new RunCommand.Resume(body.By)), caps, consumed,
-            s => s with { Detail = null, LimitAt = null, LimitNeeds = null }, cancellationToken);
-        if (fromLoop)
-        {
-            lock (_memory)
-                History.LoopReset(_nextSeq - 1);
-        }
-    }
-
-    private static Func<RunState, Transition?> Proceed() =>
-        state => state.Status == RunStatus.Waiting ? RunStateMachine.Apply(state, new RunCommand.Proceed()) : null;
-
-    private async Task<AppendOutcome> WriteAsync(
-        IReadOnlyList<JournalDraft> entries,
-        Func<RunState, Transition?> transition,
-        List<BudgetChange> budget,
-        IReadOnlyList<long> consumed,
-        Func<RunSummary, RunSummary> update,
-        CancellationToken cancellationToken,
-        StepKey? done = null)
+    /// <summary>Writes one change set, alone, and then follows it in memory.</summary>
+    internal async Task<AppendOutcome> WriteAsync(Unit unit, CancellationToken cancellationToken)
     {
         await _gate.WaitAsync(cancellationToken);
         try
@@ -319,47 +304,42 @@ internal sealed class RunSession : IStepLog, IDisposable
             _owned.Token.ThrowIfCancellationRequested();
             if (_released)
                 throw new OperationCanceledException("the run was released");
-            var change = transition(_state);
+            var change = unit.Transition?.Invoke(_state);
             var state = change?.State ?? _state;
+            var now = _services.Clock.GetUtcNow();
             var due = change?.DueAt.Kind switch
             {
-                DueKind.Now => _services.Clock.GetUtcNow(),
+                DueKind.Now => now,
                 DueKind.Never => null,
                 DueKind.At => change.DueAt.At,
                 _ => _dueAt,
             };
-            var drafts = change is null or { Writes.Count: 0 }
-                ? entries
-                : [.. entries, .. await DraftsAsync(change.Writes, cancellationToken)];
-            var summary = update(_summary);
-            if (drafts.Count == 0 && consumed.Count == 0 && budget.Count == 0 && state == _state && change is not { Release: true })
+            IReadOnlyList<EntryDraft> entries = change is null or { Writes.Count: 0 }
+                ? unit.Entries
+                : [.. unit.Entries, .. change.Writes.Select(w => new EntryDraft(w.Kind, w.Body))];
+            var summary = unit.Update?.Invoke(_summary) ?? _summary;
+            if (entries.Count == 0 && unit.Consumed.Count == 0 && unit.Budget.Count == 0 && unit.Children.Count == 0 && state == _state && due == _dueAt && change is not { Release: true })
                 return new AppendOutcome.Committed();
 
-            var unit = new ChangeSet(Run, _fence, _services.Ids.NextRandom(), _nextSeq, _services.Clock.GetUtcNow(), drafts,
-                new RunRow(state.Status, state.Waiting, state.Paused, due, change?.Release ?? false, summary), budget, consumed);
+            var drafts = new JournalDraft[entries.Count];
+            for (var i = 0; i < drafts.Length; i++)
+                drafts[i] = await JournalWriter.DraftAsync(_services.Blobs, entries[i], cancellationToken);
+            var release = change?.Release ?? false;
+            var set = new ChangeSet(Run, _fence, _services.Ids.NextRandom(), History.LastSeq + 1, now, drafts,
+                new RunRow(state.Status, state.Waiting, state.Paused, due, release, summary), unit.Budget, unit.Consumed)
+            {
+                Children = unit.Children,
+                Posts = state.IsFinal ? Family.Farewell(Run, _claimed.Parent, History, state, entries) : [],
+            };
 
             // Not cancellable: a change set that was sent has an outcome, and memory must follow it.
-            var outcome = await _services.Store.AppendAsync(unit, CancellationToken.None);
-            switch (outcome)
+            var outcome = await _services.Store.AppendAsync(set, CancellationToken.None);
+            if (outcome is AppendOutcome.Committed)
+                Follow(unit, entries, state, summary, due, release, now, set);
+            if (outcome is AppendOutcome.Fenced)
             {
-                case AppendOutcome.Committed:
-                    lock (_memory)
-                    {
-                        // In one go: a step that is neither in flight nor counted would let one too many be admitted.
-                        (_state, _summary, _dueAt) = (state, summary, due);
-                        _open.Committed(budget);
-                        if (done is { } key)
-                            _open.Remove(key);
-                        ShowCurrent_NeedsLock();
-                    }
-
-                    _nextSeq += drafts.Count;
-                    _released = change?.Release ?? false;
-                    _services.Signals.Changed(Run);
-                    break;
-                case AppendOutcome.Fenced:
-                    await _owned.CancelAsync();
-                    throw new OperationCanceledException(_owned.Token);
+                await _services.Tasks.CancelAsync(_owned);
+                throw new OperationCanceledException(_owned.Token);
             }
 
             return outcome;
@@ -370,21 +350,33 @@ internal sealed class RunSession : IStepLog, IDisposable
         }
     }
 
-    private async Task<IReadOnlyList<JournalDraft>> DraftsAsync(IReadOnlyList<(EntryKind Kind, EntryBody Body)> writes, CancellationToken cancellationToken)
+    private void Follow(Unit unit, IReadOnlyList<EntryDraft> entries, RunState state, RunSummary summary, DateTimeOffset? due, bool release, DateTimeOffset at, ChangeSet set)
     {
-        var drafts = new List<JournalDraft>(writes.Count);
-        foreach (var (kind, body) in writes)
-            drafts.Add(await JournalWriter.DraftAsync(_services.Blobs, kind, EntryBodies.Write(body), cancellationToken));
-        return drafts;
+        lock (_memory)
+        {
+            // In one go: a step that is neither in flight nor counted would let one too many be admitted.
+            (_state, _summary, _dueAt, _released) = (state, summary, due, release);
+            _open.Committed(unit.Budget);
+            if (unit.Done is { } key)
+                _open.Remove(key);
+            ShowCurrent_NeedsLock();
+            foreach (var entry in entries)
+            {
+                if (History.Wrote(entry, at) is { } arrival)
+                    _arrive?.Invoke(arrival);
+            }
+        }
+
+        if (entries.Any(e => e.Kind == EntryKind.LimitRaised))
+            LimitsChanged?.Invoke();
+        _services.Signals.Changed(Run);
+        foreach (var child in set.Children)
+            _services.Signals.Due(child.Id);
+        foreach (var post in set.Posts)
+            _services.Signals.Due(post.Run);
     }
 
     private void ShowCurrent_NeedsLock() => _services.Signals.ShowStep(Run, _open.Describe(Stop));
-
-    private StepKey Occurrence(string kind, string identity)
-    {
-        lock (_memory)
-            return _open.Next(kind, identity);
-    }
 
     public void Dispose()
     {
@@ -393,6 +385,6 @@ internal sealed class RunSession : IStepLog, IDisposable
         _halting.Dispose();
         _owned.Dispose();
         _gate.Dispose();
-        _inbox.Dispose();
+        Inbox.Dispose();
     }
 }

@@ -15,12 +15,14 @@ internal abstract record RunCommand
     /// <summary>A node took the run over. The store has journaled the claim itself.</summary>
     internal sealed record Claim : RunCommand;
 
-    internal sealed record Wait(WaitReason Reason, DateTimeOffset Until) : RunCommand;
+    /// <param name="Until">When the owner goes on by itself; <c>null</c> to wait for an input.</param>
+    internal sealed record Wait(WaitReason Reason, DateTimeOffset? Until) : RunCommand;
 
     /// <summary>The wait is over and the owner goes on.</summary>
     internal sealed record Proceed : RunCommand;
 
-    internal sealed record Pause(PauseCause Cause, string Detail) : RunCommand;
+    /// <param name="Keep">The owner stays for a while, with a frozen box.</param>
+    internal sealed record Pause(PauseCause Cause, string Detail, bool Keep = false) : RunCommand;
 
     internal sealed record Resume(string By) : RunCommand;
 
@@ -30,8 +32,12 @@ internal abstract record RunCommand
 
     internal sealed record Fail(Failure Failure) : RunCommand;
 
-    /// <summary>The run's box is confirmed gone, nothing of it acts any more.</summary>
-    internal sealed record ConfirmCancel : RunCommand;
+    /// <summary>The run's box is gone, nothing of it acts any more.</summary>
+    /// <param name="Unconfirmed">Something of it would not go.</param>
+    internal sealed record ConfirmCancel(bool Unconfirmed = false) : RunCommand;
+
+    /// <summary>It only waits: the owner lets go until its time comes or an input does.</summary>
+    internal sealed record Unload : RunCommand;
 
     /// <summary>The owner lets go in an orderly way; the next node goes on at once.</summary>
     internal sealed record Yield : RunCommand;
@@ -76,17 +82,19 @@ internal static class RunStateMachine
         (RunStatus.Paused, RunCommand.Claim) => new(state, [], RunDue.Now, false),
         (_, RunCommand.Claim) => new(new(RunClaims.StatusAfter(state.Status)), [], RunDue.Now, false),
 
-        (RunStatus.Running, RunCommand.Wait w) => new(new(RunStatus.Waiting, w.Reason), [], new(DueKind.At, w.Until), false),
+        (RunStatus.Running or RunStatus.Waiting, RunCommand.Wait w) =>
+            new(new(RunStatus.Waiting, w.Reason), [], w.Until is { } until ? new(DueKind.At, until) : RunDue.Never, false),
+        (RunStatus.Waiting, RunCommand.Unload) => new(state, [], RunDue.Unchanged, true),
         (RunStatus.Waiting, RunCommand.Proceed) => new(new(RunStatus.Running), [], RunDue.Now, false),
 
         (RunStatus.Running or RunStatus.Waiting, RunCommand.Pause p) =>
-            new(new(RunStatus.Paused, Paused: p.Cause), [(EntryKind.Paused, new EntryBody.Paused(p.Cause, p.Detail))], RunDue.Never, true),
+            new(new(RunStatus.Paused, Paused: p.Cause), [(EntryKind.Paused, new EntryBody.Paused(p.Cause, p.Detail))], RunDue.Never, !p.Keep),
         (RunStatus.Paused, RunCommand.Resume r) =>
             new(new(RunStatus.Running), [(EntryKind.Resumed, new EntryBody.Resumed(r.By))], RunDue.Now, false),
 
         (_, RunCommand.RequestCancel c) =>
             new(state, [(EntryKind.CancelRequested, new EntryBody.CancelRequested(c.By, c.Reason))], RunDue.Now, false),
-        (_, RunCommand.ConfirmCancel) => End(RunStatus.Cancelled, null, null),
+        (_, RunCommand.ConfirmCancel c) => End(RunStatus.Cancelled, null, null, c.Unconfirmed),
 
         (RunStatus.Running or RunStatus.Waiting, RunCommand.Complete c) => End(RunStatus.Completed, c.Result, null),
         (RunStatus.Running or RunStatus.Waiting, RunCommand.Fail f) => End(RunStatus.Failed, null, f.Failure),
@@ -99,6 +107,6 @@ internal static class RunStateMachine
 
     private static Transition Same(RunState state) => new(state, [], RunDue.Unchanged, false);
 
-    private static Transition End(RunStatus status, string? result, Failure? failure) =>
-        new(new(status), [(EntryKind.RunEnded, new EntryBody.RunEnded(status, result, failure))], RunDue.Never, true);
+    private static Transition End(RunStatus status, string? result, Failure? failure, bool unconfirmed = false) =>
+        new(new(status), [(EntryKind.RunEnded, new EntryBody.RunEnded(status, result, failure, unconfirmed))], RunDue.Never, true);
 }

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Runtime.CompilerServices;
 using Caisson.Contracts;
 using Caisson.Core.Blobs;
+using Caisson.Core.Budgets;
 using Caisson.Core.Journal;
 using Caisson.Core.Manifests;
 using Caisson.Core.Models;
@@ -16,76 +17,37 @@ public sealed class Runs(
     IRunReader reader,
     IBlobStore blobs,
     IModels models,
-    IReadOnlyList<ISandboxProvider> sandboxes,
-    IReadOnlyCollection<string> codeAgents,
+    NewRuns newRuns,
     IWorkspaceStore workspaces,
     RunSignals signals,
     TimeProvider clock,
     IIdSource ids)
 {
-    /// <summary>Input of a run, in UTF-8.</summary>
-    public const int MaxInputBytes = 1 << 20;
-
-    public const int MaxManifestBytes = 256 << 10;
 
     private const int PageSize = 500;
 
     public async Task<CreateRunOutcome> CreateAsync(CreateRun command, CancellationToken cancellationToken)
     {
-        if (Sizes.Utf8(command.Input) > MaxInputBytes)
-            return Refuse(ErrorCodes.PayloadTooLarge, $"the input has {Sizes.Utf8(command.Input)} bytes, at most {MaxInputBytes} are allowed: put large data into files");
-        if (Sizes.Utf8(command.Manifest) > MaxManifestBytes)
-            return Refuse(ErrorCodes.PayloadTooLarge, $"the manifest has {Sizes.Utf8(command.Manifest)} bytes, at most {MaxManifestBytes} are allowed");
-        if (command.IdempotencyKey is { Length: > 200 or 0 })
-            return Refuse(ErrorCodes.RequestInvalid, "an idempotency key has 1 to 200 characters");
-        if (command.Labels.Count > 32 || command.Labels.Any(l => l.Key.Length is 0 or > 100 || l.Value.Length > 200))
-            return Refuse(ErrorCodes.RequestInvalid, "labels: at most 32, with keys of 1 to 100 and values of up to 200 characters");
-        switch (ManifestReader.Read(command.Manifest, command.ManifestFile))
+        return await newRuns.CheckAsync(command, cancellationToken) switch
         {
-            case ManifestOutcome.Invalid invalid:
-                return new CreateRunOutcome.Refused(invalid.Problem);
-            case ManifestOutcome.Valid valid:
-                return await CreateAsync(command, valid, cancellationToken);
-            default:
-                throw new InvalidOperationException("unreachable");
-        }
+            CheckedRun.Refused refused => new CreateRunOutcome.Refused(refused.Failure),
+            CheckedRun.Valid valid => await CreateAsync(await newRuns.BuildAsync(valid, cancellationToken), cancellationToken),
+            _ => throw new InvalidOperationException("unreachable"),
+        };
     }
 
-    private async Task<CreateRunOutcome> CreateAsync(CreateRun command, ManifestOutcome.Valid valid, CancellationToken cancellationToken)
+    /// <summary>Puts a run that <see cref="NewRuns"/> prepared into the store.</summary>
+    public async Task<CreateRunOutcome> CreateAsync(NewRun run, CancellationToken cancellationToken)
     {
-        var overridden = LimitOverrides.Apply(valid.Manifest, command.Limits);
-        if (overridden.Failure is { } bad)
-            return new CreateRunOutcome.Refused(bad);
-        var manifest = overridden.Manifest;
-        if (manifest.Code is { } code && !codeAgents.Contains(code))
-            return Refuse(ErrorCodes.AgentNotFound, $"{command.ManifestFile}: code: no agent '{code}' is registered in this server{(codeAgents.Count == 0 ? "" : "; registered are " + string.Join(", ", codeAgents.Order(StringComparer.Ordinal)))}");
-        if (manifest.Loop is { } loop)
-        {
-            if (models.Check(loop.Model, manifest.Limits.NanoUsd is not null) is { } unknown)
-                return new CreateRunOutcome.Refused(unknown);
-            if (loop.Tools.Count > 0 && await FindSandboxProviderAsync(manifest.Sandbox.Isolation, cancellationToken) is { } missing)
-                return new CreateRunOutcome.Refused(missing);
-        }
-
-        var id = new RunId(ids.NextRun());
-        var now = clock.GetUtcNow();
-        var created = new EntryBody.RunCreated(manifest, valid.Hash, command.Input, EngineVersion.Text, command.Labels);
-        var draft = await JournalWriter.DraftAsync(blobs, EntryKind.RunCreated, JournalJson.Write(created), cancellationToken);
-        var outcome = await store.CreateAsync(
-            new NewRun(id, manifest.Name, command.IdempotencyKey,
-                StepHash.Of(["request", ManifestReader.HashOf(manifest), command.Input, .. command.Labels.OrderBy(l => l.Key, StringComparer.Ordinal).SelectMany(l => new[] { l.Key, l.Value })]), now, draft,
-                new RunSummary { Artifacts = manifest.Workspace.Artifacts, Labels = command.Labels },
-                manifest.Limits.NanoUsd, manifest.Limits.Tokens),
-            cancellationToken);
-        switch (outcome)
+        switch (await store.CreateAsync(run, cancellationToken))
         {
             case CreateOutcome.Created:
-                signals.Due(id);
-                return new CreateRunOutcome.Accepted(id, Existing: false);
+                signals.Due(run.Id);
+                return new CreateRunOutcome.Accepted(run.Id, Existing: false);
             case CreateOutcome.Existing existing:
                 return new CreateRunOutcome.Accepted(existing.Run, Existing: true);
             case CreateOutcome.KeyMismatch mismatch:
-                return Refuse(ErrorCodes.IdempotencyMismatch, $"the idempotency key belongs to run {mismatch.Run}, which had another manifest, input, limits or labels: use a new key");
+                return new CreateRunOutcome.Refused(new Failure(ErrorCodes.IdempotencyMismatch, $"the idempotency key belongs to run {mismatch.Run}, which had another manifest, input, limits or labels: use a new key"));
             default:
                 throw new InvalidOperationException("unreachable");
         }
@@ -208,40 +170,32 @@ public sealed class Runs(
         };
     }
 
-    private async Task<Failure?> FindSandboxProviderAsync(IsolationTier floor, CancellationToken cancellationToken)
-    {
-        var reasons = new List<string>();
-        foreach (var provider in sandboxes)
-        {
-            if (provider.Tier < floor)
-            {
-                reasons.Add($"{provider.Name} is of tier {Words.Of(provider.Tier)}");
-                continue;
-            }
-
-            var probe = await provider.ProbeAsync(cancellationToken);
-            if (probe.Offered)
-                return null;
-            reasons.Add($"{provider.Name}: {probe.Detail}{(probe.Remedy is null ? "" : "; " + probe.Remedy)}");
-        }
-
-        var found = reasons.Count == 0 ? "none is configured" : string.Join("; ", reasons);
-        return new Failure(ErrorCodes.SandboxUnavailable, $"no sandbox provider of tier {Words.Of(floor)} or stronger ({found}): run 'caisson doctor'");
-    }
-
     private static InputOutcome.Refused Ended(RunId run, RunStatus status) =>
         new(new Failure(ErrorCodes.RunEnded, $"run {run} is {Words.Of(status)}: an ended run takes no more input"));
-
-    private static CreateRunOutcome.Refused Refuse(string code, string message) => new(new Failure(code, message));
 }
 
+/// <summary>What somebody wants run: a person, a schedule, a parent.</summary>
+/// <param name="Manifest">YAML; empty for the agent in <see cref="Code"/> with default settings.</param>
+/// <param name="ManifestFile">For messages: where the manifest comes from.</param>
 public sealed record CreateRun(
     string Manifest,
     string ManifestFile,
     string Input,
     RunOverrides Limits,
     IReadOnlyDictionary<string, string> Labels,
-    string? IdempotencyKey);
+    string? IdempotencyKey)
+{
+    public RunId? Id { get; init; }
+    public string? Code { get; init; }
+    public string Tenant { get; init; } = BudgetNodes.DefaultTenant;
+    public RunId? Parent { get; init; }
+
+    /// <summary>Generations above it.</summary>
+    public int Depth { get; init; }
+
+    /// <summary>Likeness of each run above it, from the root.</summary>
+    public IReadOnlyList<string> Ancestry { get; init; } = [];
+}
 
 public abstract record CreateRunOutcome
 {

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Caisson.Contracts;
+using Caisson.Core.Budgets;
 using Caisson.Core.Journal;
 using YamlDotNet.Core;
 using YamlDotNet.RepresentationModel;
@@ -13,6 +14,9 @@ namespace Caisson.Core.Manifests;
 public static class ManifestReader
 {
     private const int MaxArtifacts = 100;
+    private const long MaxTokens = 1_000_000_000_000;
+    private const long MaxSteps = 1_000_000;
+    private const long MaxChildDepth = 64;
 
     public static ManifestOutcome Read(string text, string fileName)
     {
@@ -57,8 +61,8 @@ public static class ManifestReader
             Code = code,
             Sandbox = root.Section("sandbox") is { } sandbox ? Sandbox(sandbox) : new(),
             Workspace = root.Section("workspace") is { } workspace ? Workspace(workspace) : new(),
-            Limits = root.Section("limits") is { } limits ? Limits(limits) : new(),
-            LoopGuard = root.Section("loop_guard") is { } guard ? Guard(guard) : new(),
+            Limits = root.Section("limits") is { } limits ? Limits(limits, isLoop: loop is not null) : new(),
+            LoopGuard = root.Section("loop_guard") is { } guard ? LoopGuardReader.Read(guard) : new(),
             Retry = root.Section("retry") is { } retry ? Retry(retry) : new(),
         };
     }
@@ -110,29 +114,33 @@ public static class ManifestReader
         return new WorkspaceSettings([.. artifacts.Select(a => a.Value)]);
     }
 
-    private static LimitSettings Limits(YamlSection limits)
+    private static LimitSettings Limits(YamlSection limits, bool isLoop)
     {
-        limits.Allow("tokens", "usd", "steps", "tool_calls", "deadline", "on_limit");
+        limits.Allow("usd", "tokens", "input_tokens", "output_tokens", "model_calls", "steps", "tool_calls", "children", "child_breadth", "child_depth",
+            "deadline", "no_progress", "on_limit", "wrap_up_tokens");
         var defaults = new LimitSettings();
+        var policy = limits.Word("on_limit", defaults.OnLimit);
+        if (policy == LimitPolicy.WrapUp && !isLoop)
+            throw limits.Bad("on_limit", "wrap_up", "pause, stop or ask for an agent in code: only loop agents are asked for a last answer");
+        var reserve = limits.Count("wrap_up_tokens", WrapUp.UsefulOutput * 2, 1_000_000);
+        if (reserve is not null && policy != LimitPolicy.WrapUp)
+            throw limits.Bad("wrap_up_tokens", $"on_limit: {Words.Of(policy)}", "wrap_up_tokens with on_limit: wrap_up only");
         return new LimitSettings
         {
-            Tokens = limits.Count("tokens", 1, 1_000_000_000_000),
             NanoUsd = limits.Usd("usd"),
-            Steps = limits.Count("steps", 1, 1_000_000) ?? defaults.Steps,
-            ToolCalls = limits.Count("tool_calls", 1, 1_000_000),
+            Tokens = limits.Count("tokens", 1, MaxTokens),
+            InputTokens = limits.Count("input_tokens", 1, MaxTokens),
+            OutputTokens = limits.Count("output_tokens", 1, MaxTokens),
+            ModelCalls = limits.Count("model_calls", 1, MaxSteps),
+            Steps = limits.Count("steps", 1, MaxSteps) ?? defaults.Steps,
+            ToolCalls = limits.Count("tool_calls", 1, MaxSteps),
+            Children = limits.Count("children", 0, MaxSteps),
+            ChildBreadth = limits.Count("child_breadth", 1, MaxSteps),
+            ChildDepth = limits.Count("child_depth", 0, MaxChildDepth) ?? defaults.ChildDepth,
             Deadline = limits.Duration("deadline", TimeSpan.FromSeconds(1), TimeSpan.FromDays(365)),
-            OnLimit = limits.Word("on_limit", defaults.OnLimit),
-        };
-    }
-
-    private static LoopGuardSettings Guard(YamlSection guard)
-    {
-        guard.Allow("on_loop", "repeats");
-        var defaults = new LoopGuardSettings();
-        return new LoopGuardSettings
-        {
-            OnLoop = guard.Word("on_loop", defaults.OnLoop),
-            Repeats = (int?)guard.Whole("repeats", 2, 1000) ?? defaults.Repeats,
+            NoProgress = limits.Duration("no_progress", TimeSpan.FromSeconds(1), TimeSpan.FromDays(365)),
+            OnLimit = policy,
+            WrapUpTokens = reserve ?? defaults.WrapUpTokens,
         };
     }
 

@@ -59,6 +59,7 @@ public sealed record RunSummary
     public string? Detail { get; init; }
     public long Steps { get; init; }
     public long ToolCalls { get; init; }
+    public long ModelCalls { get; init; }
     public long InputTokens { get; init; }
     public long OutputTokens { get; init; }
 
@@ -135,4 +136,4 @@ public enum InputKind
 /// <param name="InputId">Unique within the run; a second post with it is a duplicate.</param>
 public sealed record NewInput(RunId Run, string InputId, InputKind Kind, ReadOnlyMemory<byte> Payload);
 
-public sealed record InboxInput(long Id, InputKind Kind, ReadOnlyMemory<byte> Payload, DateTimeOffset At);
+public sealed record InboxInput(long Id, string InputId, InputKind Kind, ReadOnlyMemory<byte> Payload, DateTimeOffset At);

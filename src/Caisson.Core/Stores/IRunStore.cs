@@ -50,6 +50,9 @@ public interface IRunReader
     /// <summary>When the next unowned run comes due, or <c>null</c>.</summary>
     Task<DateTimeOffset?> NextDueAsync(CancellationToken cancellationToken);
 
+    /// <summary>Runs that are neither ended nor paused and under suspicion of crashing servers, at most <paramref name="limit"/>, most suspected first.</summary>
+    Task<IReadOnlyList<(RunId Run, int Suspicion)>> ListSuspectsAsync(int limit, CancellationToken cancellationToken);
+
     /// <summary>Live runs that the store says this node owns, and whether inputs wait for each.</summary>
     Task<IReadOnlyList<OwnedRun>> ListOwnedAsync(NodeId node, CancellationToken cancellationToken);
 }
@@ -70,8 +73,11 @@ public interface IBudgetStore
 /// <summary>Schedules and their cursors.</summary>
 public interface IScheduleStore
 {
-    /// <summary>Adds a schedule or replaces it under a new generation. <see cref="ScheduleRecord.Next"/> is the caller's.</summary>
-    Task<ScheduleRecord> PutScheduleAsync(NewSchedule schedule, CancellationToken cancellationToken);
+    /// <summary>
+    /// Adds a schedule or replaces it under a new generation. <see cref="ScheduleRecord.Next"/> is the caller's.
+    /// <c>null</c> where it does not stand any more as <see cref="NewSchedule.Stands"/> says: nothing happened.
+    /// </summary>
+    Task<ScheduleRecord?> PutScheduleAsync(NewSchedule schedule, CancellationToken cancellationToken);
 
     Task<bool> RemoveScheduleAsync(string name, CancellationToken cancellationToken);
 
@@ -112,7 +118,14 @@ public sealed record BlobReference(string Address, bool IsTree);
 
 /// <param name="Definition">JSON of the schedule as the caller wrote it; the store does not read it.</param>
 /// <param name="Next">The next nominal time, or <c>null</c> when there is none.</param>
-public sealed record NewSchedule(string Name, Guid Uid, ReadOnlyMemory<byte> Definition, DateTimeOffset At, DateTimeOffset? Next, bool Paused);
+public sealed record NewSchedule(string Name, Guid Uid, ReadOnlyMemory<byte> Definition, DateTimeOffset At, DateTimeOffset? Next, bool Paused)
+{
+    /// <summary>Where the caller found it; <c>null</c> to replace it wherever it stands. Without it a time that fires meanwhile could come again.</summary>
+    public ScheduleStand? Stands { get; init; }
+}
+
+/// <param name="Generation">0 for a schedule that is not there.</param>
+public sealed record ScheduleStand(long Generation, DateTimeOffset? Next);
 
 /// <param name="Generation">Rises with every replacement, so that the runs of an old definition are not taken for the new one's.</param>
 /// <param name="LastRun">The run of the last nominal time that started one.</param>

@@ -59,6 +59,7 @@ public sealed class CaissonHost : IAsyncDisposable
         try
         {
             await engine;
+            rooms.Keeper.Start();
             await web.StartAsync(cancellationToken);
             return new HostOutcome.Started(new CaissonHost(rooms, web, AddressOf(web, options, listenHandle), options.DrainLimit));
         }
@@ -115,6 +116,10 @@ public sealed class CaissonHost : IAsyncDisposable
         finder.Map(web);
         new JournalEndpoints(rooms.Runs, finder, clock, web.Lifetime.ApplicationStopping).Map(web);
         new FileEndpoints(rooms.Runs, finder).Map(web);
+        new ScheduleEndpoints(rooms.Schedules, rooms.Runs, rooms.Engine).Map(web);
+        new OperationEndpoints(rooms.Operations, finder, rooms.Engine).Map(web);
+        new InspectionEndpoints(rooms.Operations, finder).Map(web);
+        new BudgetEndpoints(rooms.Operations, finder).Map(web);
         new HealthEndpoints(rooms.Ready).Map(web);
         web.UseEndpoints(_ => { });
         return web;

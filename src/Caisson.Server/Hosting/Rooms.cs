@@ -2,7 +2,9 @@ using Caisson.Contracts;
 using Caisson.Core;
 using Caisson.Core.Agents;
 using Caisson.Core.Lifecycle;
+using Caisson.Core.Operations;
 using Caisson.Core.Sandboxes;
+using Caisson.Core.Schedules;
 using Caisson.Gateway;
 using Caisson.Gateway.Prices;
 using Caisson.Sandboxes;
@@ -35,6 +37,12 @@ internal sealed class Rooms : IAsyncDisposable
 
     internal Runs Runs { get; }
 
+    internal required ScheduleKeeper Keeper { get; init; }
+
+    internal required ScheduleBook Schedules { get; init; }
+
+    internal required RunOperations Operations { get; init; }
+
     internal static (Rooms? Rooms, Failure? Failure) Open(ServerOptions options, TimeProvider clock, IIdSource ids, ILoggerFactory logs)
     {
         switch (SqliteStore.Open(new SqliteOptions { DataDirectory = options.DataDirectory }, clock, logs.CreateLogger<SqliteStore>()))
@@ -51,13 +59,11 @@ internal sealed class Rooms : IAsyncDisposable
     /// <summary>Completes when this process must end: the engine may act no more, or the disk failed.</summary>
     internal Task Stopped => Task.WhenAny(Engine.Stopped, _store.Faulted).Unwrap();
 
-    internal ReadyView Ready() => new(
-        Engine.Ready,
-        Engine.Ready ? null : Engine.Draining ? "the server is stopping" : "the server has lost touch with its store",
-        Engine.Running);
+    internal ReadyView Ready() => new(Engine.Ready, Engine.NotReady, Engine.Running);
 
     public async ValueTask DisposeAsync()
     {
+        await Keeper.DisposeAsync();
         await Engine.DisposeAsync();
         foreach (var sandbox in _sandboxes)
             await sandbox.DisposeAsync();
@@ -75,11 +81,33 @@ internal sealed class Rooms : IAsyncDisposable
         var gvisor = new GVisorProvider(SandboxOptionsOf(options), blobs, clock, logs.CreateLogger<GVisorProvider>());
         ISandboxProvider[] sandboxes = [gvisor];
         var signals = new RunSignals();
-        var engine = new Engine(
-            new EngineOptions { MaxConcurrentRuns = options.MaxConcurrentRuns }, store, store, store, blobs, models, sandboxes,
-            new Dictionary<string, IAgent>(), signals, clock, ids, random, logs);
-        var runs = new Runs(store, store, blobs, models, sandboxes, [], new WorkspaceStore(blobs), signals, clock, ids);
-        return new Rooms(store, models, sandboxes, engine, runs);
+        var newRuns = new NewRuns(blobs, models, sandboxes, AgentBuilds.None, clock, ids);
+        var engine = new Engine(new EngineOptions { MaxConcurrentRuns = options.MaxConcurrentRuns }, new EngineParts
+        {
+            Store = store,
+            Reader = store,
+            Nodes = store,
+            Blobs = blobs,
+            Models = models,
+            Sandboxes = sandboxes,
+            CodeAgents = new Dictionary<string, IAgent>(),
+            Builds = AgentBuilds.None,
+            NewRuns = newRuns,
+            Signals = signals,
+            Clock = clock,
+            Ids = ids,
+            Random = random,
+            Logs = logs,
+        });
+        var runs = new Runs(store, store, blobs, models, newRuns, new WorkspaceStore(blobs), signals, clock, ids);
+        var keeper = new ScheduleKeeper(store, store, newRuns, signals, clock, logs.CreateLogger<ScheduleKeeper>(), () => engine.Ready);
+        var schedules = new ScheduleBook(store, store, store, newRuns, keeper, signals, clock, ids);
+        return new Rooms(store, models, sandboxes, engine, runs)
+        {
+            Keeper = keeper,
+            Schedules = schedules,
+            Operations = new RunOperations(store, store, store, blobs, models, signals, clock, ids),
+        };
     }
 
     internal static SandboxOptions SandboxOptionsOf(ServerOptions options) => new()

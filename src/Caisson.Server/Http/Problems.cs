@@ -68,10 +68,11 @@ internal static class Problems
 
     private static int StatusOf(string code) => code switch
     {
-        ErrorCodes.ManifestInvalid or ErrorCodes.InputInvalid or ErrorCodes.RequestInvalid or ErrorCodes.ModelUnknown or ErrorCodes.ModelUnpriced => 400,
+        ErrorCodes.ManifestInvalid or ErrorCodes.InputInvalid or ErrorCodes.RequestInvalid or ErrorCodes.ModelUnknown or ErrorCodes.ModelUnpriced
+            or ErrorCodes.ScheduleInvalid => 400,
         ErrorCodes.NotAllowed => 403,
-        ErrorCodes.RunNotFound or ErrorCodes.AgentNotFound => 404,
-        ErrorCodes.RunEnded or ErrorCodes.RunConflict or ErrorCodes.IdempotencyMismatch or ErrorCodes.BudgetExceeded => 409,
+        ErrorCodes.RunNotFound or ErrorCodes.AgentNotFound or ErrorCodes.ScheduleNotFound => 404,
+        ErrorCodes.RunEnded or ErrorCodes.RunConflict or ErrorCodes.IdempotencyMismatch or ErrorCodes.BudgetExceeded or ErrorCodes.BlobMissing => 409,
         ErrorCodes.PayloadTooLarge => 413,
         ErrorCodes.SandboxUnavailable => 422,
         ErrorCodes.Draining or ErrorCodes.StorageFailed => 503,

@@ -16,7 +16,7 @@ internal static class Requests
     // The wire's own options, but a key that nobody knows is a mistake that the caller should hear of.
     private static readonly JsonSerializerOptions Strict = new(ApiJson.Default.Options)
     {
-        TypeInfoResolver = ApiJson.Default,
+        TypeInfoResolver = JsonTypeInfoResolver.Combine(ApiJson.Default, ScheduleJson.Default, OperationsJson.Default),
         UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
         RespectNullableAnnotations = true,
         AllowDuplicateProperties = false,
@@ -25,17 +25,42 @@ internal static class Requests
     /// <summary>The body, or <paramref name="empty"/> where there is none and that is allowed.</summary>
     internal static async Task<T> BodyAsync<T>(HttpContext http, T? empty = null) where T : class
     {
-        using var bytes = new MemoryStream();
-        await http.Request.Body.CopyToAsync(bytes, http.RequestAborted);
-        if (bytes.Length == 0 && empty is not null)
+        var bytes = await JsonBytesAsync(http);
+        if (bytes.IsEmpty && empty is not null)
             return empty;
-        if (!http.Request.HasJsonContentType())
-            throw new BadHttpRequestException("the body must be JSON: send Content-Type: application/json", StatusCodes.Status415UnsupportedMediaType);
-        return JsonSerializer.Deserialize(bytes.GetBuffer().AsSpan(0, (int)bytes.Length), (JsonTypeInfo<T>)Strict.GetTypeInfo(typeof(T)))
+        if (bytes.IsEmpty)
+            Json(http);
+        return JsonSerializer.Deserialize(bytes.Span, (JsonTypeInfo<T>)Strict.GetTypeInfo(typeof(T)))
             ?? throw new JsonException("found null, allowed is an object");
     }
 
+    /// <summary>The body as it came, which says of itself that it is JSON; or nothing.</summary>
+    internal static async Task<ReadOnlyMemory<byte>> JsonBytesAsync(HttpContext http)
+    {
+        using var bytes = new MemoryStream();
+        await http.Request.Body.CopyToAsync(bytes, http.RequestAborted);
+        if (bytes.Length > 0)
+            Json(http);
+        return bytes.GetBuffer().AsMemory(0, (int)bytes.Length);
+    }
+
+    internal static string? IdempotencyKey(HttpContext http)
+    {
+        var keys = http.Request.Headers[ApiNames.IdempotencyKey];
+        return keys.Count > 1 ? throw new BadHttpRequestException($"{ApiNames.IdempotencyKey} is given {keys.Count} times, allowed is once") : (string?)keys;
+    }
+
+    private static void Json(HttpContext http)
+    {
+        if (!http.Request.HasJsonContentType())
+            throw new BadHttpRequestException("the body must be JSON: send Content-Type: application/json", StatusCodes.Status415UnsupportedMediaType);
+    }
+
     internal static string Route(HttpContext http, string name) => (string?)http.Request.RouteValues[name] ?? "";
+
+    internal static string? IdempotencyKey(HttpContext http) => http.Request.Headers[ApiNames.IdempotencyKey] is { Count: > 1 } keys
+        ? throw new BadHttpRequestException($"{ApiNames.IdempotencyKey} is given {keys.Count} times, allowed is once")
+        : (string?)http.Request.Headers[ApiNames.IdempotencyKey];
 
     internal static long Number(HttpContext http, string name, long otherwise, long most)
     {

@@ -28,9 +28,10 @@ internal sealed class RunEndpoints(Runs runs, Engine engine)
     }
 
     /// <summary>Finds the run that the path names, by id or unique prefix, or answers that there is none.</summary>
-    internal async Task WithRunAsync(HttpContext http, Func<RunId, Task> act)
+    internal Task WithRunAsync(HttpContext http, Func<RunId, Task> act) => WithRunAsync(http, Requests.Route(http, "run"), act);
+
+    internal async Task WithRunAsync(HttpContext http, string name, Func<RunId, Task> act)
     {
-        var name = Requests.Route(http, "run");
         switch (await runs.ResolveAsync(name.ToLowerInvariant(), http.RequestAborted))
         {
             case ResolveOutcome.Found found:
@@ -56,11 +57,13 @@ internal sealed class RunEndpoints(Runs runs, Engine engine)
             return;
         }
 
-        var keys = http.Request.Headers[ApiNames.IdempotencyKey];
-        if (keys.Count > 1)
-            throw new BadHttpRequestException($"{ApiNames.IdempotencyKey} is given {keys.Count} times, allowed is once");
-        var command = new CreateRun(body.Manifest, body.ManifestFile ?? "manifest", body.Input, body.Limits ?? new RunOverrides(), body.Labels ?? new Dictionary<string, string>(), keys);
-        switch (await runs.CreateAsync(command, http.RequestAborted))
+        var command = new CreateRun(body.Manifest, body.ManifestFile ?? "manifest", body.Input, body.Limits ?? new RunOverrides(), body.Labels ?? new Dictionary<string, string>(), Requests.IdempotencyKey(http));
+        await AnswerAsync(http, await runs.CreateAsync(command, http.RequestAborted));
+    }
+
+    internal async Task AnswerAsync(HttpContext http, CreateRunOutcome outcome)
+    {
+        switch (outcome)
         {
             case CreateRunOutcome.Accepted accepted:
                 http.Response.Headers.Location = $"/v1/runs/{accepted.Run}";
@@ -111,12 +114,15 @@ internal sealed class RunEndpoints(Runs runs, Engine engine)
                 await Problems.WriteAsync(http, refused.Failure);
                 break;
             default:
-                await Problems.WriteAsync(http, new Failure(ErrorCodes.RunNotFound, $"there is no run '{run}'"));
+                await NotFoundAsync(http, run);
                 break;
         }
     }
 
-    private async Task AnswerAsync(HttpContext http, RunId run, int status)
+    /// <summary>A run that was there a moment ago.</summary>
+    internal static Task NotFoundAsync<T>(HttpContext http, T run) => Problems.WriteAsync(http, new Failure(ErrorCodes.RunNotFound, $"there is no run '{run}'"));
+
+    internal async Task AnswerAsync(HttpContext http, RunId run, int status)
     {
         var record = await runs.FindAsync(run, http.RequestAborted)
             ?? throw new CaissonException(ErrorCodes.Internal, $"run {run} is gone");

@@ -30,6 +30,79 @@ public sealed class CountLimitsTests
     }
 
     [Fact]
+    public void Only_models_count_as_model_calls()
+    {
+        var limits = CountLimits.Of(Run, new LimitSettings { ModelCalls = 2 }, new RaisedLimits(), Start);
+
+        Assert.Null(limits.Check(StepKind.Model, new StepCounts(9, 1, 9), Start));
+        Assert.Null(limits.Check(StepKind.Tool, new StepCounts(9, 2, 9), Start));
+        Assert.Null(limits.Check(StepKind.Named, new StepCounts(9, 2, 9), Start));
+        Assert.Equal(new LimitDenial($"run:{Run}", LimitDimension.ModelCalls, 2, 2, 0, 1), limits.Check(StepKind.Model, new StepCounts(9, 2, 9), Start));
+    }
+
+    [Fact]
+    public void A_child_needs_room_in_depth_in_its_parents_life_and_beside_its_siblings()
+    {
+        var limits = CountLimits.Of(Run, new LimitSettings { Children = 5, ChildBreadth = 2, ChildDepth = 3 }, new RaisedLimits(), Start);
+
+        Assert.Null(limits.CheckChild(alive: 1, lifetime: 4, depth: 2));
+        Assert.Equal(new LimitDenial($"run:{Run}", LimitDimension.ChildBreadth, 2, 0, 2, 1), limits.CheckChild(2, 4, 2));
+        Assert.Equal(new LimitDenial($"run:{Run}", LimitDimension.Children, 5, 5, 0, 1), limits.CheckChild(1, 5, 2));
+        Assert.Equal(new LimitDenial($"run:{Run}", LimitDimension.ChildDepth, 3, 3, 0, 1), limits.CheckChild(1, 4, 3));
+    }
+
+    [Fact]
+    public void Eight_generations_are_the_default_and_none_can_be_asked_for()
+    {
+        var byDefault = CountLimits.Of(Run, new LimitSettings(), new RaisedLimits(), Start);
+        var none = CountLimits.Of(Run, new LimitSettings { Children = 0 }, new RaisedLimits(), Start);
+
+        Assert.Null(byDefault.CheckChild(1_000_000, 1_000_000, 7));
+        Assert.Equal(LimitDimension.ChildDepth, byDefault.CheckChild(0, 0, 8)?.Dimension);
+        Assert.Equal(LimitDimension.Children, none.CheckChild(0, 0, 0)?.Dimension);
+    }
+
+    [Fact]
+    public void No_progress_is_over_when_its_time_has_passed_since_the_last_step()
+    {
+        var limits = CountLimits.Of(Run, new LimitSettings { NoProgress = TimeSpan.FromMinutes(10) }, new RaisedLimits(), Start);
+
+        Assert.Null(limits.NoProgressDenial(Start.AddHours(1), Start.AddHours(1).AddMinutes(10).AddTicks(-1)));
+        var denial = limits.NoProgressDenial(Start.AddHours(1), Start.AddHours(1).AddMinutes(11));
+
+        Assert.Equal((LimitDimension.NoProgress, 600_000L, 660_000L), (denial!.Dimension, denial.Cap, denial.Spent));
+        Assert.Equal($"no progress: 11m without a completed step, at most 10m are allowed (run:{Run})", denial.Text());
+        Assert.Null(Limits.NoProgressDenial(Start, DateTimeOffset.MaxValue));
+    }
+
+    /// <summary>Where only other work under way stands in the way, waiting helps; a run must not pause for it.</summary>
+    [Theory]
+    [InlineData(LimitDimension.ChildBreadth, 2, 0, 2, 1, true)]
+    [InlineData(LimitDimension.Steps, 3, 2, 1, 1, true)]
+    [InlineData(LimitDimension.Steps, 3, 3, 0, 1, false)]
+    [InlineData(LimitDimension.NanoUsd, 100, 60, 30, 40, true)]
+    [InlineData(LimitDimension.NanoUsd, 100, 61, 30, 40, false)]
+    [InlineData(LimitDimension.Tokens, long.MaxValue, long.MaxValue, 0, long.MaxValue, false)]
+    [InlineData(LimitDimension.Deadline, 100, 100, 0, 0, false)]
+    [InlineData(LimitDimension.NoProgress, 100, 100, 0, 0, false)]
+    public void A_denial_that_holds_alone_stand_behind_frees_itself(LimitDimension dimension, long cap, long spent, long held, long wanted, bool frees)
+    {
+        Assert.Equal(frees, new LimitDenial("run:x", dimension, cap, spent, held, wanted).FreesItself());
+    }
+
+    [Theory]
+    [InlineData(LimitDimension.Deadline, ErrorCodes.DeadlineExceeded)]
+    [InlineData(LimitDimension.NanoUsd, ErrorCodes.BudgetExceeded)]
+    [InlineData(LimitDimension.ModelCalls, ErrorCodes.BudgetExceeded)]
+    [InlineData(LimitDimension.NoProgress, ErrorCodes.BudgetExceeded)]
+    public void A_stop_at_a_limit_has_its_code(LimitDimension dimension, string code)
+    {
+        var denial = new LimitDenial("run:x", dimension, 1, 2, 0, 1);
+
+        Assert.Equal(new Failure(code, denial.Text()), denial.Failure());
+    }
+
+    [Fact]
     public void The_deadline_is_over_when_it_is_reached()
     {
         Assert.Null(Limits.Check(StepKind.Model, 0, 0, Start.AddMinutes(1).AddTicks(-1)));
@@ -47,6 +120,9 @@ public sealed class CountLimitsTests
 
         Assert.Null(raised.Check(StepKind.Tool, 4, 8, Start.AddMinutes(59)));
         Assert.Equal(LimitDimension.Steps, raised.Check(StepKind.Tool, 5, 8, Start)?.Dimension);
+
+        var others = CountLimits.Of(Run, Manifest, new RaisedLimits { ModelCalls = 1, Children = 2, ChildBreadth = 3, ChildDepth = 4, NoProgress = TimeSpan.FromSeconds(5) }, Start);
+        Assert.Equal((1L, 2L, 3L, 4L, TimeSpan.FromSeconds(5)), (others.ModelCalls, others.Children, others.ChildBreadth, others.ChildDepth, others.NoProgress));
     }
 
     [Fact]
@@ -54,7 +130,8 @@ public sealed class CountLimitsTests
     {
         var none = CountLimits.Of(Run, new LimitSettings { Steps = null }, new RaisedLimits(), Start);
 
-        Assert.Null(none.Check(StepKind.Tool, long.MaxValue - 1, long.MaxValue - 1, DateTimeOffset.MaxValue));
+        Assert.Null(none.Check(StepKind.Tool, new StepCounts(long.MaxValue, long.MaxValue, long.MaxValue), DateTimeOffset.MaxValue));
+        Assert.Null(none.Check(StepKind.Model, new StepCounts(long.MaxValue, long.MaxValue, long.MaxValue), DateTimeOffset.MaxValue));
     }
 
     [Fact]
@@ -63,7 +140,12 @@ public sealed class CountLimitsTests
         var money = new LimitDenial("run:x", LimitDimension.NanoUsd, 50_000_000, 49_000_000, 500_000, 1_000_000);
 
         Assert.Equal("money: $0.049 spent and $0.0005 held of $0.05, the next call may cost up to $0.001 (run:x)", money.Text());
+        Assert.Equal("output tokens: 5 used and 6 held of 10, the next call may use up to 7 (run:x)", new LimitDenial("run:x", LimitDimension.OutputTokens, 10, 5, 6, 7).Text());
+        Assert.Equal("steps: 3 of 4 done, 1 under way (run:x)", new LimitDenial("run:x", LimitDimension.Steps, 4, 3, 1, 1).Text());
+        Assert.Equal("model calls: 4 of 4 done (run:x)", new LimitDenial("run:x", LimitDimension.ModelCalls, 4, 4, 0, 1).Text());
+        Assert.Equal("child breadth: 2 children alive of at most 2 (run:x)", new LimitDenial("run:x", LimitDimension.ChildBreadth, 2, 0, 2, 1).Text());
+        Assert.Equal("child depth: a child would stand 9 generations below the root, of at most 8 (run:x)", new LimitDenial("run:x", LimitDimension.ChildDepth, 8, 8, 0, 1).Text());
         foreach (var dimension in Enum.GetValues<LimitDimension>())
-            Assert.DoesNotContain('\n', new LimitDenial("run:x", dimension, 1, 2, 3, 4).Text());
+            Assert.Matches("^[a-z ]+: [^\n]* \\(run:x\\)$", new LimitDenial("run:x", dimension, 1, 2, 3, 4).Text());
     }
 }

@@ -1,5 +1,7 @@
 using Caisson.Contracts;
+using Caisson.Core.Agents;
 using Caisson.Core.Journal;
+using Caisson.Core.Lifecycle;
 
 namespace Caisson.Core.Tests.Journal;
 
@@ -52,38 +54,17 @@ public sealed class RunHistoryTests
     }
 
     [Fact]
-    public void A_recorded_step_is_answered_once()
-    {
-        var history = Read(Created(), Completed(2, "k", Named("work"), result: "42"));
-
-        var first = history.Find(new StepKey("k"), Named("work"));
-        var second = history.Find(new StepKey("k"), Named("work"));
-
-        var record = Assert.IsType<StepLookup.Recorded>(first).Record;
-        Assert.Equal((2L, "42"), (record.Seq, System.Text.Encoding.UTF8.GetString(record.Result.Span)));
-        Assert.IsType<StepLookup.NotRecorded>(second);
-    }
-
-    [Fact]
-    public void A_recorded_failure_is_answered_as_well()
+    public void Answers_come_in_the_order_of_the_journal_with_what_they_brought()
     {
         var failure = new Failure(ErrorCodes.StepTimeout, "late");
-        var history = Read(Created(), Completed(2, "k", Tool("shell"), failure: failure));
-
-        var record = Assert.IsType<StepLookup.Recorded>(history.Find(new StepKey("k"), Tool("shell"))).Record;
-
-        Assert.Equal(failure, record.Failure);
-    }
-
-    [Fact]
-    public void It_replays_until_the_last_recorded_step_is_asked_for()
-    {
-        var history = Read(Created(), Completed(2, "a", Named("a")), Completed(3, "b", Named("b")));
+        var history = Read(Created(), Completed(2, "b", Named("work"), result: "42"), Completed(3, "a", Tool("shell"), failure: failure));
 
         Assert.True(history.Replaying);
-        history.Find(new StepKey("a"), Named("a"));
-        Assert.True(history.Replaying);
-        history.Find(new StepKey("b"), Named("b"));
+        var first = history.Arrivals.Dequeue();
+        var second = history.Arrivals.Dequeue();
+
+        Assert.Equal((2L, Slots.Step("b"), "42"), (first.Seq, first.Slot, System.Text.Encoding.UTF8.GetString(first.Payload.Span)));
+        Assert.Equal(failure, StepJson.Match(second, Call("a", Tool("shell"))).Record!.Failure);
         Assert.False(history.Replaying);
     }
 
@@ -101,9 +82,9 @@ public sealed class RunHistoryTests
     {
         var history = Read(Created(), Completed(2, "k", new StepSubject(StepKind.Tool, "shell", "args", "call_0", "ls")));
 
-        var drift = Assert.IsType<StepLookup.Drifted>(history.Find(new StepKey("k"), asked)).Report;
+        var (record, drift) = StepJson.Match(history.Arrivals.Dequeue(), Call("k", asked));
 
-        Assert.True(drift.Seq == 2 && drift.Recorded != drift.Asked, $"{what}: {drift}");
+        Assert.True(record is null && drift!.Seq == 2 && drift.Recorded != drift.Asked, $"{what}: {drift}");
     }
 
     [Fact]
@@ -111,32 +92,7 @@ public sealed class RunHistoryTests
     {
         var history = Read(Created(), Completed(2, "k", new StepSubject(StepKind.Tool, "shell", "args", "call_0", "ls -l")));
 
-        Assert.IsType<StepLookup.Recorded>(history.Find(new StepKey("k"), new StepSubject(StepKind.Tool, "shell", "args", "call_0", "something else")));
-    }
-
-    [Fact]
-    public void A_new_model_call_before_recorded_steps_were_asked_for_is_drift_at_the_first_of_them()
-    {
-        var history = Read(Created(), Completed(2, "m", Model("x")), Completed(3, "t1", Tool("shell")), Completed(4, "t2", Tool("shell")));
-        history.Find(new StepKey("m"), Model("x"));
-        history.Find(new StepKey("t1"), Tool("shell"));
-
-        var drift = Assert.IsType<StepLookup.Drifted>(history.Find(new StepKey("m2"), Model("x"))).Report;
-
-        Assert.Equal(4, drift.Seq);
-    }
-
-    [Fact]
-    public void Tools_of_one_answer_may_be_asked_for_in_any_order()
-    {
-        var history = Read(Created(), Completed(2, "m", Model("x")), Completed(3, "t2", Tool("files")), Completed(4, "t1", Tool("shell")));
-        history.Find(new StepKey("m"), Model("x"));
-
-        // The third tool had not completed before the crash; it is asked for between two that had.
-        Assert.IsType<StepLookup.Recorded>(history.Find(new StepKey("t1"), Tool("shell")));
-        Assert.IsType<StepLookup.NotRecorded>(history.Find(new StepKey("t3"), Tool("shell")));
-        Assert.IsType<StepLookup.Recorded>(history.Find(new StepKey("t2"), Tool("files")));
-        Assert.IsType<StepLookup.NotRecorded>(history.Find(new StepKey("m2"), Model("x")));
+        Assert.NotNull(StepJson.Match(history.Arrivals.Dequeue(), Call("k", new StepSubject(StepKind.Tool, "shell", "args", "call_0", "something else"))).Record);
     }
 
     [Fact]
@@ -144,13 +100,8 @@ public sealed class RunHistoryTests
     {
         var history = Read(Created(), Failed(2, "k", 1), Failed(3, "k", 2), Started(4, "k", 3));
 
-        Assert.Equal(3, Assert.IsType<StepLookup.NotRecorded>(history.Find(new StepKey("k"), Named("work"))).PriorAttempts);
-        Assert.Equal(4, history.Attempt(new StepKey("k")));
-        Assert.Equal(1, history.Attempt(new StepKey("other")));
-
-        history.Attempted(new StepKey("k"), 4);
-        history.Attempted(new StepKey("k"), 2);
-        Assert.Equal(5, history.Attempt(new StepKey("k")));
+        Assert.Equal(3, history.Attempts(new StepKey("k")));
+        Assert.Equal(0, history.Attempts(new StepKey("other")));
     }
 
     [Fact]
@@ -200,6 +151,8 @@ public sealed class RunHistoryTests
         history.Add(Entry(3, EntryKind.RunEnded, new EntryBody.RunEnded(RunStatus.Cancelled, null, null)));
         Assert.True(history.Ended);
     }
+
+    private static StepCall Call(string key, StepSubject subject) => new(new StepKey(key), subject, "");
 
     private static RunHistory Read(params JournalEntry[] entries)
     {

@@ -1,4 +1,5 @@
 using Caisson.Contracts;
+using Caisson.Core.Budgets;
 using Caisson.Core.Journal;
 using Caisson.Core.Lifecycle;
 using Caisson.Core.Stores;
@@ -26,6 +27,8 @@ public sealed class LimitOverridesTests
         Assert.Null(none);
         Assert.Equal(new LimitSettings { NanoUsd = 50_000_000, Tokens = 20, Steps = 30, ToolCalls = 40, Deadline = TimeSpan.FromMinutes(1), OnLimit = LimitPolicy.Stop }, all.Limits);
         Assert.Equal(5, all.LoopGuard.Repeats);
+        var (others, _) = LimitOverrides.Apply(Manifest, new RunOverrides { InputTokens = 1, OutputTokens = 2, ModelCalls = 3, Children = 0, ChildBreadth = 5, ChildDepth = 0, NoProgress = TimeSpan.FromSeconds(7) });
+        Assert.Equal(Manifest.Limits with { InputTokens = 1, OutputTokens = 2, ModelCalls = 3, Children = 0, ChildBreadth = 5, ChildDepth = 0, NoProgress = TimeSpan.FromSeconds(7) }, others.Limits);
         Assert.Equal(Manifest.Limits with { Steps = 30 }, some.Limits);
         Assert.Equal(Manifest, same);
     }
@@ -42,6 +45,14 @@ public sealed class LimitOverridesTests
         { "deadline", new RunOverrides(Deadline: TimeSpan.Zero) },
         { "deadline", new RunOverrides(Deadline: TimeSpan.FromDays(366)) },
         { "loop_repeats", new RunOverrides(LoopRepeats: 1) },
+        { "input_tokens", new RunOverrides { InputTokens = 0 } },
+        { "output_tokens", new RunOverrides { OutputTokens = -1 } },
+        { "model_calls", new RunOverrides { ModelCalls = 0 } },
+        { "children", new RunOverrides { Children = -1 } },
+        { "child_breadth", new RunOverrides { ChildBreadth = 0 } },
+        { "child_depth", new RunOverrides { ChildDepth = -1 } },
+        { "no_progress", new RunOverrides { NoProgress = TimeSpan.Zero } },
+        { "no_progress", new RunOverrides { NoProgress = TimeSpan.FromDays(366) } },
     };
 
     [Theory]
@@ -62,6 +73,11 @@ public sealed class LimitOverridesTests
     [InlineData(LimitDimension.Steps, "--max-steps")]
     [InlineData(LimitDimension.ToolCalls, "--max-tool-calls")]
     [InlineData(LimitDimension.Deadline, "--deadline")]
+    [InlineData(LimitDimension.InputTokens, "--budget-input-tokens")]
+    [InlineData(LimitDimension.OutputTokens, "--budget-output-tokens")]
+    [InlineData(LimitDimension.ModelCalls, "--max-model-calls")]
+    [InlineData(LimitDimension.Children, "--max-children")]
+    [InlineData(LimitDimension.ChildDepth, "--max-child-depth")]
     public void A_run_at_a_limit_needs_that_limit_above_what_is_gone(LimitDimension at, string flag)
     {
         var run = AtLimit(at, gone: 100);
@@ -97,16 +113,66 @@ public sealed class LimitOverridesTests
         Assert.Null(LimitOverrides.StillReached(AtLimit(null, 100), new RaisedLimits(), Start.AddDays(1)));
     }
 
-    private static RaisedLimits Raise(LimitDimension dimension, long to) => dimension switch
+    /// <summary>No progress counts from the resume anew, and children end while a run stands paused.</summary>
+    [Theory]
+    [InlineData(LimitDimension.NoProgress)]
+    [InlineData(LimitDimension.ChildBreadth)]
+    public void Some_limits_need_no_raise_to_go_on(LimitDimension at)
     {
-        LimitDimension.NanoUsd => new RaisedLimits(NanoUsd: to),
-        LimitDimension.Tokens => new RaisedLimits(Tokens: to),
-        LimitDimension.Steps => new RaisedLimits(Steps: to),
-        LimitDimension.ToolCalls => new RaisedLimits(ToolCalls: to),
-        _ => new RaisedLimits(Deadline: TimeSpan.FromTicks(to)),
-    };
+        Assert.Null(LimitOverrides.StillReached(AtLimit(at, 100), new RaisedLimits(), Start.AddDays(1)));
+    }
+
+    public static TheoryData<LimitDimension> Dimensions => [.. Enum.GetValues<LimitDimension>()];
+
+    [Theory]
+    [MemberData(nameof(Dimensions))]
+    public void Without_the_role_admin_a_limit_may_be_lowered_but_not_lifted(LimitDimension dimension)
+    {
+        var capped = Manifest with { Limits = new LimitSettings { Steps = null, ChildDepth = null }.With(LimitCaps.Raise(dimension, 60_000)) };
+        var open = Manifest with { Limits = new LimitSettings { Steps = null, ChildDepth = null } };
+
+        var lower = LimitOverrides.Apply(capped, Given(dimension, 30_000), admin: false);
+        var same = LimitOverrides.Apply(capped, Given(dimension, 60_000), admin: false);
+        var higher = LimitOverrides.Apply(capped, Given(dimension, 61_000), admin: false);
+        var first = LimitOverrides.Apply(open, Given(dimension, 61_000), admin: false);
+        var admin = LimitOverrides.Apply(capped, Given(dimension, 61_000));
+
+        Assert.Equal((null, 30_000), (lower.Failure, lower.Manifest.Limits.Cap(dimension)));
+        Assert.Equal((null, 60_000), (same.Failure, same.Manifest.Limits.Cap(dimension)));
+        Assert.Equal((null, 61_000), (first.Failure, first.Manifest.Limits.Cap(dimension)));
+        Assert.Equal((null, 61_000), (admin.Failure, admin.Manifest.Limits.Cap(dimension)));
+        Assert.Equal(ErrorCodes.NotAllowed, higher.Failure?.Code);
+        Assert.Matches("^limits\\.[a-z_]+: found '[^']+', allowed is at most the manifest's [^ ]+ without the role admin$", higher.Failure!.Message);
+        Assert.Same(capped, higher.Manifest);
+    }
+
+    [Fact]
+    public void Nor_may_the_loop_guard_be_loosened()
+    {
+        Assert.Equal(ErrorCodes.NotAllowed, LimitOverrides.Apply(Manifest, new RunOverrides(LoopRepeats: 9), admin: false).Failure?.Code);
+        Assert.Null(LimitOverrides.Apply(Manifest, new RunOverrides(LoopRepeats: 8), admin: false).Failure);
+        Assert.Null(LimitOverrides.Apply(Manifest, new RunOverrides(LoopRepeats: 9)).Failure);
+    }
+
+    private static RunOverrides Given(LimitDimension dimension, long cap)
+    {
+        var raise = LimitCaps.Raise(dimension, cap);
+        return new RunOverrides(raise.NanoUsd is { } nano ? Money.Text(nano) : null, raise.Tokens, raise.Steps, raise.ToolCalls, raise.Deadline)
+        {
+            ModelCalls = raise.ModelCalls,
+            InputTokens = raise.InputTokens,
+            OutputTokens = raise.OutputTokens,
+            Children = raise.Children,
+            ChildBreadth = raise.ChildBreadth,
+            ChildDepth = raise.ChildDepth,
+            NoProgress = raise.NoProgress,
+        };
+    }
+
+    private static RaisedLimits Raise(LimitDimension dimension, long to) =>
+        dimension == LimitDimension.Deadline ? new RaisedLimits(Deadline: TimeSpan.FromTicks(to)) : LimitCaps.Raise(dimension, to);
 
     private static RunRecord AtLimit(LimitDimension? at, long gone) => new(
         default, "a", RunStatus.Paused, WaitReason.None, PauseCause.Budget, Start, Start.AddTicks(gone), null, null, null, 1, 5,
-        new RunSummary { LimitAt = at, Steps = gone, ToolCalls = gone }, new BudgetState(gone, gone, 0, 0), new BudgetState(gone, gone, 0, 0));
+        new RunSummary { LimitAt = at, LimitNeeds = at is LimitDimension.ModelCalls or LimitDimension.Children or LimitDimension.ChildDepth ? gone + 1 : null, Steps = gone, ToolCalls = gone, InputTokens = gone, OutputTokens = gone }, new BudgetState(gone, gone, 0, 0), new BudgetState(gone, gone, 0, 0));
 }

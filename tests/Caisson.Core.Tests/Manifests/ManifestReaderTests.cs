@@ -1,5 +1,8 @@
 using System.Diagnostics;
+using System.Text.Json;
 using Caisson.Contracts;
+using Caisson.Core.Journal;
+using Caisson.Core.Loops;
 using Caisson.Core.Manifests;
 using CsCheck;
 
@@ -32,18 +35,35 @@ public sealed class ManifestReaderTests
           tokens: 200k
           usd: 2.50
           steps: 60
+          input_tokens: 150k
+          output_tokens: 50k
+          model_calls: 30
           tool_calls: 40
+          children: 0
+          child_breadth: 4
+          child_depth: 3
           deadline: 2h
-          on_limit: stop
+          no_progress: 15m
+          on_limit: wrap_up
+          wrap_up_tokens: 4k
         loop_guard:
-          on_loop: warn
+          on_loop: stop
           repeats: 5
+          exempt: [wait, browse]
+          repeat: {warn: 2}
+          same_call: {warn: 12, act: 24, policy: act}
+          cycle: {warn: 3, act: 6}
+          error: {policy: act}
+          stale: {warn: 20}
+          request: {policy: warn}
+          rate: {act: 100, policy: act}
         retry:
           attempts: 4
           elapsed: 90s
         """;
 
     private const string Code = "name: a\ncode: a\n";
+    private const string Loop = "name: a\nloop: {model: a/b, instructions: x}\n";
 
     [Fact]
     public void A_full_manifest_is_read_to_the_last_key()
@@ -55,8 +75,36 @@ public sealed class ManifestReaderTests
         Assert.Equal(["shell", "files"], manifest.Loop.Tools);
         Assert.Equal(new SandboxSettings { Isolation = IsolationTier.Hardware, Cpu = 1.5, MemoryBytes = 512L << 20, Pids = 1024, DiskBytes = 2L << 30 }, manifest.Sandbox);
         Assert.Equal(["report.md", "out/data.json"], manifest.Workspace.Artifacts);
-        Assert.Equal(new LimitSettings { Tokens = 200_000, NanoUsd = 2_500_000_000, Steps = 60, ToolCalls = 40, Deadline = TimeSpan.FromHours(2), OnLimit = LimitPolicy.Stop }, manifest.Limits);
-        Assert.Equal(new LoopGuardSettings { OnLoop = LoopPolicy.Warn, Repeats = 5 }, manifest.LoopGuard);
+        Assert.Equal(new LimitSettings
+        {
+            NanoUsd = 2_500_000_000,
+            Tokens = 200_000,
+            InputTokens = 150_000,
+            OutputTokens = 50_000,
+            ModelCalls = 30,
+            Steps = 60,
+            ToolCalls = 40,
+            Children = 0,
+            ChildBreadth = 4,
+            ChildDepth = 3,
+            Deadline = TimeSpan.FromHours(2),
+            NoProgress = TimeSpan.FromMinutes(15),
+            OnLimit = LimitPolicy.WrapUp,
+            WrapUpTokens = 4_000,
+        }, manifest.Limits);
+        Assert.Equal(["browse", "wait"], manifest.LoopGuard.Exempt);
+        Assert.Equal(new LoopGuardSettings
+        {
+            OnLoop = LoopPolicy.Stop,
+            Repeats = 5,
+            Repeat = new(Warn: 2),
+            SameCall = new(12, 24, LoopSignalPolicy.Act),
+            Cycle = new(3, 6),
+            Error = new(Policy: LoopSignalPolicy.Act),
+            Stale = new(Warn: 20),
+            Request = new(Policy: LoopSignalPolicy.Warn),
+            Rate = new(Act: 100, Policy: LoopSignalPolicy.Act),
+        }, manifest.LoopGuard with { Exempt = null });
         Assert.Equal(new RetrySettings { Attempts = 4, Elapsed = TimeSpan.FromSeconds(90) }, manifest.Retry);
     }
 
@@ -67,7 +115,7 @@ public sealed class ManifestReaderTests
 
         Assert.Equal(("a", "a", null, null), (manifest.Name, manifest.Code, manifest.Loop, manifest.Version));
         Assert.Equal((new SandboxSettings(), new LimitSettings(), new LoopGuardSettings(), new RetrySettings()), (manifest.Sandbox, manifest.Limits, manifest.LoopGuard, manifest.Retry));
-        Assert.Equal(LimitSettings.DefaultSteps, manifest.Limits.Steps);
+        Assert.Equal((LimitSettings.DefaultSteps, 8L, 2_048L, LimitPolicy.Pause), (manifest.Limits.Steps, manifest.Limits.ChildDepth, manifest.Limits.WrapUpTokens, manifest.Limits.OnLimit));
     }
 
     /// <summary>The manifest, then the line, the key, and words of what was found and what is allowed.</summary>
@@ -86,11 +134,11 @@ public sealed class ManifestReaderTests
 
         // Keys.
         { $"{Code}budget: 5", 3, "budget", "unknown key", "name, version, loop, code, sandbox, workspace, limits, loop_guard, retry" },
-        { $"{Code}limits:\n  stepps: 5", 4, "limits.stepps", "unknown key", "tokens, usd, steps, tool_calls, deadline, on_limit" },
+        { $"{Code}limits:\n  stepps: 5", 4, "limits.stepps", "unknown key", "allowed are usd, tokens, input_tokens, output_tokens, model_calls, steps, tool_calls, children, child_breadth, child_depth, deadline, no_progress, on_limit, wrap_up_tokens" },
         { "name: a\nloop:\n  model: a/b\n  temperature: 1\n  instructions: x", 4, "loop.temperature", "unknown key", "model, instructions, tools" },
         { $"{Code}sandbox: {{network: on}}", 3, "sandbox.network", "unknown key", "isolation, image, cpu, memory, pids, disk" },
         { $"{Code}workspace: {{x: 1}}", 3, "workspace.x", "unknown key", "artifacts" },
-        { $"{Code}loop_guard: {{x: 1}}", 3, "loop_guard.x", "unknown key", "on_loop, repeats" },
+        { $"{Code}loop_guard: {{x: 1}}", 3, "loop_guard.x", "unknown key", "on_loop, repeats, exempt, repeat, same_call, cycle, error, stale, request, rate" },
         { $"{Code}retry: {{x: 1}}", 3, "retry.x", "unknown key", "attempts, elapsed" },
         { $"{Code}Name: b", 3, "Name", "unknown key", "name" },
         { $"{Code}name: b", 3, "name", "uplicate key", "" },
@@ -160,7 +208,34 @@ public sealed class ManifestReaderTests
         { $"{Code}limits: {{deadline: 5}}", 3, "limits.deadline", "'5'", "a time from 1s to 365d" },
         { $"{Code}limits: {{deadline: 10ms}}", 3, "limits.deadline", "'10ms'", "a time from 1s to 365d" },
         { $"{Code}limits: {{deadline: 366d}}", 3, "limits.deadline", "'366d'", "a time from 1s to 365d" },
-        { $"{Code}limits: {{on_limit: ignore}}", 3, "limits.on_limit", "'ignore'", "pause, stop" },
+        { $"{Code}limits: {{on_limit: ignore}}", 3, "limits.on_limit", "'ignore'", "pause, stop, wrap_up, ask" },
+        { $"{Code}limits: {{input_tokens: 0}}", 3, "limits.input_tokens", "'0'", "a whole number from 1 to 1000000000000" },
+        { $"{Code}limits: {{output_tokens: none}}", 3, "limits.output_tokens", "'none'", "a whole number from 1 to 1000000000000" },
+        { $"{Code}limits: {{model_calls: 0}}", 3, "limits.model_calls", "'0'", "a whole number from 1 to 1000000" },
+        { $"{Code}limits: {{children: -1}}", 3, "limits.children", "'-1'", "a whole number from 0 to 1000000" },
+        { $"{Code}limits: {{child_breadth: 0}}", 3, "limits.child_breadth", "'0'", "a whole number from 1 to 1000000" },
+        { $"{Code}limits: {{child_depth: 65}}", 3, "limits.child_depth", "'65'", "a whole number from 0 to 64" },
+        { $"{Code}limits: {{no_progress: 0s}}", 3, "limits.no_progress", "'0s'", "a time from 1s to 365d" },
+        { $"{Code}limits: {{on_limit: wrap_up}}", 3, "limits.on_limit", "'wrap_up'", "pause, stop or ask for an agent in code" },
+        { $"{Loop}limits: {{on_limit: wrap_up, wrap_up_tokens: 511}}", 3, "limits.wrap_up_tokens", "'511'", "a whole number from 512 to 1000000" },
+        { $"{Loop}limits:\n  on_limit: stop\n  wrap_up_tokens: 4k", 5, "limits.wrap_up_tokens", "'on_limit: stop'", "with on_limit: wrap_up only" },
+        { $"{Loop}limits: {{wrap_up_tokens: 4k}}", 3, "limits.wrap_up_tokens", "'on_limit: pause'", "with on_limit: wrap_up only" },
+
+        // The loop guard's signals.
+        { $"{Code}loop_guard:\n  same_call: {{warn: 1}}", 4, "loop_guard.same_call.warn", "'1'", "a whole number from 2 to 10000" },
+        { $"{Code}loop_guard:\n  same_call: {{act: 20}}", 4, "loop_guard.same_call.act", "'20 with policy: warn'", "act with policy: act only" },
+        { $"{Code}loop_guard:\n  repeat: {{act: 4, policy: warn}}", 4, "loop_guard.repeat.act", "'4 with policy: warn'", "act with policy: act only" },
+        { $"{Code}loop_guard:\n  cycle: {{warn: 5}}", 4, "loop_guard.cycle.warn", "'5'", "at most 4, where it acts" },
+        { $"{Code}loop_guard:\n  repeats: 4\n  repeat: {{warn: 5}}", 5, "loop_guard.repeat.warn", "'5'", "at most 4, where it acts" },
+        { $"{Code}loop_guard:\n  repeats: 4\n  repeat: {{act: 5}}", 5, "loop_guard.repeat.act", "'both repeats and repeat.act'", "one of them" },
+        { $"{Code}loop_guard:\n  error: {{policy: pause}}", 4, "loop_guard.error.policy", "'pause'", "warn, act" },
+        { $"{Code}loop_guard:\n  stale: {{after: 5}}", 4, "loop_guard.stale.after", "unknown key", "warn, act, policy" },
+        { $"{Code}loop_guard:\n  request: 5", 4, "loop_guard.request", "'a value'", "keys and values" },
+        { $"{Code}loop_guard:\n  rate: {{warn: 10001}}", 4, "loop_guard.rate.warn", "'10001'", "a whole number from 2 to 10000" },
+        { $"{Code}loop_guard:\n  repeat: {{act: 1001}}", 4, "loop_guard.repeat.act", "'1001'", "a whole number from 2 to 1000" },
+        { $"{Code}loop_guard:\n  exempt:\n  - wait\n  - wait", 6, "loop_guard.exempt", "'wait twice'", "each tool once" },
+        { $"{Code}loop_guard:\n  exempt:\n  - ''", 5, "loop_guard.exempt", "''", "1 to 100 characters" },
+        { $"{Code}loop_guard: {{exempt: wait}}", 3, "loop_guard.exempt", "'a value'", "a list" },
 
         // The rest.
         { $"{Code}loop_guard: {{on_loop: never}}", 3, "loop_guard.on_loop", "'never'", "pause, warn, stop" },
@@ -252,13 +327,46 @@ public sealed class ManifestReaderTests
         Assert.Equal(hash, Valid("{code: a, name: a}").Hash);
         Assert.Equal(hash, Valid(Code.ReplaceLineEndings("\r\n")).Hash);
         Assert.Equal(hash, Valid(Code + "limits: {steps: 200, on_limit: pause}\nretry: {attempts: 8, elapsed: 15m}\n").Hash);
+        Assert.Equal(hash, Valid(Code + "limits: {child_depth: 8}\nloop_guard: {repeat: {warn: 3, act: 8, policy: act}, stale: {warn: 15}, error: {}, exempt: []}\n").Hash);
+        Assert.Equal(Valid(Code + "loop_guard: {repeats: 5}").Hash, Valid(Code + "loop_guard: {repeat: {act: 5}}").Hash);
+        Assert.Equal(Valid(Code + "loop_guard: {exempt: [a, b]}").Hash, Valid(Code + "loop_guard: {exempt: [b, a]}").Hash);
         Assert.Equal(Valid(Code + "limits: {tokens: 2k}").Hash, Valid(Code + "limits: {tokens: 2000}").Hash);
+    }
+
+    /// <summary>A run's manifest comes back from its journal as it went in, enums as words.</summary>
+    [Fact]
+    public void A_manifest_survives_its_journal()
+    {
+        var manifest = Valid(Full).Manifest;
+
+        var json = JsonSerializer.Serialize(manifest, JournalJson.Default.Options.GetTypeInfo(typeof(AgentManifest)));
+        var again = (AgentManifest)JsonSerializer.Deserialize(json, JournalJson.Default.Options.GetTypeInfo(typeof(AgentManifest)))!;
+
+        Assert.Contains("\"on_limit\":\"wrap_up\"", json, StringComparison.Ordinal);
+        Assert.Contains("\"error\":{\"policy\":\"act\"}", json, StringComparison.Ordinal);
+        Assert.Equal(manifest.Limits, again.Limits);
+        Assert.Equal(manifest.LoopGuard with { Exempt = null }, again.LoopGuard with { Exempt = null });
+        Assert.Equal(manifest.LoopGuard.Exempt, again.LoopGuard.Exempt);
+    }
+
+    /// <summary>As a journal has it that was written before these limits were: what is missing there is no cap, whatever a new manifest's default.</summary>
+    [Fact]
+    public void A_manifest_of_an_older_journal_gets_no_new_caps_and_the_guards_defaults()
+    {
+        const string json = """{"name":"a","code":"a","sandbox":{"isolation":"kernel","cpu":1,"memory_bytes":536870912,"pids":512,"disk_bytes":1073741824},"workspace":{"artifacts":[]},"limits":{"steps":60,"on_limit":"pause"},"loop_guard":{"on_loop":"pause","repeats":8},"retry":{"attempts":8,"elapsed":"00:15:00"}}""";
+
+        var manifest = (AgentManifest)JsonSerializer.Deserialize(json, JournalJson.Default.Options.GetTypeInfo(typeof(AgentManifest)))!;
+
+        Assert.Equal(new LimitSettings { Steps = 60, ChildDepth = null, WrapUpTokens = 0 }, manifest.Limits);
+        Assert.Equal(new LoopGuardSettings(), manifest.LoopGuard);
+        Assert.Equal(LoopThresholds.Default, LoopThresholds.Of(manifest.LoopGuard));
     }
 
     [Fact]
     public void Another_meaning_has_another_hash()
     {
-        string[] others = ["name: b\ncode: a", "name: a\ncode: b", Code + "version: 1", Code + "limits: {steps: 201}", Code + "workspace: {artifacts: [a]}", Code + "retry: {attempts: 7}"];
+        string[] others = ["name: b\ncode: a", "name: a\ncode: b", Code + "version: 1", Code + "limits: {steps: 201}", Code + "workspace: {artifacts: [a]}", Code + "retry: {attempts: 7}",
+            Code + "limits: {no_progress: 1m}", Code + "loop_guard: {exempt: [a]}", Code + "loop_guard: {rate: {warn: 61}}", Code + "loop_guard: {rate: {policy: act}}"];
 
         Assert.Equal(others.Length + 1, others.Append(Code).Select(text => Valid(text).Hash).Distinct().Count());
     }

@@ -1,4 +1,3 @@
-using Caisson.Contracts;
 using Caisson.Core.Stores;
 
 namespace Caisson.Storage.Tests.Conformance;
@@ -12,11 +11,12 @@ public interface IStoreHost : IAsyncDisposable
 
     INodeStore Nodes { get; }
 
+    IBudgetStore Budgets { get; }
+
+    IScheduleStore Schedules { get; }
+
+    IRetentionStore Retention { get; }
+
     /// <summary>Closes the store and opens it again, as the next process does.</summary>
     Task ReopenAsync();
-
-    /// <summary>The waste ledger of a run, which no port shows yet.</summary>
-    Task<IReadOnlyList<WasteRow>> WasteAsync(RunId run);
 }
-
-public sealed record WasteRow(string StepKey, long Epoch, long NanoUsd, long Tokens, string Cause);

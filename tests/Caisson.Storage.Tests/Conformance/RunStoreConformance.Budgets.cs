@@ -89,7 +89,7 @@ public abstract partial class RunStoreConformance
         var claimed = await ClaimAsync(run.Id, next);
 
         Assert.Equal((new BudgetState(100, 11, 0, 7), new BudgetState(100, 13, 0, 8)), (claimed.Money, claimed.Tokens));
-        Assert.Equal([new WasteRow("lost", 1, 7, 8, "owner_lost")], await _host.WasteAsync(run.Id));
+        Assert.Equal([new WasteRow(run.Id, "lost", 1, 7, 8, "owner_lost", Clock.GetUtcNow())], await WasteAsync(run.Id));
         var body = System.Text.Encoding.UTF8.GetString((await JournalAsync(run.Id))[^1].Body.Span);
         Assert.Contains("\"lost\"", body, StringComparison.Ordinal);
         Assert.DoesNotContain("\"kept\"", body, StringComparison.Ordinal);
@@ -97,7 +97,7 @@ public abstract partial class RunStoreConformance
         // A settlement of the former epoch that comes after all finds no hold and books nothing twice.
         claimed = await AppendAsync(Unit(claimed) with { Budget = [new BudgetChange.Settle("lost", new Usage(7, 8, 0)), new BudgetChange.Doubt("lost"), new BudgetChange.Release("lost")] });
         Assert.Equal((11L, 0L, 7L), (claimed.Money.Spent, claimed.Money.Held, claimed.Money.InDoubt));
-        Assert.Single(await _host.WasteAsync(run.Id));
+        Assert.Single(await WasteAsync(run.Id));
     }
 
     [Fact]
@@ -231,8 +231,8 @@ public abstract partial class RunStoreConformance
             Assert.Equal((holds.Values.Sum(h => h.NanoUsd), holds.Values.Sum(h => h.Tokens)), (row.Money.Held, row.Tokens.Held));
         }
 
-        Assert.Equal(wasted, (await _host.WasteAsync(run.Id)).Count);
-        Assert.Equal((money.InDoubt, tokens.InDoubt), ((await _host.WasteAsync(run.Id)).Sum(w => w.NanoUsd), (await _host.WasteAsync(run.Id)).Sum(w => w.Tokens)));
+        Assert.Equal(wasted, (await WasteAsync(run.Id)).Count);
+        Assert.Equal((money.InDoubt, tokens.InDoubt), ((await WasteAsync(run.Id)).Sum(w => w.NanoUsd), (await WasteAsync(run.Id)).Sum(w => w.Tokens)));
 
         static string Key(int step) => step.ToString(CultureInfo.InvariantCulture);
 

@@ -63,6 +63,8 @@ public abstract partial class RunStoreConformance : IAsyncLifetime
 
     private Task<IReadOnlyList<JournalEntry>> JournalAsync(RunId run) => Reader.ReadJournalAsync(run, 0, 10_000, default);
 
+    private Task<IReadOnlyList<WasteRow>> WasteAsync(RunId run) => _host.Budgets.ReadWasteAsync(run, 1_000, default);
+
     private static JournalDraft Entry(EntryKind kind, string body, string? key = null, string? payload = null) =>
         new(kind, Encoding.UTF8.GetBytes(body), Key: key, Attempt: key is null ? 0 : 1, Payload: payload is null ? null : Encoding.UTF8.GetBytes(payload));
 
@@ -99,7 +101,7 @@ public abstract partial class RunStoreConformance : IAsyncLifetime
         Row = await Reader.FindAsync(run, default),
         Journal = await JournalAsync(run),
         Inbox = await Reader.ReadInboxAsync(run, 1_000, default),
-        Waste = await _host.WasteAsync(run),
+        Waste = await WasteAsync(run),
         Claimable = await IsClaimableAsync(run),
     });
 }

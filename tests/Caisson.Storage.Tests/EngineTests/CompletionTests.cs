@@ -1,5 +1,6 @@
 using System.Text;
 using Caisson.Contracts;
+using Caisson.Core.Agents;
 using Caisson.Core.Lifecycle;
 using Caisson.Core.Stores;
 
@@ -18,7 +19,7 @@ public sealed class CompletionTests : EngineTestBase
         Assert.Equal(("done", 5L, 1L, null, null), (record.Summary.Result, record.Summary.Steps, record.Epoch, record.Owner, record.DueAt));
         Assert.Equal(["a", "b", "c", "d", "e"], Executed);
         Assert.Equal([EntryKind.RunCreated, EntryKind.EpochClaimed, .. Enumerable.Repeat(EntryKind.StepCompleted, 5), EntryKind.RunEnded], await server.KindsAsync(run));
-        Assert.Equal("result of c", Encoding.UTF8.GetString((await server.JournalAsync(run))[4].Payload!.Value.Span));
+        Assert.Equal("\"result of c\"", Encoding.UTF8.GetString((await server.JournalAsync(run))[4].Payload!.Value.Span));
     }
 
     [Fact]
@@ -59,15 +60,15 @@ public sealed class CompletionTests : EngineTestBase
         var large = new byte[3 << 20];
         new Random(1).NextBytes(large);
         var gate = new Gate();
-        Func<Core.Agents.RunContext, Task<string>> agent = async context =>
+        Func<IRunContext, Task<string>> agent = async context =>
         {
-            var result = await context.StepAsync("large", default, _ =>
+            var result = await context.StepAsync("large", () =>
             {
                 Executed.Enqueue("large");
-                return Task.FromResult<ReadOnlyMemory<byte>>(large);
+                return Task.FromResult(large);
             });
             await StepAsync(context, "gated", gate.PassAsync);
-            return result.Span.SequenceEqual(large) ? "same" : "different";
+            return result.AsSpan().SequenceEqual(large) ? "same" : "different";
         };
         var server = await StartAsync(agent);
         var run = await server.CreateAsync(Manifest);
@@ -84,7 +85,7 @@ public sealed class CompletionTests : EngineTestBase
     [Fact]
     public async Task A_large_input_and_a_large_result_are_kept()
     {
-        var input = new string('i', Runs.MaxInputBytes);
+        var input = new string('i', NewRuns.MaxInputBytes);
         var server = await StartAsync(context => Task.FromResult(context.Input + "!"));
 
         var run = await server.CreateAsync(Manifest, input);
@@ -103,8 +104,8 @@ public sealed class CompletionTests : EngineTestBase
         (CreateRun Request, string Code)[] bad =
         [
             (new CreateRun("name: [", "x.yaml", "", new RunOverrides(), none, null), ErrorCodes.ManifestInvalid),
-            (new CreateRun(Manifest, "x.yaml", new string('i', Runs.MaxInputBytes + 1), new RunOverrides(), none, null), ErrorCodes.PayloadTooLarge),
-            (new CreateRun(Manifest + new string('#', Runs.MaxManifestBytes), "x.yaml", "", new RunOverrides(), none, null), ErrorCodes.PayloadTooLarge),
+            (new CreateRun(Manifest, "x.yaml", new string('i', NewRuns.MaxInputBytes + 1), new RunOverrides(), none, null), ErrorCodes.PayloadTooLarge),
+            (new CreateRun(Manifest + new string('#', NewRuns.MaxManifestBytes), "x.yaml", "", new RunOverrides(), none, null), ErrorCodes.PayloadTooLarge),
             (new CreateRun(Manifest, "x.yaml", "", new RunOverrides(Usd: "much"), none, null), ErrorCodes.RequestInvalid),
             (new CreateRun(Manifest, "x.yaml", "", new RunOverrides(), none, ""), ErrorCodes.RequestInvalid),
             (new CreateRun(Manifest, "x.yaml", "", new RunOverrides(), Enumerable.Range(0, 33).ToDictionary(i => $"l{i}", _ => ""), null), ErrorCodes.RequestInvalid),
@@ -166,13 +167,18 @@ public sealed class CompletionTests : EngineTestBase
     }
 
     [Fact]
-    public async Task An_agent_that_is_not_registered_fails_its_run()
+    public async Task A_run_whose_agent_is_not_registered_pauses_until_a_server_has_it()
     {
         var server = await StartAsync();
-
         var run = await server.CreateAsync(Manifest);
+        var record = await server.UntilAsync(run, RunStatus.Paused);
+        Assert.Contains("no agent 'test'", record.Summary.Detail, StringComparison.Ordinal);
+        await server.StopHardAsync();
 
-        Assert.Equal(ErrorCodes.AgentNotFound, (await server.UntilAsync(run, RunStatus.Failed)).Summary.Failure?.Code);
+        var next = await StartAsync(Steps(1));
+        await next.Runs.ResumeAsync(run, "me", new RunOverrides(), default);
+
+        await next.UntilAsync(run, RunStatus.Completed);
     }
 
     [Fact]

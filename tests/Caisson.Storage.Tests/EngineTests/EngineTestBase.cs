@@ -30,7 +30,7 @@ public abstract class EngineTestBase : IAsyncLifetime
         GC.SuppressFinalize(this);
     }
 
-    private protected async Task<TestServer> StartAsync(Func<RunContext, Task<string>>? agent = null, TimeProvider? clock = null, IModels? models = null, Random? random = null, EngineOptions? options = null, bool signals = true)
+    private protected async Task<TestServer> StartAsync(Func<IRunContext, Task<string>>? agent = null, TimeProvider? clock = null, IModels? models = null, Random? random = null, EngineOptions? options = null, bool signals = true)
     {
         var server = new TestServer(Folder, clock, models, random, options, signals);
         _servers.Add(server);
@@ -41,17 +41,17 @@ public abstract class EngineTestBase : IAsyncLifetime
     }
 
     /// <summary>A step that notes its execution and answers its name.</summary>
-    private protected Task StepAsync(RunContext context, string name, Func<CancellationToken, Task>? body = null) =>
-        context.StepAsync(name, Encoding.UTF8.GetBytes(name), async cancellation =>
+    private protected Task StepAsync(IRunContext context, string name, Func<CancellationToken, Task>? body = null) =>
+        context.StepAsync(name, async step =>
         {
             Executed.Enqueue(name);
             if (body is not null)
-                await body(cancellation);
-            return Encoding.UTF8.GetBytes($"result of {name}");
-        });
+                await body(step.Cancellation);
+            return $"result of {name}";
+        }, new StepOptions<string> { Arguments = name });
 
     /// <summary>Steps a, b, c … in order; the one with a gate waits there.</summary>
-    private protected Func<RunContext, Task<string>> Steps(int count, string? gated = null, Gate? gate = null) => async context =>
+    private protected Func<IRunContext, Task<string>> Steps(int count, string? gated = null, Gate? gate = null) => async context =>
     {
         for (var i = 0; i < count; i++)
         {

@@ -151,7 +151,7 @@ public sealed class LimitTests : EngineTestBase
         var run = await server.CreateAsync(Manifest + "limits: {deadline: 2s}");
         await gate.Reached;
         await server.Runs.ResumeAsync(run, "me", new RunOverrides(Deadline: TimeSpan.FromHours(1)), default);
-        await server.Sessions[run].DrainInboxAsync(default);
+        await server.Sessions[run].Inbox.DrainAsync();
 
         clock.Advance(TimeSpan.FromSeconds(3));
         gate.Open();

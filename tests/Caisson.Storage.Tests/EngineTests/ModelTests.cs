@@ -132,7 +132,7 @@ public sealed class ModelTests : EngineTestBase
         var run = await server.CreateAsync(Loop);
         await gate.Reached;
         await server.Runs.PauseAsync(run, "me", null, default);
-        await models.Session!.DrainInboxAsync(default);
+        await models.Session!.Inbox.DrainAsync();
         gate.Open();
 
         // The model call under way is paid for and recorded; its tools wait.
@@ -161,7 +161,7 @@ public sealed class ModelTests : EngineTestBase
 
         public async Task<ModelOutcome> CallAsync(ModelRequest request, IStepLog log, CancellationToken cancellationToken)
         {
-            Session = (RunSession)log;
+            Session = ((StepLog)log).Session;
             var key = log.ModelStep(request.Identity);
             var subject = new StepSubject(StepKind.Model, request.Model, request.Identity, null, null);
             var turn = request.Messages.Count(m => m.Role == ModelRole.Tool);

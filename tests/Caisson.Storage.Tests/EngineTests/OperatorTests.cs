@@ -258,5 +258,5 @@ public sealed class OperatorTests : EngineTestBase
     }
 
     /// <summary>Waits until the owner has seen what was posted, so that the step under test ends after that.</summary>
-    private static Task TakenAsync(TestServer server, RunId run) => server.Sessions[run].DrainInboxAsync(default);
+    private static Task TakenAsync(TestServer server, RunId run) => server.Sessions[run].Inbox.DrainAsync();
 }

@@ -30,7 +30,7 @@ public sealed class RecoveryTests : EngineTestBase
     public async Task Steps_that_were_interrupted_side_by_side_are_executed_again_and_only_they()
     {
         var gate = new Gate();
-        Func<Core.Agents.RunContext, Task<string>> agent = async context =>
+        Func<Core.Agents.IRunContext, Task<string>> agent = async context =>
         {
             await Task.WhenAll(StepAsync(context, "quick"), StepAsync(context, "slow", gate.PassAsync), StepAsync(context, "also quick"));
             return "done";
@@ -97,7 +97,7 @@ public sealed class RecoveryTests : EngineTestBase
 
         var next = await StartAsync(async context =>
         {
-            await context.StepAsync("a", Encoding.UTF8.GetBytes("other arguments"), _ => throw new InvalidOperationException("was executed"));
+            await context.StepAsync<int>("a", _ => throw new InvalidOperationException("was executed"), new() { Arguments = "other arguments" });
             return "done";
         });
 
@@ -118,7 +118,7 @@ public sealed class RecoveryTests : EngineTestBase
         gate.Open();
         var drifting = await StartAsync(async context =>
         {
-            await context.StepAsync("a", default, _ => throw new InvalidOperationException("was executed"));
+            await context.StepAsync<int>("a", _ => throw new InvalidOperationException("was executed"));
             return "done";
         });
         await drifting.UntilAsync(run, RunStatus.Paused);

@@ -188,11 +188,11 @@ public sealed class RetryTests : EngineTestBase
     [Fact]
     public async Task An_agent_may_return_while_a_step_it_gave_up_is_in_its_back_off()
     {
-        var server = await StartAsync(async context =>
+        TestServer? server = null;
+        server = await StartAsync(async context =>
         {
-            var given = StepAsync(context, "given up", _ => throw Transient);
-            while (context.Session.State.Status != RunStatus.Waiting)
-                await Task.Yield();
+            _ = StepAsync(context, "given up", _ => throw Transient);
+            await StepAsync(context, "other", async _ => await server!.UntilAsync(context.Run, RunStatus.Waiting));
             return "done";
         }, random: new Half());
 

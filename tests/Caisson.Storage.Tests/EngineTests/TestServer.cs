@@ -30,8 +30,25 @@ internal sealed class TestServer : IAsyncDisposable
         var ids = new SystemIds(clock);
         Store = SqliteStoreHost.Open(folder, clock);
         var blobs = new FileBlobStore(Path.Combine(folder, "blobs"), Store.TenantKey.Span);
-        Engine = new Engine(options ?? new EngineOptions(), Store, Store, Store, blobs, models, [], Agents, _signals, clock, ids, random ?? new NoWait(), NullLoggerFactory.Instance);
-        Runs = new Runs(Store, Store, blobs, models, [], ["test", "worker"], new NoWorkspaces(), signals ? _signals : new RunSignals(), clock, ids);
+        var newRuns = new NewRuns(blobs, models, [], Builds, clock, ids);
+        Engine = new Engine(options ?? new EngineOptions(), new EngineParts
+        {
+            Store = Store,
+            Reader = Store,
+            Nodes = Store,
+            Blobs = blobs,
+            Models = models,
+            Sandboxes = [],
+            CodeAgents = Agents,
+            Builds = Builds,
+            NewRuns = newRuns,
+            Signals = _signals,
+            Clock = clock,
+            Ids = ids,
+            Random = random ?? new NoWait(),
+            Logs = NullLoggerFactory.Instance,
+        });
+        Runs = new Runs(Store, Store, blobs, models, newRuns, new NoWorkspaces(), signals ? _signals : new RunSignals(), clock, ids);
     }
 
     internal SqliteStore Store { get; }
@@ -42,12 +59,15 @@ internal sealed class TestServer : IAsyncDisposable
 
     private Dictionary<string, IAgent> Agents { get; } = [];
 
+    /// <summary>Names that runs may be created for, each with its build.</summary>
+    internal static AgentBuilds Builds { get; } = new(new Dictionary<string, string> { ["test"] = "1", ["worker"] = "1", ["child"] = "1" });
+
     /// <summary>The present ownership of each run whose agent was called: lets a test wait until an input was taken over.</summary>
     internal ConcurrentDictionary<RunId, RunSession> Sessions { get; } = new();
 
-    internal void Register(string name, Func<RunContext, Task<string>> body) => Agents[name] = new CodeAgent(context =>
+    internal void Register(string name, Func<IRunContext, Task<string>> body) => Agents[name] = new CodeAgent(context =>
     {
-        Sessions[context.Run] = context.Session;
+        Sessions[context.Run] = ((RunContext)context).Session;
         return body(context);
     });
 
@@ -119,9 +139,9 @@ internal sealed class TestServer : IAsyncDisposable
     }
 
     /// <summary>An agent from a lambda.</summary>
-    private sealed class CodeAgent(Func<RunContext, Task<string>> body) : IAgent
+    private sealed class CodeAgent(Func<IRunContext, Task<string>> body) : IAgent
     {
-        public Task<string> RunAsync(RunContext context, CancellationToken cancellationToken) => body(context);
+        public Task<string> RunAsync(IRunContext context, CancellationToken cancellationToken) => body(context);
     }
 
     private sealed class NoModels : IModels

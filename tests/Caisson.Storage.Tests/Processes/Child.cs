@@ -80,15 +80,15 @@ internal static class Child
     }
 
     /// <summary>The agent: says when it executes a step, and when it has its result.</summary>
-    internal static async Task<string> WorkAsync(RunContext context, Action<string> say)
+    internal static async Task<string> WorkAsync(IRunContext context, Action<string> say)
     {
         for (var i = 0; i < Steps; i++)
         {
-            await context.StepAsync("step", default, async cancellation =>
+            await context.StepAsync("step", async step =>
             {
                 say($"did {context.Run} {i}");
-                await Task.Delay(TimeSpan.FromMilliseconds(1), TimeProvider.System, cancellation);
-                return Encoding.UTF8.GetBytes($"{i}");
+                await Task.Delay(TimeSpan.FromMilliseconds(1), TimeProvider.System, step.Cancellation);
+                return $"{i}";
             });
             say($"has {context.Run} {i}");
         }

@@ -36,7 +36,7 @@ public sealed class SigkillTests
             Assert.Equal(Enumerable.Range(1, journal.Count).Select(i => (long)i), journal.Select(e => e.Seq));
             Assert.Equal(journal.Count, run.LastSeq);
             var steps = journal.Where(e => e.Kind == EntryKind.StepCompleted).ToList();
-            Assert.All(steps, e => Assert.Equal($"{run.Id} {e.Seq}", Encoding.UTF8.GetString(e.Payload!.Value.Span)));
+            Assert.All(steps, e => Assert.Equal($"{run.Id} {e.Seq}", Encoding.UTF8.GetString(e.Payload!.Value.Span).Trim('"')));
             var lost = acknowledged.Where(a => a.Run == run.Id).Select(a => a.Seq).Except(steps.Select(e => e.Seq)).ToList();
             Assert.True(lost.Count == 0, $"seed {Seed}: run {run.Id} lost entries {string.Join(", ", lost)}");
         }
@@ -79,7 +79,7 @@ public sealed class SigkillTests
             var journal = await server.JournalAsync(run.Id);
             Assert.Equal(Enumerable.Range(1, journal.Count).Select(i => (long)i), journal.Select(e => e.Seq));
             var steps = journal.Where(e => e.Kind == EntryKind.StepCompleted).ToList();
-            Assert.Equal(Enumerable.Range(0, Child.Steps).Select(i => $"{i}"), steps.Select(e => Encoding.UTF8.GetString(e.Payload!.Value.Span)));
+            Assert.Equal(Enumerable.Range(0, Child.Steps).Select(i => $"{i}"), steps.Select(e => Encoding.UTF8.GetString(e.Payload!.Value.Span).Trim('"')));
             Assert.Single(journal, e => e.Kind == EntryKind.RunEnded);
             for (var i = 0; i < Child.Steps; i++)
             {

@@ -1,10 +1,7 @@
-using Caisson.Contracts;
 using Caisson.Core.Stores;
 using Caisson.Storage.Sqlite;
 using Caisson.Storage.Tests.Conformance;
-using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.Logging.Abstractions;
-using WasteRow = Caisson.Storage.Tests.Conformance.WasteRow;
 
 namespace Caisson.Storage.Tests.Sqlite;
 
@@ -18,6 +15,12 @@ internal sealed class SqliteStoreHost(TimeProvider clock) : IStoreHost
     public IRunReader Reader => Opened;
 
     public INodeStore Nodes => Opened;
+
+    public IBudgetStore Budgets => Opened;
+
+    public IScheduleStore Schedules => Opened;
+
+    public IRetentionStore Retention => Opened;
 
     private SqliteStore Opened => _store ??= Open(_folder.Path, clock);
 
@@ -34,29 +37,10 @@ internal sealed class SqliteStoreHost(TimeProvider clock) : IStoreHost
         _store = null;
     }
 
-    public async Task<IReadOnlyList<WasteRow>> WasteAsync(RunId run)
-    {
-        var rows = new List<WasteRow>();
-        await using var connection = new SqliteConnection($"Data Source={Path.Combine(Opened.DataDirectory, "caisson.db")};Pooling=False");
-        await connection.OpenAsync();
-        await using var command = connection.CreateCommand();
-        command.CommandText = "SELECT step_key, epoch, nano_usd, tokens, cause FROM waste WHERE run = (SELECT id FROM runs WHERE run_id = $run) ORDER BY id";
-        command.Parameters.AddWithValue("$run", run.ToString());
-        await using var reader = await command.ExecuteReaderAsync();
-        while (await reader.ReadAsync())
-            rows.Add(new WasteRow(reader.GetString(0), reader.GetInt64(1), reader.GetInt64(2), reader.GetInt64(3), reader.GetString(4)));
-        return rows;
-    }
-
     public async ValueTask DisposeAsync()
     {
         if (_store is { } store)
             await store.DisposeAsync();
         _folder.Dispose();
     }
-}
-
-public sealed class SqliteRunStoreTests : RunStoreConformance
-{
-    protected override Task<IStoreHost> OpenAsync(TimeProvider clock) => Task.FromResult<IStoreHost>(new SqliteStoreHost(clock));
 }

@@ -23,7 +23,7 @@ internal sealed record ToolResult(string Text)
 internal sealed partial class ToolJson : JsonSerializerContext;
 
 /// <param name="Fingerprint">Hash of the text and of the workspace it left: what the loop guard compares.</param>
-/// <param name="Seq">Where a recorded answer stands in the journal, 0 for a live one.</param>
+/// <param name="Seq">Where the answer stands in the journal.</param>
 internal sealed record ToolAnswer(ToolCall Call, string Text, string Signature, string Fingerprint, long Seq);
 
 /// <summary>
@@ -38,7 +38,7 @@ internal sealed class ToolBatch(RunContext context, IReadOnlyList<ITool> tools)
 
     internal async Task<IReadOnlyList<ToolAnswer>> RunAsync(StepKey model, IReadOnlyList<ToolCall> calls)
     {
-        var planned = calls.Select((call, ordinal) => Plan(call, RunSession.ToolStep(model, ordinal))).ToList();
+        var planned = calls.Select((call, ordinal) => Plan(call, ToolStep(model, ordinal))).ToList();
         var answers = new ToolAnswer[planned.Count];
         for (var next = 0; next < planned.Count;)
         {
@@ -49,19 +49,16 @@ internal sealed class ToolBatch(RunContext context, IReadOnlyList<ITool> tools)
                     end++;
             }
 
-            // An answer may ask for hours of work: a pause or a drain is heard between its calls.
-            context.Checkpoint();
-
-            // One failing reader does not leave its neighbours running behind the run's back: all are awaited.
             var side = Enumerable.Range(next, end - next).Select(async i => answers[i] = await RunAsync(planned[i])).ToList();
             await Task.WhenAll(side);
             next = end;
         }
 
-        if (context.Box is { } box)
-            await box.RestAsync();
         return answers;
     }
+
+    private static StepKey ToolStep(StepKey model, int ordinal) =>
+        new(StepHash.Of("tool", "", model.Hash, ordinal.ToString(System.Globalization.CultureInfo.InvariantCulture)));
 
     private sealed record PlannedCall(ToolCall Call, StepKey Key, ITool? Tool, ToolEffect Effect, JsonElement Arguments, string? Problem);
 
@@ -101,7 +98,7 @@ internal sealed class ToolBatch(RunContext context, IReadOnlyList<ITool> tools)
     {
         var call = planned.Call;
         var subject = new StepSubject(StepKind.Tool, Cut(call.Name), StepHash.Of(call.Arguments), call.Id, Cut(call.Arguments));
-        var answer = await context.Steps.RunAsync(planned.Key, subject, cancellation => ExecuteAsync(planned, cancellation));
+        var answer = await context.ToolAsync(planned.Key, subject, cancellation => ExecuteAsync(planned, cancellation));
         var text = JsonSerializer.Deserialize(answer.Result.Span, ToolJson.Default.ToolResult)?.Text
             ?? throw new CaissonException(ErrorCodes.DatabaseCorrupt, $"the result of tool step {planned.Key} is not readable");
         return new ToolAnswer(call, text, StepHash.Of(call.Name, call.Arguments), StepHash.Of(Bare(text), answer.WorkspaceRoot ?? ""), answer.Seq);
@@ -130,6 +127,7 @@ internal sealed class ToolBatch(RunContext context, IReadOnlyList<ITool> tools)
 
         try
         {
+            await using var work = boxes.Work(box);
             return await ExecuteAsync(planned, boxes, box, cancellationToken);
         }
         catch (Exception trouble) when (trouble is CaissonException or IOException)

@@ -1,0 +1,43 @@
+using Caisson.Core.Agents;
+using Caisson.Core.Blobs;
+using Caisson.Core.Models;
+using Caisson.Core.Sandboxes;
+using Caisson.Core.Stores;
+using Microsoft.Extensions.Logging;
+
+namespace Caisson.Core.Lifecycle;
+
+/// <summary>What an engine is put together from.</summary>
+public sealed class EngineParts
+{
+    public required IRunStore Store { get; init; }
+    public required IRunReader Reader { get; init; }
+    public required INodeStore Nodes { get; init; }
+    public required IBlobStore Blobs { get; init; }
+    public required IModels Models { get; init; }
+    public required IReadOnlyList<ISandboxProvider> Sandboxes { get; init; }
+    public required IReadOnlyDictionary<string, IAgent> CodeAgents { get; init; }
+    public required AgentBuilds Builds { get; init; }
+    public required NewRuns NewRuns { get; init; }
+    public required RunSignals Signals { get; init; }
+    public required TimeProvider Clock { get; init; }
+    public required IIdSource Ids { get; init; }
+    public required Random Random { get; init; }
+    public required ILoggerFactory Logs { get; init; }
+
+    /// <summary>Default: always admits.</summary>
+    public IAdmission? Admission { get; init; }
+
+    /// <summary>Where the engine's work runs. Default: the thread pool. With one of its own, the lease is kept from timers there instead of from a thread.</summary>
+    public TaskScheduler? Scheduler { get; init; }
+
+    /// <summary>Default: this process.</summary>
+    public NodeRegistration? Self { get; init; }
+}
+
+internal sealed class OpenDoor : IAdmission
+{
+    internal static readonly OpenDoor Instance = new();
+
+    public string? Refusal => null;
+}

@@ -1,0 +1,86 @@
+using Caisson.Contracts;
+using Caisson.Core.Agents;
+using Caisson.Core.Budgets;
+using Caisson.Core.Journal;
+using Caisson.Core.Turns;
+
+namespace Caisson.Core.Lifecycle;
+
+/// <summary>Writes down why a run halts: the pause, the end, or the hand-over that follows from it.</summary>
+internal sealed class Halts(RunSession session, RunBox box, RunServices services)
+{
+    internal Task WriteAsync(RunHalt halt) => halt switch
+    {
+        // A cancel was journaled: whatever else came out at the same moment, the run ends as cancelled.
+        _ when session.Stop is { Kind: StopKind.Cancel } cancel => StopAsync(cancel),
+        RunHalt.Requested when session.Stop is { } stop => StopAsync(stop),
+        RunHalt.AtLimit at when session.CapOf(at.Denial.Dimension) == at.Denial.Cap || at.Denial.Node != BudgetNodes.Of(session.Run) => LimitAsync(at.Denial),
+        RunHalt.Exhausted exhausted => PauseAsync(PauseCause.RetryExhausted, exhausted.Failure.Message),
+        RunHalt.Failed failed => FailAsync(failed.Failure),
+        RunHalt.Unknown unknown => PauseAsync(PauseCause.Unknown, unknown.Step),
+        RunHalt.Poisoned poisoned => PauseAsync(PauseCause.Poison, $"the server died {poisoned.Crashes} times while this run alone was at work: caisson bundle {session.Run}, then retry or cancel it"),
+        RunHalt.OtherVersion other => PauseAsync(PauseCause.Version, $"build {other.To} of the agent takes another way than the journal of build {other.From}: {Text(other.Report)}",
+            new EntryDraft(EntryKind.Drift, new EntryBody.Drift(other.Report))),
+        RunHalt.Drifted drifted => DriftAsync(drifted.Report),
+        RunHalt.Looping looping => LoopAsync(looping.Verdict),
+
+        // The reason went away while the turn ended (a pause taken back, a limit raised): somebody goes on at once.
+        _ => session.ApplyAsync(new RunCommand.Yield(), s => s, [], []),
+    };
+
+    private async Task StopAsync(StopRequest stop)
+    {
+        switch (stop.Kind)
+        {
+            case StopKind.Pause:
+                var detail = $"paused by {stop.By}{(stop.Reason is null ? "" : ": " + stop.Reason)}";
+                await session.ApplyAsync(new RunCommand.Pause(PauseCause.Operator, detail, box.IsOpen), s => s with { Detail = detail }, [], stop.Input is { } input ? [input] : []);
+                break;
+            case StopKind.Deadline when session.Limits.DeadlineDenial(services.Clock.GetUtcNow()) is { } denial:
+                await LimitAsync(denial);
+                break;
+            case StopKind.Cancel:
+                // Cancelled means that nothing of the run acts any more: first the box, then the word.
+                var confirmed = await box.CloseAsync();
+                await session.ApplyAsync(new RunCommand.ConfirmCancel(!confirmed), s => s with { Detail = confirmed ? stop.Reason : "cancelled, but its box is not confirmed gone: the reaper goes on" }, [], []);
+                break;
+            default:
+                await session.ApplyAsync(new RunCommand.Yield(), s => s, [], []);
+                break;
+        }
+    }
+
+    private Task LimitAsync(LimitDenial denial)
+    {
+        var hit = new EntryDraft(EntryKind.LimitHit, new EntryBody.LimitHit(denial.Node, denial.Dimension, denial.Cap, denial.Spent, denial.Held, denial.Wanted));
+        if (session.Manifest.Limits.OnLimit == LimitPolicy.Stop)
+            return FailAsync(new Failure(denial.Dimension == LimitDimension.Deadline ? ErrorCodes.DeadlineExceeded : ErrorCodes.BudgetExceeded, denial.Text()), hit);
+        return session.ApplyAsync(new RunCommand.Pause(PauseCause.Budget, denial.Text(), box.IsOpen), s => s with
+        {
+            Detail = denial.Text(),
+            LimitAt = denial.Dimension,
+            LimitNeeds = denial.Dimension == LimitDimension.Deadline ? null : denial.Spent + denial.Held + denial.Wanted,
+        }, [hit], []);
+    }
+
+    private Task LoopAsync(Loops.LoopVerdict verdict)
+    {
+        var text = verdict.Period == 1
+            ? $"'{verdict.Tool}' was called {verdict.Count} times in a row with the same arguments and the same result"
+            : $"the same {verdict.Period} calls came {verdict.Count} times in turn with the same results";
+        var suspected = new EntryDraft(EntryKind.LoopSuspected, new EntryBody.LoopSuspected(verdict.Signal, verdict.Tool, verdict.Count, verdict.Period, Acted: true));
+        return session.Manifest.LoopGuard.OnLoop == LoopPolicy.Stop
+            ? FailAsync(new Failure(ErrorCodes.LoopDetected, text), suspected)
+            : PauseAsync(PauseCause.Loop, text, suspected);
+    }
+
+    private Task DriftAsync(DriftReport report) => PauseAsync(PauseCause.Drift, Text(report), new EntryDraft(EntryKind.Drift, new EntryBody.Drift(report)));
+
+    private static string Text(DriftReport report) => $"the agent asks for {report.Asked} where entry {report.Seq} has {report.Recorded}";
+
+    private Task PauseAsync(PauseCause cause, string detail, params IReadOnlyList<EntryDraft> before) =>
+        session.ApplyAsync(new RunCommand.Pause(cause, detail, box.IsOpen), s => s with { Detail = detail }, before, []);
+
+    private Task FailAsync(Failure failure, params IReadOnlyList<EntryDraft> before) =>
+        session.ApplyAsync(new RunCommand.Fail(failure), s => s with { Failure = failure, Detail = failure.Message }, before, []);
+}

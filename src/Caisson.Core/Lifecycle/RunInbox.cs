@@ -1,0 +1,166 @@
+using Caisson.Contracts;
+using Caisson.Core.Journal;
+using Caisson.Core.Stores;
+
+namespace Caisson.Core.Lifecycle;
+
+/// <summary>
+/// Takes over what came from outside, in its order: each input is journaled and consumed in one unit, so that it is
+/// taken exactly once, whoever dies. An input that does not fit any more is consumed without effect.
+/// </summary>
+internal sealed class RunInbox(RunSession session, RunServices services) : IDisposable
+{
+    private const int PageSize = 100;
+
+    private readonly SemaphoreSlim _one = new(1, 1);
+
+    internal async Task DrainAsync()
+    {
+        // One at a time: two readers would take the same row over twice.
+        await _one.WaitAsync(session.Owned);
+        try
+        {
+            foreach (var input in await services.Reader.ReadInboxAsync(session.Run, PageSize, session.Owned))
+                await TakeAsync(input);
+        }
+        finally
+        {
+            _one.Release();
+        }
+    }
+
+    /// <summary>
+    /// Decides and writes a halt while no input is taken over: one that comes now stays in the inbox, and the release
+    /// finds it there and leaves the run due. Taken over in between, it would be consumed by an owner that no longer acts on it.
+    /// </summary>
+    internal async Task ClosedAsync(Func<Task> halt)
+    {
+        await _one.WaitAsync(session.Owned);
+        try
+        {
+            await halt();
+        }
+        finally
+        {
+            _one.Release();
+        }
+    }
+
+    private Task TakeAsync(InboxInput input) => input.Kind switch
+    {
+        InputKind.Cancel or InputKind.Pause or InputKind.Resume or InputKind.Raise => OperatorAsync(input, JournalJson.Read<InputBody.Operator>(input.Payload)),
+        InputKind.Signal => SignalAsync(input, JournalJson.Read<InputBody.Signal>(input.Payload)),
+        InputKind.Approval => ApprovalAsync(input, JournalJson.Read<InputBody.Approval>(input.Payload)),
+        InputKind.ChildEnded => ChildAsync(input, JournalJson.Read<InputBody.ChildEnd>(input.Payload)),
+        InputKind.Resolve => ResolveAsync(input, JournalJson.Read<InputBody.Resolve>(input.Payload)),
+        _ => ConsumeAsync(input),
+    };
+
+    private async Task OperatorAsync(InboxInput input, InputBody.Operator body)
+    {
+        switch (input.Kind)
+        {
+            case InputKind.Cancel:
+                await session.WriteAsync(new Unit { Transition = s => RunStateMachine.Apply(s, new RunCommand.RequestCancel(body.By, body.Reason)), Consumed = [input.Id] }, session.Owned);
+                await session.RequestStopAsync(new StopRequest(StopKind.Cancel, body.By, body.Reason, null));
+                break;
+            case InputKind.Pause when session.State.Status == RunStatus.Paused || (session.Stop is { Kind: >= StopKind.Pause } stop && stop.Input != input.Id):
+                await ConsumeAsync(input);
+                break;
+            case InputKind.Pause:
+                await session.RequestStopAsync(new StopRequest(StopKind.Pause, body.By, body.Reason, input.Id));
+                break;
+            case InputKind.Resume:
+                List<long> consumed = session.WithdrawPause() is { } pause ? [input.Id, pause] : [input.Id];
+                var (raised, caps) = Raise(body);
+                await session.WriteAsync(new Unit
+                {
+                    Entries = raised,
+                    Budget = caps,
+                    Transition = s => RunStateMachine.Apply(s, new RunCommand.Resume(body.By)),
+                    Consumed = consumed,
+                    Update = s => s with { Detail = null, LimitAt = null, LimitNeeds = null },
+                }, session.Owned);
+                break;
+            case InputKind.Raise:
+                var (entries, changes) = Raise(body);
+                await session.WriteAsync(new Unit { Entries = entries, Budget = changes, Consumed = [input.Id] }, session.Owned);
+                break;
+        }
+    }
+
+    private static (IReadOnlyList<EntryDraft> Entries, IReadOnlyList<BudgetChange> Caps) Raise(InputBody.Operator body)
+    {
+        if (body.Raise is not { } raise || raise == new RaisedLimits())
+            return ([], []);
+        var caps = new List<BudgetChange>();
+        foreach (var (dimension, cap) in new[]
+        {
+            (LimitDimension.NanoUsd, raise.NanoUsd), (LimitDimension.Tokens, raise.Tokens), (LimitDimension.InputTokens, raise.InputTokens), (LimitDimension.OutputTokens, raise.OutputTokens),
+            (LimitDimension.Steps, raise.Steps), (LimitDimension.ToolCalls, raise.ToolCalls), (LimitDimension.ModelCalls, raise.ModelCalls),
+        })
+        {
+            if (cap is { } value)
+                caps.Add(new BudgetChange.SetCap(dimension, value));
+        }
+
+        return ([new EntryDraft(EntryKind.LimitRaised, new EntryBody.LimitRaised(raise, body.By))], caps);
+    }
+
+    private Task<AppendOutcome> SignalAsync(InboxInput input, InputBody.Signal signal) =>
+        EntryAsync(input, new EntryDraft(EntryKind.SignalConsumed, new EntryBody.SignalConsumed(input.InputId, signal.Name, signal.Payload, signal.By)));
+
+    private Task<AppendOutcome> ApprovalAsync(InboxInput input, InputBody.Approval answer)
+    {
+        if (session.History.Approvals.GetValueOrDefault(answer.Key) is not { } open)
+            return ConsumeAsync(input);
+
+        // Four eyes are two people: the same one twice is still one.
+        var yes = open.Yes.Append(answer.By).Distinct(StringComparer.Ordinal).ToList();
+        var partial = answer.Approved && yes.Count < open.Request.Approvers;
+        if (partial && open.Yes.Contains(answer.By))
+            return ConsumeAsync(input);
+        var decided = new EntryBody.ApprovalDecided(answer.Approved, partial || !answer.Approved ? [answer.By] : yes, answer.Comment, Expired: false, partial);
+        return EntryAsync(input, new EntryDraft(EntryKind.ApprovalDecided, decided) { Key = answer.Key });
+    }
+
+    private Task<AppendOutcome> ChildAsync(InboxInput input, InputBody.ChildEnd end)
+    {
+        var (key, child) = session.History.Children.FirstOrDefault(c => c.Value.Spawned.Child == end.Child);
+        return key is null || child.Ended
+            ? ConsumeAsync(input)
+            : EntryAsync(input, new EntryDraft(EntryKind.ChildEnded, new EntryBody.ChildEnded(end.Child, end.Status, end.Result, end.Failure)) { Key = key });
+    }
+
+    /// <summary>A person's word about a step of unknown outcome also ends the pause that asked for it.</summary>
+    private Task<AppendOutcome> ResolveAsync(InboxInput input, InputBody.Resolve resolve)
+    {
+        if (session.History.StartOf(resolve.Key) is not { Unknown: true } open)
+            return ConsumeAsync(input);
+        var (how, failure) = resolve.How switch
+        {
+            "done" => (StepResolutions.Set, null),
+            "not_done" => (StepResolutions.NotDone, null),
+            _ => (StepResolutions.Skipped, new Failure(ErrorCodes.StepUnknown, $"step '{open.Step.Name}': its outcome is unknown; {resolve.By} skipped it")),
+        };
+        return session.WriteAsync(new Unit
+        {
+            Entries = [new EntryDraft(EntryKind.StepResolved, new EntryBody.StepResolved(open.Step, how, resolve.By, failure))
+            {
+                Key = resolve.Key,
+                Attempt = open.Attempt,
+                Payload = resolve.Result is { } result ? System.Text.Encoding.UTF8.GetBytes(result) : null,
+            }],
+            Transition = s => s is { Status: RunStatus.Paused, Paused: PauseCause.Unknown } ? RunStateMachine.Apply(s, new RunCommand.Resume(resolve.By)) : null,
+            Consumed = [input.Id],
+            Update = s => s with { Detail = null },
+        }, session.Owned);
+    }
+
+    private Task<AppendOutcome> EntryAsync(InboxInput input, EntryDraft entry) =>
+        session.WriteAsync(new Unit { Entries = [entry], Transition = RunSession.Proceed, Consumed = [input.Id], Update = s => s with { Detail = null } }, session.Owned);
+
+    private Task<AppendOutcome> ConsumeAsync(InboxInput input) => session.WriteAsync(new Unit { Consumed = [input.Id] }, session.Owned);
+
+    public void Dispose() => _one.Dispose();
+}

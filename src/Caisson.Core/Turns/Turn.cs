@@ -1,0 +1,382 @@
+using Caisson.Contracts;
+using Caisson.Core.Journal;
+using Caisson.Core.Lifecycle;
+using Microsoft.Extensions.Logging;
+
+namespace Caisson.Core.Turns;
+
+/// <summary>
+/// One attempt of an agent's code, from its first line.
+/// <para>
+/// Problem: code that runs again must take the same way, whatever finished first in the world outside. So there is one
+/// loop, and it alone runs the agent's code (<see cref="AgentScheduler"/>) and gives it answers, one at a time, in the
+/// journal's order, the next only when the code waits again: in a replay exactly as live. States: replaying (answers
+/// come from the history) → live (what is asked for is executed, its answer arrives from the journal it was written
+/// to) → ended. Invariants: nothing executes before the whole history is answered, so drift is found before anything
+/// of another way can happen; an answer is delivered only after it is durable; a turn ends only when nothing of it
+/// executes. An agent is never unwound: when its turn ends early, its code is dropped where it stands, so it can
+/// neither catch the halt nor act on it. When the process dies nothing of this is missed: the next owner begins anew.
+/// </para>
+/// </summary>
+internal sealed class Turn : IDisposable
+{
+    private readonly RunSession _session;
+    private readonly EngineTasks _tasks;
+    private readonly TimeProvider _clock;
+    private readonly TimeSpan _hold;
+    private readonly bool _shadow;
+    private readonly ILogger _log;
+    private readonly AgentScheduler _scheduler;
+    private readonly Dictionary<string, List<Operation>> _open = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, Queue<Arrival>> _signals = new(StringComparer.Ordinal);
+    private readonly HashSet<string> _done = new(StringComparer.Ordinal);
+    private readonly List<Operation> _fresh = [];
+    private readonly List<EntryDraft> _notes = [];
+    private readonly Queue<Arrival> _live = new();
+    private readonly Lock _inbound = new();
+    private readonly Wake _wake = new();
+    private readonly HashSet<Task> _executing = [];
+    private RunHalt? _halt;
+    private Task<string?>? _agent;
+    private Exception? _problem;
+
+    internal Turn(RunSession session, EngineTasks tasks, TimeProvider clock, TimeSpan hold, bool shadow, ILogger log)
+    {
+        (_session, _tasks, _clock, _hold, _shadow, _log) = (session, tasks, clock, hold, shadow, log);
+        _scheduler = new AgentScheduler(_wake.Set);
+        Now = session.History.CreatedAt;
+        Occurrences = new Occurrences(session.History.SavedOccurrences);
+        session.Attach(Arrive, _wake.Set);
+    }
+
+    internal Occurrences Occurrences { get; }
+
+    /// <summary>Time of the last answer.</summary>
+    internal DateTimeOffset Now { get; private set; }
+
+    internal bool Replaying => _session.History.Replaying;
+
+    /// <summary>Entries of signals that nobody took yet.</summary>
+    internal IReadOnlyList<long> UntakenSignals => [.. _signals.Values.SelectMany(q => q).Select(a => a.Seq).Order()];
+
+    /// <summary>Whether nothing else is asked for: a snapshot has no place for what is under way.</summary>
+    internal bool NothingOpen => _open.Count == 0;
+
+    internal async Task<TurnEnd> RunAsync(Func<Task<string>> agent)
+    {
+        _ = Task.Factory.StartNew(() => _agent = GuardAsync(agent), CancellationToken.None, TaskCreationOptions.None, _scheduler);
+        try
+        {
+            while (true)
+            {
+                _scheduler.Pump();
+                if (_agent is { IsCompleted: true })
+                {
+                    if (_executing.Count == 0)
+                        return Ended(await _agent);
+
+                    // It left steps behind: what executes ends first, what waits for another attempt gives up.
+                    await _session.EndWaitsAsync();
+                    if (!await RestAsync())
+                        throw new InvalidOperationException("unreachable");
+                    continue;
+                }
+
+                if (Next() is { } arrival)
+                {
+                    Deliver(arrival);
+                    continue;
+                }
+
+                if (_halt is null && await LiveAsync() is { } end)
+                    return end;
+                if (_halt is { } halt && _executing.Count == 0)
+                    return new TurnEnd.Halted(halt);
+                if (!await RestAsync())
+                    return new TurnEnd.Idle();
+            }
+        }
+        finally
+        {
+            _scheduler.Close();
+            _session.Detach();
+        }
+    }
+
+    /// <summary>An agent that fails before its first await fails like any other.</summary>
+    private async Task<string?> GuardAsync(Func<Task<string>> agent)
+    {
+        try
+        {
+            return await agent();
+        }
+        catch (Exception problem)
+        {
+            // Of the agent's own code, a cancellation that nobody asked for included (a client's time-out comes as
+            // one): that is data of the run, not of this process.
+            _problem = problem;
+            return null;
+        }
+    }
+
+    /// <summary>Called by the agent's code, between two answers.</summary>
+    internal void Ask(Operation operation)
+    {
+        if (operation.Waits == WaitReason.Signal && _signals.TryGetValue(operation.Slot, out var buffered) && buffered.TryDequeue(out var signal))
+        {
+            _ = operation.Answer(signal);
+            return;
+        }
+
+        Open(operation.Slot, operation);
+        if (operation.TimeoutSlot is { } timeout)
+            Open(timeout, operation);
+        _fresh.Add(operation);
+    }
+
+    /// <summary>Journaled with the next write that begins something.</summary>
+    internal void Note(EntryDraft remark) => _notes.Add(remark);
+
+    /// <summary>An answer was journaled. Any thread; the calls come in the journal's order.</summary>
+    private void Arrive(Arrival arrival)
+    {
+        lock (_inbound)
+            _live.Enqueue(arrival);
+        _wake.Set();
+    }
+
+    private Arrival? Next()
+    {
+        if (_halt is RunHalt.Drifted)
+            return null;
+        if (_session.History.Arrivals.TryDequeue(out var recorded))
+            return recorded;
+        lock (_inbound)
+            return _live.TryDequeue(out var live) ? live : null;
+    }
+
+    private void Deliver(Arrival arrival)
+    {
+        var slot = arrival.Slot!;
+        Now = arrival.At > Now ? arrival.At : Now;
+        if (_open.TryGetValue(slot, out var asked))
+        {
+            var operation = asked[0];
+            Close(operation);
+            if (operation.Answer(arrival) is { } other)
+                Drift(other);
+        }
+        else if (arrival.Kind == EntryKind.SignalConsumed)
+        {
+            if (!_signals.TryGetValue(slot, out var queue))
+                _signals[slot] = queue = new();
+            queue.Enqueue(arrival);
+        }
+        else if (!_done.Contains(slot))
+        {
+            // The code waits for something else, and only answers make it go on: it took another way than the journal.
+            Drift(new DriftReport(arrival.Seq, Describe(arrival), _fresh.FirstOrDefault()?.Text ?? "nothing"));
+        }
+    }
+
+    private void Open(string slot, Operation operation)
+    {
+        if (_open.TryGetValue(slot, out var others))
+            others.Add(operation);
+        else
+            _open[slot] = [operation];
+    }
+
+    private void Close(Operation operation)
+    {
+        Close(operation.Slot, operation);
+        _fresh.Remove(operation);
+        if (operation.TimeoutSlot is { } timeout)
+        {
+            // Its timer may have fired at the same moment: what is still to come of it is answered already.
+            Close(timeout, operation);
+            _done.Add(timeout);
+        }
+    }
+
+    private void Close(string slot, Operation operation)
+    {
+        var others = _open[slot];
+        others.Remove(operation);
+        if (others.Count == 0)
+            _open.Remove(slot);
+    }
+
+    private void Drift(DriftReport report) => _halt ??= new RunHalt.Drifted(report);
+
+    /// <summary>The history is answered: goes on to what is new, or says why not.</summary>
+    private async Task<TurnEnd?> LiveAsync()
+    {
+        if (_shadow)
+            return new TurnEnd.Clean();
+        if (_session.Stop is not null)
+        {
+            _halt = new RunHalt.Requested();
+            return null;
+        }
+
+        if (_session.Admission is { } refusal && _fresh.Count > 0)
+        {
+            _log.LogDebug("run {Run} waits: {Reason}", _session.Run, refusal);
+            return null;
+        }
+
+        var fresh = _fresh.ToList();
+        _fresh.Clear();
+        if (fresh.Count > 0)
+            await BeginAsync(fresh);
+        if (DueOperations() is { Count: > 0 } due)
+            await _session.JournalAsync([.. due.Select(o => o.AtDue!())], null);
+        return null;
+    }
+
+    private async Task BeginAsync(List<Operation> fresh)
+    {
+        var entries = new List<EntryDraft>(_notes);
+        _notes.Clear();
+        foreach (var operation in fresh)
+        {
+            if (operation.Intent?.Invoke() is not { } intent)
+                continue;
+            entries.AddRange(intent.Entries);
+            operation.DueAt = intent.DueAt;
+        }
+
+        var executes = fresh.Where(o => o.Execute is not null).ToList();
+        var waits = executes.Count == 0 && _executing.Count == 0 ? Waits() : null;
+        if (entries.Count > 0 || waits is not null)
+            await _session.JournalAsync(entries, waits);
+
+        // The last one may begin on this thread: nothing else waits for it.
+        for (var i = 0; i < executes.Count; i++)
+        {
+            var task = i == executes.Count - 1 ? executes[i].Execute!() : _tasks.Run(executes[i].Execute!);
+            if (task.IsCompletedSuccessfully)
+                continue;
+            _executing.Add(task);
+            _ = task.ContinueWith(_ => _wake.Set(), CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, _tasks.Scheduler);
+        }
+    }
+
+    /// <summary>Waits until something happens. <c>false</c> when nothing did for so long that the run can be unloaded.</summary>
+    private async Task<bool> RestAsync()
+    {
+        while (true)
+        {
+            await HarvestAsync();
+            if (_wake.Take() || (_halt is not null && _executing.Count == 0))
+                return true;
+            if (_executing.Count > 0)
+            {
+                if (await Task.WhenAny(_wake.Next, _session.Abandoned) == _session.Abandoned)
+                    _executing.Clear();
+                continue;
+            }
+
+            var waits = Waits();
+            if (waits is null)
+            {
+                // The code awaits something that is not its run's. Nobody can say for how long; a deadline ends it.
+                await _wake.Next;
+                continue;
+            }
+
+            await _session.JournalAsync([], waits);
+            return await WakeWithinAsync(waits);
+        }
+    }
+
+    private async Task<bool> WakeWithinAsync(Waiting waits)
+    {
+        var now = _clock.GetUtcNow();
+        var toDue = waits.DueAt is { } due ? due - now : (TimeSpan?)null;
+        if (toDue <= TimeSpan.Zero)
+            return true;
+        var unloads = toDue is null || toDue > _hold;
+        using var cancel = new CancellationTokenSource();
+        var timer = Task.Delay(unloads ? _hold : toDue!.Value, _clock, cancel.Token);
+        var woken = await Task.WhenAny(_wake.Next, timer);
+        cancel.End();
+        return woken != timer || !unloads || _wake.IsSet;
+    }
+
+    /// <summary>Takes the executions that have ended off the list, and what they ended with.</summary>
+    private async Task HarvestAsync()
+    {
+        foreach (var task in _executing.Where(t => t.IsCompleted).ToList())
+        {
+            _executing.Remove(task);
+            try
+            {
+                await task;
+            }
+            catch (RunHaltException halted)
+            {
+                _halt ??= halted.Halt;
+            }
+            catch (OperationCanceledException) when (!_session.Owned.IsCancellationRequested && _session.Halting.IsCancellationRequested)
+            {
+                _halt ??= new RunHalt.Requested();
+            }
+        }
+    }
+
+    private TurnEnd Ended(string? result)
+    {
+        if (_session.Stop is { Kind: StopKind.Cancel })
+            return new TurnEnd.Halted(new RunHalt.Requested());
+        if (_halt is RunHalt.Drifted)
+            return new TurnEnd.Halted(_halt);
+        if (_session.History.Arrivals.FirstOrDefault(a => a.Kind is EntryKind.StepCompleted or EntryKind.ChildSpawned && !_open.ContainsKey(a.Slot!)) is { } left)
+            return new TurnEnd.Halted(new RunHalt.Drifted(new DriftReport(left.Seq, Describe(left), "the end")));
+        if (_shadow)
+            return new TurnEnd.Clean();
+        if (_problem is null)
+            return new TurnEnd.Completed(result ?? "");
+        var failure = _problem switch
+        {
+            Agents.StepFailedException known => known.Failure,
+            CaissonException known => known.ToFailure(),
+            _ => new Failure(ErrorCodes.Internal, $"the agent failed: {_problem.GetType().Name}: {_problem.Message}"),
+        };
+        return new TurnEnd.Halted(_problem is CaissonException ? new RunHalt.Exhausted(failure) : new RunHalt.Failed(failure));
+    }
+
+    private Waiting? Waits()
+    {
+        Operation? first = null;
+        DateTimeOffset? due = null;
+        foreach (var operation in _open.Values.SelectMany(o => o))
+        {
+            if (operation.Waits is null)
+                continue;
+            if (first is null || operation.Waits > first.Waits)
+                first = operation;
+            if (operation.DueAt is { } at && (due is null || at < due))
+                due = at;
+        }
+
+        return first is null ? null : new Waiting(first.Waits!.Value, due, first.Text);
+    }
+
+    private List<Operation> DueOperations()
+    {
+        var now = _clock.GetUtcNow();
+        return [.. _open.Values.SelectMany(o => o).Where(o => o.DueAt <= now && o.AtDue is not null).Distinct().OrderBy(o => o.DueAt)];
+    }
+
+    private static string Describe(Arrival arrival) => arrival.Body switch
+    {
+        EntryBody.StepCompleted completed => RunHistory.Describe(completed.Step),
+        EntryBody.StepResolved resolved => RunHistory.Describe(resolved.Step),
+        EntryBody.ChildSpawned child => $"child {child.Agent}",
+        _ => Words.Of(arrival.Kind),
+    };
+
+    public void Dispose() => _scheduler.Close();
+}

@@ -1,0 +1,68 @@
+using System.Runtime.CompilerServices;
+using Caisson.Contracts;
+using Caisson.Core.Journal;
+using Caisson.Core.Stores;
+using Microsoft.Data.Sqlite;
+
+namespace Caisson.Storage.Sqlite;
+
+/// <summary>Reads beside the runs themselves: ledgers, schedules, and what retention needs.</summary>
+internal sealed class LedgerReads(ReadConnections connections)
+{
+    private const int Page = 1_000;
+
+    internal const string ScheduleColumns = "name, uid, generation, definition, created_at, next_at, paused, last_run, last_at";
+
+    internal Task<IReadOnlyList<BudgetRow>> BudgetAsync(string node, CancellationToken cancellationToken) =>
+        connections.ListAsync("SELECT dimension, cap, spent, held, in_doubt FROM budgets WHERE node = $node ORDER BY dimension", [("$node", node)],
+            r => new BudgetRow(node, (LimitDimension)r.GetInt32(0), new BudgetState(r.Number(1), r.GetInt64(2), r.GetInt64(3), r.GetInt64(4))), cancellationToken);
+
+    internal Task<IReadOnlyList<WasteRow>> WasteAsync(RunId run, int limit, CancellationToken cancellationToken) =>
+        connections.ListAsync("""
+            SELECT step_key, epoch, nano_usd, tokens, cause, at FROM waste WHERE run = (SELECT id FROM runs WHERE run_id = $run) ORDER BY id LIMIT $limit
+            """, [("$run", run.ToString()), ("$limit", limit)],
+            r => new WasteRow(run, r.GetString(0), r.GetInt64(1), r.GetInt64(2), r.GetInt64(3), r.GetString(4), r.At(5)), cancellationToken);
+
+    internal Task<IReadOnlyList<ScheduleRecord>> SchedulesAsync(CancellationToken cancellationToken) =>
+        connections.ListAsync($"SELECT {ScheduleColumns} FROM schedules ORDER BY name", [], Schedule, cancellationToken);
+
+    internal Task<IReadOnlyList<ScheduleRecord>> DueSchedulesAsync(DateTimeOffset now, int limit, CancellationToken cancellationToken) =>
+        connections.ListAsync($"SELECT {ScheduleColumns} FROM schedules WHERE paused = 0 AND next_at <= $now ORDER BY next_at, name LIMIT $limit",
+            [("$now", RunWrites.Ms(now)), ("$limit", limit)], Schedule, cancellationToken);
+
+    internal Task<IReadOnlyList<RunId>> EndedAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) =>
+        connections.ListAsync("SELECT run_id FROM runs WHERE ended_at < $before ORDER BY ended_at, id LIMIT $limit",
+            [("$before", RunWrites.Ms(before)), ("$limit", limit)], r => r.Run(0), cancellationToken);
+
+    internal async IAsyncEnumerable<BlobReference> ReferencesAsync([EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        var kinds = string.Join(", ", Enum.GetValues<EntryKind>().Where(JournalReferences.NamesWorkspace).Select(kind => (int)kind));
+        var entries = PagesAsync($"""
+            SELECT id, seq, kind, body, blob FROM journal WHERE id > $after AND (blob IS NOT NULL OR kind IN ({kinds})) ORDER BY id LIMIT {Page}
+            """, r => JournalReferences.Of(new JournalEntry(r.GetInt64(1), 0, default, (EntryKind)r.GetInt32(2), "", null, 0, r.GetFieldValue<byte[]>(3), null, r.Text(4))), cancellationToken);
+        await foreach (var reference in entries)
+            yield return reference;
+        var rows = PagesAsync($"SELECT id, summary FROM runs WHERE id > $after ORDER BY id LIMIT {Page}",
+            r => Reads.Summary(r.GetFieldValue<byte[]>(1)).WorkspaceRoot is { } root ? [new BlobReference(root, IsTree: true)] : [], cancellationToken);
+        await foreach (var reference in rows)
+            yield return reference;
+    }
+
+    internal static ScheduleRecord Schedule(SqliteDataReader r) => new(
+        r.GetString(0), new Guid(r.GetFieldValue<byte[]>(1)), r.GetInt64(2), r.GetFieldValue<byte[]>(3), r.At(4), r.AtOrNull(5), r.GetBoolean(6), r.RunOrNull(7), r.AtOrNull(8));
+
+    /// <summary>All rows in short transactions, by ascending position.</summary>
+    private async IAsyncEnumerable<BlobReference> PagesAsync(string sql, Func<SqliteDataReader, IEnumerable<BlobReference>> map, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        var after = 0L;
+        while (true)
+        {
+            var page = await connections.ListAsync(sql, [("$after", after)], r => (Position: r.GetInt64(0), Found: map(r).ToList()), cancellationToken);
+            foreach (var reference in page.SelectMany(row => row.Found))
+                yield return reference;
+            if (page.Count < Page)
+                yield break;
+            after = page[^1].Position;
+        }
+    }
+}

@@ -1,0 +1,73 @@
+using Caisson.Contracts;
+using Caisson.Core.Budgets;
+using Microsoft.Data.Sqlite;
+
+namespace Caisson.Storage.Sqlite;
+
+/// <summary>What earlier versions lack. One transaction: a crash in the middle of it leaves the file as it was.</summary>
+internal static class Migration
+{
+    // Entries of that version have no chain and stay without: nobody could tell whether they are as they were written.
+    private const string ToVersion2 = """
+        ALTER TABLE runs ADD COLUMN tenant TEXT NOT NULL DEFAULT 'default';
+        ALTER TABLE runs ADD COLUMN parent TEXT;
+        ALTER TABLE runs ADD COLUMN root TEXT NOT NULL DEFAULT '';
+        ALTER TABLE runs ADD COLUMN depth INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE runs ADD COLUMN path TEXT NOT NULL DEFAULT '';
+        ALTER TABLE runs ADD COLUMN chain BLOB;
+        ALTER TABLE runs ADD COLUMN append_id BLOB;
+        ALTER TABLE runs ADD COLUMN suspicion INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE runs ADD COLUMN lone_crashes INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE journal ADD COLUMN chain BLOB;
+        ALTER TABLE holds ADD COLUMN input_tokens INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE holds ADD COLUMN output_tokens INTEGER NOT NULL DEFAULT 0;
+        DROP INDEX runs_due;
+        CREATE INDEX runs_due ON runs (tenant, due_at) WHERE owner IS NULL AND due_at IS NOT NULL;
+        CREATE INDEX runs_ended ON runs (ended_at) WHERE ended_at IS NOT NULL;
+        CREATE TABLE schedules (
+            name TEXT PRIMARY KEY,
+            uid BLOB NOT NULL,
+            generation INTEGER NOT NULL,
+            definition BLOB NOT NULL,
+            created_at INTEGER NOT NULL,
+            next_at INTEGER,
+            paused INTEGER NOT NULL,
+            last_run TEXT,
+            last_at INTEGER
+        ) STRICT, WITHOUT ROWID;
+        UPDATE runs SET root = run_id, path = 'tenant:default' || char(10) || 'run:' || run_id;
+        PRAGMA user_version = 2;
+        """;
+
+    internal static void FromVersion1(SqliteConnection connection)
+    {
+        using var transaction = connection.BeginTransaction();
+        using var command = connection.CreateCommand();
+        command.Transaction = transaction;
+        command.CommandText = ToVersion2;
+        command.ExecuteNonQuery();
+
+        // The tenant's ledger begins with what its runs have spent and hold: a hold that ends is taken off it as well.
+        foreach (var dimension in new[] { LimitDimension.NanoUsd, LimitDimension.Tokens })
+        {
+            var (spent, held, inDoubt) = (0L, 0L, 0L);
+            command.CommandText = "SELECT spent, held, in_doubt FROM budgets WHERE dimension = $dimension AND node LIKE 'run:%'";
+            command.Parameters.Clear();
+            command.Parameters.AddWithValue("$dimension", (int)dimension);
+            using (var rows = command.ExecuteReader())
+            {
+                while (rows.Read())
+                    (spent, held, inDoubt) = (Amounts.Sum(spent, rows.GetInt64(0)), Amounts.Sum(held, rows.GetInt64(1)), Amounts.Sum(inDoubt, rows.GetInt64(2)));
+            }
+
+            command.CommandText = "INSERT INTO budgets (node, dimension, spent, held, in_doubt) VALUES ($node, $dimension, $spent, $held, $doubt)";
+            command.Parameters.AddWithValue("$node", BudgetNodes.OfTenant(BudgetNodes.DefaultTenant));
+            command.Parameters.AddWithValue("$spent", spent);
+            command.Parameters.AddWithValue("$held", held);
+            command.Parameters.AddWithValue("$doubt", inDoubt);
+            command.ExecuteNonQuery();
+        }
+
+        transaction.Commit();
+    }
+}
