@@ -16,8 +16,9 @@ internal static class CommandTree
         foreach (var create in new Func<Shell, Command>[]
         {
             DevCommand.Create, ServeCommand.Create, RunCommand.Create, PsCommand.Create, GetCommand.Create, LogsCommand.Create,
-            TraceCommand.Create, JournalCommand.Create, SteerCommands.Cancel, SteerCommands.Pause, ResumeCommand.Create,
-            WaitCommand.Create, ScheduleCommands.Create, DoctorCommand.Create, MockModelCommand.Create, VersionCommand.Create,
+            WhyCommand.Create, TraceCommand.Create, JournalCommand.Create, BundleCommand.Create, SteerCommands.Cancel, SteerCommands.Pause,
+            ResumeCommand.Create, RetryCommand.Create, SignalCommand.Create, ApprovalCommands.List, ApprovalCommands.Approve, ApprovalCommands.Deny,
+            ResolveCommand.Create, ForkCommand.Create, BudgetCommand.Create, WaitCommand.Create, ScheduleCommands.Create, DoctorCommand.Create, MockModelCommand.Create, VersionCommand.Create,
         })
             root.Subcommands.Add(create(shell));
         return root;

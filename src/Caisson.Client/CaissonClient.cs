@@ -22,14 +22,8 @@ public sealed partial class CaissonClient(HttpClient http, TimeProvider clock)
 
     private const int MaxAnswerBytes = 256 << 20;
 
-    public async Task<(RunView Run, bool Existing)> CreateRunAsync(CreateRunRequest request, string? idempotencyKey, CancellationToken cancellationToken)
-    {
-        using var message = new HttpRequestMessage(HttpMethod.Post, "v1/runs") { Content = JsonBody(request, ApiJson.Default.CreateRunRequest) };
-        if (idempotencyKey is not null)
-            message.Headers.TryAddWithoutValidation(ApiNames.IdempotencyKey, idempotencyKey);
-        using var answer = await SendAsync(message, cancellationToken);
-        return (await ReadAsync(answer, ApiJson.Default.RunView, cancellationToken), answer.StatusCode == HttpStatusCode.OK);
-    }
+    public Task<(RunView Run, bool Existing)> CreateRunAsync(CreateRunRequest request, string? idempotencyKey, CancellationToken cancellationToken) =>
+        PostContentAsync("v1/runs", JsonBody(request, ApiJson.Default.CreateRunRequest), idempotencyKey, cancellationToken);
 
     public Task<RunView> GetRunAsync(string run, CancellationToken cancellationToken) =>
         GetAsync(RunPath(run), ApiJson.Default.RunView, cancellationToken);
@@ -145,16 +139,23 @@ public sealed partial class CaissonClient(HttpClient http, TimeProvider clock)
         return await ReadAsync(answer, type, cancellationToken);
     }
 
-    private async Task<RunView> PostAsync<T>(string path, T body, JsonTypeInfo<T> type, CancellationToken cancellationToken)
+    private async Task<RunView> PostAsync<T>(string path, T body, JsonTypeInfo<T> type, CancellationToken cancellationToken) =>
+        (await PostContentAsync(path, JsonBody(body, type), null, cancellationToken)).Run;
+
+    /// <summary>The run, and whether what was posted had been there before.</summary>
+    private async Task<(RunView Run, bool Existing)> PostContentAsync(string path, HttpContent body, string? idempotencyKey, CancellationToken cancellationToken)
     {
-        using var message = new HttpRequestMessage(HttpMethod.Post, path) { Content = JsonBody(body, type) };
+        using var message = new HttpRequestMessage(HttpMethod.Post, path) { Content = body };
+        if (idempotencyKey is not null)
+            message.Headers.TryAddWithoutValidation(ApiNames.IdempotencyKey, idempotencyKey);
         using var answer = await SendAsync(message, cancellationToken);
-        return await ReadAsync(answer, ApiJson.Default.RunView, cancellationToken);
+        return (await ReadAsync(answer, ApiJson.Default.RunView, cancellationToken), answer.StatusCode == HttpStatusCode.OK);
     }
 
-    private async Task<HttpResponseMessage> SendAsync(HttpRequestMessage message, CancellationToken cancellationToken)
+    private async Task<HttpResponseMessage> SendAsync(HttpRequestMessage message, CancellationToken cancellationToken, TimeSpan? answerLimit = null)
     {
-        using var limit = new CancellationTokenSource(AnswerLimit, clock);
+        var within = answerLimit ?? AnswerLimit;
+        using var limit = new CancellationTokenSource(within, clock);
         using var both = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, limit.Token);
         try
         {
@@ -166,7 +167,7 @@ public sealed partial class CaissonClient(HttpClient http, TimeProvider clock)
         }
         catch (OperationCanceledException e) when (!cancellationToken.IsCancellationRequested)
         {
-            throw Unreachable(http, new TimeoutException($"no answer within {AnswerLimit.TotalSeconds} s", e));
+            throw Unreachable(http, new TimeoutException($"no answer within {within.TotalSeconds} s", e));
         }
         catch (Exception e) when (e is HttpRequestException or IOException)
         {

@@ -84,11 +84,11 @@ public sealed record LimitSettings
 
     public long? ToolCalls { get; init; }
 
-    /// <summary>Runs below this one, over its whole life; 0 forbids them.</summary>
-    public long? Children { get; init; }
+    /// <summary>Runs below this one, over its whole life. Default 1,000; 0 forbids them.</summary>
+    public long? Children { get; init; } = DefaultChildren;
 
-    /// <summary>Its own children alive at the same time.</summary>
-    public long? ChildBreadth { get; init; }
+    /// <summary>Its own children alive at the same time. Default 64.</summary>
+    public long? ChildBreadth { get; init; } = DefaultChildBreadth;
 
     /// <summary>Generations below the root run, wherever this run itself stands. Default 8; 0 forbids children.</summary>
     public long? ChildDepth { get; init; } = DefaultChildDepth;
@@ -106,6 +106,8 @@ public sealed record LimitSettings
     public long WrapUpTokens { get; init; } = DefaultWrapUpTokens;
 
     public const long DefaultSteps = 200;
+    public const long DefaultChildren = 1_000;
+    public const long DefaultChildBreadth = 64;
     public const long DefaultChildDepth = 8;
     public const long DefaultWrapUpTokens = 2_048;
 }

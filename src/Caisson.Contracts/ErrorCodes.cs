@@ -24,8 +24,8 @@ public static class ErrorCodes
     public const string DatabaseCorrupt = "database_corrupt";
     public const string StorageFailed = "storage_failed";
     public const string DiskFull = "disk_full";
-    public const string KeyMissing = "key_missing";
     public const string BlobMissing = "blob_missing";
+    public const string KeyMissing = "key_missing";
 
     public const string BudgetExceeded = "budget_exceeded";
     public const string DeadlineExceeded = "deadline_exceeded";

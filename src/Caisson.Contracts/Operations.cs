@@ -82,6 +82,13 @@ public sealed record VerifyView(string Run, long Entries, IReadOnlyList<FindingV
     public int Schema { get; init; } = 1;
 }
 
+/// <summary>Reports of many runs.</summary>
+public sealed record VerifyList(IReadOnlyList<VerifyView> Items)
+{
+    /// <summary>Version of this shape.</summary>
+    public int Schema { get; init; } = 1;
+}
+
 /// <param name="Seq">The entry at which it shows; 0 where it is about the whole run.</param>
 public sealed record FindingView(long Seq, string Code, string Text);
 
@@ -124,5 +131,6 @@ public sealed record WhyNext(string Command, string Effect);
 [JsonSerializable(typeof(BudgetChangeRequest))]
 [JsonSerializable(typeof(WasteList))]
 [JsonSerializable(typeof(VerifyView))]
+[JsonSerializable(typeof(VerifyList))]
 [JsonSerializable(typeof(WhyView))]
 public sealed partial class OperationsJson : JsonSerializerContext;

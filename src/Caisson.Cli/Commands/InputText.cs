@@ -6,7 +6,16 @@ namespace Caisson.Cli.Commands;
 /// <summary>Reads manifests and inputs: bounded, and as the UTF-8 text that they must be.</summary>
 internal static class InputText
 {
-    internal static async Task<string> ReadStdinAsync(string what, int most, CancellationToken cancellationToken)
+    /// <summary>What an option gives: a text, @FILE, or - for stdin; <c>null</c> where it is not given.</summary>
+    internal static async Task<string?> ReadAsync(string? given, string what, int most, CancellationToken cancellationToken) => given switch
+    {
+        null => null,
+        "-" => await ReadStdinAsync(what, most, cancellationToken),
+        ['@', .. var path] => await ReadFileAsync(path, what, most, cancellationToken),
+        var text => text,
+    };
+
+    private static async Task<string> ReadStdinAsync(string what, int most, CancellationToken cancellationToken)
     {
         await using var stdin = Console.OpenStandardInput();
         return await DecodeAsync(stdin, "stdin", what, most, cancellationToken);

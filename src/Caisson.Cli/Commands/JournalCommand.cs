@@ -8,21 +8,33 @@ namespace Caisson.Cli.Commands;
 /// <summary><c>caisson journal RUN</c>: the record itself.</summary>
 internal static class JournalCommand
 {
-    private static readonly Argument<string> Run = RunArgument.Create();
+    private static readonly Argument<string?> Run = new("RUN") { Description = "Id of the run, or the beginning of it", Arity = ArgumentArity.ZeroOrOne };
     private static readonly Option<bool> Payloads = new("--payloads") { Description = "The results of steps too" };
+    private static readonly Option<bool> Verify = new("--verify") { Description = "Look for damage instead; one line for each finding" };
+    private static readonly Option<bool> All = new("--all") { Description = "With --verify: the journals of all runs" };
 
     internal static Command Create(Shell shell)
     {
-        var command = new Command("journal", "Show a run's append-only record") { Run, Payloads };
-        shell.Bind(command, ShowAsync);
+        var command = new Command("journal", "Show a run's append-only record") { Run, Payloads, Verify, All };
+        shell.Bind(command, ReadAsync);
         return command;
     }
 
-    private static async Task<int> ShowAsync(CommandContext context)
+    private static Task<int> ReadAsync(CommandContext context) => (context.Parse.GetValue(Run), context.Get(Verify), context.Get(All)) switch
+    {
+        (null, true, true) => VerifyReport.WriteAsync(context, null),
+        ({ } run, true, false) => VerifyReport.WriteAsync(context, run),
+        ({ } run, false, false) => ShowAsync(context, run),
+        (_, false, true) => throw CommandFailure.Usage("--all: allowed with --verify"),
+        (not null, true, true) => throw CommandFailure.Usage("--all: give it or a RUN, not both"),
+        _ => throw CommandFailure.Usage("RUN is missing: 'caisson ps --all' lists runs"),
+    };
+
+    private static async Task<int> ShowAsync(CommandContext context, string run)
     {
         var all = new List<JournalEntryView>();
         var first = true;
-        await foreach (var entry in context.Client.ReadJournalAsync(context.Get(Run), 0, context.Get(Payloads), context.Interrupted))
+        await foreach (var entry in context.Client.ReadJournalAsync(run, 0, context.Get(Payloads), context.Interrupted))
         {
             switch (context.Format)
             {

@@ -1,7 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
 using Caisson.Cli.Output;
-using Caisson.Client;
 using Caisson.Contracts;
 using Caisson.Core.Lifecycle;
 
@@ -32,13 +31,13 @@ internal static class RunCommand
         var request = new CreateRunRequest(
             await InputText.ReadFileAsync(file, "AGENT.yaml", NewRuns.MaxManifestBytes, context.Interrupted),
             Path.GetFileName(file),
-            await ReadInputAsync(context),
+            await InputText.ReadAsync(context.Get(Input), "--input", NewRuns.MaxInputBytes, context.Interrupted) ?? "",
             limits.Read(context),
             ReadLabels(context));
 
         // With a key of our own a request whose answer was lost can be sent again without starting a second run.
         var key = context.Get(Key) ?? context.Shell.Ids.NextRandom().ToString("N", CultureInfo.InvariantCulture);
-        var (run, existing) = await CreateAsync(context, request, key);
+        var (run, existing) = await Resend.UntilAnsweredAsync(context, token => context.Client.CreateRunAsync(request, key, token));
         if (existing && context.Get(Key) is not null)
             context.Progress($"run {run.Id} exists already under this idempotency key");
         if (!context.Get(Wait) && !context.Get(Stream))
@@ -62,27 +61,6 @@ internal static class RunCommand
         // As JSON lines the entries were the data.
         return stream && context.Format == OutputFormat.Jsonl ? ExitCodes.Of(ended) : RunReport.Write(context, ended);
     }
-
-    private static async Task<(RunView Run, bool Existing)> CreateAsync(CommandContext context, CreateRunRequest request, string key)
-    {
-        try
-        {
-            return await context.Client.CreateRunAsync(request, key, context.Interrupted);
-        }
-        catch (ServerUnreachableException e) when (!e.NeverConnected)
-        {
-            context.Progress("caisson: the server went away before it answered; asking again");
-            return await context.Client.RetryAsync(token => context.Client.CreateRunAsync(request, key, token), CaissonClient.DefaultPatience, context.Interrupted);
-        }
-    }
-
-    internal static async Task<string> ReadInputAsync(CommandContext context) => context.Get(Input) switch
-    {
-        null => "",
-        "-" => await InputText.ReadStdinAsync("--input", NewRuns.MaxInputBytes, context.Interrupted),
-        ['@', .. var path] => await InputText.ReadFileAsync(path, "--input", NewRuns.MaxInputBytes, context.Interrupted),
-        var text => text,
-    };
 
     internal static Dictionary<string, string>? ReadLabels(CommandContext context)
     {

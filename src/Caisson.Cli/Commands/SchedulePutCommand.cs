@@ -29,9 +29,9 @@ internal static class SchedulePutCommand
         {
             var file = context.Get(Agent);
             var spec = new ScheduleSpec(
-                await InputText.ReadFileAsync(file, "AGENT.yaml", Runs.MaxManifestBytes, context.Interrupted),
+                await InputText.ReadFileAsync(file, "AGENT.yaml", NewRuns.MaxManifestBytes, context.Interrupted),
                 Path.GetFileName(file),
-                await RunCommand.ReadInputAsync(context),
+                await InputText.ReadAsync(context.Get(RunCommand.Input), "--input", NewRuns.MaxInputBytes, context.Interrupted) ?? "",
                 limits.Read(context),
                 RunCommand.ReadLabels(context),
                 context.Get(Cron), context.Get(Every), context.Get(Zone), context.Get(Overlap), context.Get(CatchUp), context.Get(Jitter),

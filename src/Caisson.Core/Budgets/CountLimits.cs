@@ -8,9 +8,12 @@ namespace Caisson.Core.Budgets;
 /// and tokens are reserved in the store.
 /// </summary>
 /// <param name="Node">Budget node that the limits belong to.</param>
-internal sealed record CountLimits(string Node, long? Steps, long? ToolCalls, DateTimeOffset? Deadline, TimeSpan? DeadlineSpan)
+internal sealed record CountLimits(string Node, long? Steps, long? ToolCalls, long? ModelCalls, DateTimeOffset? Deadline, TimeSpan? DeadlineSpan)
 {
-    internal long? ModelCalls { get; init; }
+    private static readonly LimitDimension[] Model = [LimitDimension.Steps, LimitDimension.ModelCalls];
+    private static readonly LimitDimension[] Tool = [LimitDimension.Steps, LimitDimension.ToolCalls];
+    private static readonly LimitDimension[] Named = [LimitDimension.Steps];
+
     internal long? Children { get; init; }
     internal long? ChildBreadth { get; init; }
     internal long? ChildDepth { get; init; }
@@ -27,9 +30,8 @@ internal sealed record CountLimits(string Node, long? Steps, long? ToolCalls, Da
     internal static CountLimits Of(RunId run, LimitSettings manifest, RaisedLimits raised, DateTimeOffset createdAt)
     {
         var limits = manifest.With(raised);
-        return new CountLimits(BudgetNodes.Of(run), limits.Steps, limits.ToolCalls, createdAt + limits.Deadline, limits.Deadline)
+        return new CountLimits(BudgetNodes.Of(run), limits.Steps, limits.ToolCalls, limits.ModelCalls, createdAt + limits.Deadline, limits.Deadline)
         {
-            ModelCalls = limits.ModelCalls,
             Children = limits.Children,
             ChildBreadth = limits.ChildBreadth,
             ChildDepth = limits.ChildDepth,
@@ -37,14 +39,34 @@ internal sealed record CountLimits(string Node, long? Steps, long? ToolCalls, Da
         };
     }
 
-    /// <summary>For a caller that does not count model calls yet.</summary>
-    internal LimitDenial? Check(StepKind next, long steps, long toolCalls, DateTimeOffset now) => Check(next, new StepCounts(steps, 0, toolCalls), now);
+    /// <summary>What a step of this kind counts as.</summary>
+    internal static LimitDimension[] CountsOf(StepKind kind) => kind switch
+    {
+        StepKind.Model => Model,
+        StepKind.Tool => Tool,
+        _ => Named,
+    };
 
-    /// <param name="counts">Completed and in flight.</param>
-    internal LimitDenial? Check(StepKind next, StepCounts counts, DateTimeOffset now) =>
-        Full(LimitDimension.Steps, Steps, counts.Steps)
-        ?? (next == StepKind.Model ? Full(LimitDimension.ModelCalls, ModelCalls, counts.ModelCalls) : null)
-        ?? (next == StepKind.Tool ? Full(LimitDimension.ToolCalls, ToolCalls, counts.ToolCalls) : null)
+    /// <summary>Caps that a run's own node has rows for beside money and tokens, so that its descendants count on them.</summary>
+    internal static IReadOnlyDictionary<LimitDimension, long> CapsOf(LimitSettings limits) =>
+        LimitCaps.WithRows.Except([LimitDimension.NanoUsd, LimitDimension.Tokens])
+            .Where(dimension => limits.Cap(dimension) is not null).ToDictionary(dimension => dimension, dimension => limits.Cap(dimension)!.Value);
+
+    /// <summary>What everything but the last call of a run that wraps up is admitted under.</summary>
+    internal CountLimits Less(WrapUpReserve reserve) => this with
+    {
+        Steps = reserve.Admission(LimitDimension.Steps, Steps),
+        ModelCalls = reserve.Admission(LimitDimension.ModelCalls, ModelCalls),
+    };
+
+    /// <summary>For a caller that does not count model calls.</summary>
+    internal LimitDenial? Check(StepKind next, long steps, long toolCalls, DateTimeOffset now) => Check(next, steps, toolCalls, 0, now);
+
+    /// <param name="steps">Completed and in flight, as the other counts.</param>
+    internal LimitDenial? Check(StepKind next, long steps, long toolCalls, long modelCalls, DateTimeOffset now) =>
+        Full(LimitDimension.Steps, Steps, steps)
+        ?? (next == StepKind.Model ? Full(LimitDimension.ModelCalls, ModelCalls, modelCalls) : null)
+        ?? (next == StepKind.Tool ? Full(LimitDimension.ToolCalls, ToolCalls, toolCalls) : null)
         ?? DeadlineDenial(now);
 
     /// <summary>Whether this run may have one child more.</summary>
@@ -70,10 +92,6 @@ internal sealed record CountLimits(string Node, long? Steps, long? ToolCalls, Da
     private LimitDenial? Full(LimitDimension dimension, long? cap, long gone) =>
         cap is { } most && gone >= most ? new LimitDenial(Node, dimension, most, gone, 0, 1) : null;
 }
-
-/// <summary>What a run has done so far and has under way.</summary>
-/// <param name="Steps">Model, tool and named steps together.</param>
-internal readonly record struct StepCounts(long Steps, long ModelCalls, long ToolCalls);
 
 public static class BudgetNodes
 {

@@ -1,5 +1,6 @@
 using Caisson.Contracts;
 using Caisson.Core.Journal;
+using Caisson.Core.Stores;
 
 namespace Caisson.Core.Budgets;
 
@@ -9,6 +10,12 @@ namespace Caisson.Core.Budgets;
 /// </summary>
 internal static class LimitCaps
 {
+    /// <summary>No caps at all.</summary>
+    internal static readonly LimitSettings None = new() { Steps = null, Children = null, ChildBreadth = null, ChildDepth = null };
+
+    /// <summary>Those that a budget node has a row for.</summary>
+    internal static IReadOnlyList<LimitDimension> WithRows { get; } = [.. Enum.GetValues<LimitDimension>().Where(dimension => !dimension.IsTime())];
+
     internal static long? Cap(this LimitSettings limits, LimitDimension dimension) => dimension switch
     {
         LimitDimension.NanoUsd => limits.NanoUsd,
@@ -29,11 +36,10 @@ internal static class LimitCaps
     /// <summary>Caps that the run's own node has rows for, beside money and tokens, so that its descendants count on them.</summary>
     internal static IReadOnlyDictionary<LimitDimension, long> Counted(LimitSettings limits)
     {
-        LimitDimension[] dimensions = [LimitDimension.InputTokens, LimitDimension.OutputTokens, LimitDimension.ModelCalls, LimitDimension.Steps, LimitDimension.ToolCalls, LimitDimension.Children];
-        return dimensions.Where(d => limits.Cap(d) is not null).ToDictionary(d => d, d => limits.Cap(d)!.Value);
+        return WithRows.Where(d => d is not (LimitDimension.NanoUsd or LimitDimension.Tokens) && limits.Cap(d) is not null).ToDictionary(d => d, d => limits.Cap(d)!.Value);
     }
 
-    internal static long? Cap(this RaisedLimits limits, LimitDimension dimension) => new LimitSettings { Steps = null, ChildDepth = null }.With(limits).Cap(dimension);
+    internal static long? Cap(this RaisedLimits limits, LimitDimension dimension) => None.With(limits).Cap(dimension);
 
     /// <summary>The limits in force: what is given stands in place of the manifest's.</summary>
     internal static LimitSettings With(this LimitSettings own, RaisedLimits given) => own with
@@ -84,13 +90,12 @@ internal static class LimitCaps
         _ => throw new ArgumentOutOfRangeException(nameof(dimension), dimension, null),
     };
 
-    /// <summary>What a step of this kind counts as.</summary>
-    internal static ReadOnlySpan<LimitDimension> Counted(StepKind kind) => kind switch
-    {
-        StepKind.Model => [LimitDimension.Steps, LimitDimension.ModelCalls],
-        StepKind.Tool => [LimitDimension.Steps, LimitDimension.ToolCalls],
-        _ => [LimitDimension.Steps],
-    };
+    /// <summary>What a raise changes in the store: the owner alone keeps the times.</summary>
+    internal static IEnumerable<BudgetChange> SetCaps(RaisedLimits raise) =>
+        from dimension in WithRows
+        let cap = raise.Cap(dimension)
+        where cap is not null
+        select new BudgetChange.SetCap(dimension, cap);
 
     internal static bool IsTime(this LimitDimension dimension) => dimension is LimitDimension.Deadline or LimitDimension.NoProgress;
 

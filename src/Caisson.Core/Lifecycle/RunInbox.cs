@@ -1,4 +1,5 @@
 using Caisson.Contracts;
+using Caisson.Core.Budgets;
 using Caisson.Core.Journal;
 using Caisson.Core.Stores;
 
@@ -93,18 +94,7 @@ internal sealed class RunInbox(RunSession session, RunServices services) : IDisp
     {
         if (body.Raise is not { } raise || raise == new RaisedLimits())
             return ([], []);
-        var caps = new List<BudgetChange>();
-        foreach (var (dimension, cap) in new[]
-        {
-            (LimitDimension.NanoUsd, raise.NanoUsd), (LimitDimension.Tokens, raise.Tokens), (LimitDimension.InputTokens, raise.InputTokens), (LimitDimension.OutputTokens, raise.OutputTokens),
-            (LimitDimension.Steps, raise.Steps), (LimitDimension.ToolCalls, raise.ToolCalls), (LimitDimension.ModelCalls, raise.ModelCalls),
-        })
-        {
-            if (cap is { } value)
-                caps.Add(new BudgetChange.SetCap(dimension, value));
-        }
-
-        return ([new EntryDraft(EntryKind.LimitRaised, new EntryBody.LimitRaised(raise, body.By))], caps);
+        return ([new EntryDraft(EntryKind.LimitRaised, new EntryBody.LimitRaised(raise, body.By))], [.. LimitCaps.SetCaps(raise)]);
     }
 
     private Task<AppendOutcome> SignalAsync(InboxInput input, InputBody.Signal signal) =>

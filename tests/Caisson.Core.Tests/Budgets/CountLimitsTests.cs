@@ -34,10 +34,10 @@ public sealed class CountLimitsTests
     {
         var limits = CountLimits.Of(Run, new LimitSettings { ModelCalls = 2 }, new RaisedLimits(), Start);
 
-        Assert.Null(limits.Check(StepKind.Model, new StepCounts(9, 1, 9), Start));
-        Assert.Null(limits.Check(StepKind.Tool, new StepCounts(9, 2, 9), Start));
-        Assert.Null(limits.Check(StepKind.Named, new StepCounts(9, 2, 9), Start));
-        Assert.Equal(new LimitDenial($"run:{Run}", LimitDimension.ModelCalls, 2, 2, 0, 1), limits.Check(StepKind.Model, new StepCounts(9, 2, 9), Start));
+        Assert.Null(limits.Check(StepKind.Model, 9, 9, 1, Start));
+        Assert.Null(limits.Check(StepKind.Tool, 9, 9, 2, Start));
+        Assert.Null(limits.Check(StepKind.Named, 9, 9, 2, Start));
+        Assert.Equal(new LimitDenial($"run:{Run}", LimitDimension.ModelCalls, 2, 2, 0, 1), limits.Check(StepKind.Model, 9, 9, 2, Start));
     }
 
     [Fact]
@@ -52,14 +52,47 @@ public sealed class CountLimitsTests
     }
 
     [Fact]
-    public void Eight_generations_are_the_default_and_none_can_be_asked_for()
+    public void Children_are_bounded_by_default_and_none_can_be_asked_for()
     {
         var byDefault = CountLimits.Of(Run, new LimitSettings(), new RaisedLimits(), Start);
         var none = CountLimits.Of(Run, new LimitSettings { Children = 0 }, new RaisedLimits(), Start);
 
-        Assert.Null(byDefault.CheckChild(1_000_000, 1_000_000, 7));
-        Assert.Equal(LimitDimension.ChildDepth, byDefault.CheckChild(0, 0, 8)?.Dimension);
+        Assert.Null(byDefault.CheckChild(63, 999, 7));
+        Assert.Equal(LimitDimension.ChildBreadth, byDefault.CheckChild(64, 999, 7)?.Dimension);
+        Assert.Equal(LimitDimension.Children, byDefault.CheckChild(63, 1_000, 7)?.Dimension);
+        Assert.Equal(LimitDimension.ChildDepth, byDefault.CheckChild(63, 999, 8)?.Dimension);
         Assert.Equal(LimitDimension.Children, none.CheckChild(0, 0, 0)?.Dimension);
+        Assert.Null(CountLimits.Of(Run, LimitCaps.None, new RaisedLimits(), Start).CheckChild(1_000_000, 1_000_000, 1_000_000));
+    }
+
+    [Fact]
+    public void A_step_counts_as_a_step_and_as_what_it_is()
+    {
+        Assert.Equal([LimitDimension.Steps, LimitDimension.ModelCalls], CountLimits.CountsOf(StepKind.Model));
+        Assert.Equal([LimitDimension.Steps, LimitDimension.ToolCalls], CountLimits.CountsOf(StepKind.Tool));
+        Assert.Equal([LimitDimension.Steps], CountLimits.CountsOf(StepKind.Named));
+    }
+
+    /// <summary>Money and tokens have rows in any case, times have none.</summary>
+    [Fact]
+    public void A_runs_node_has_rows_for_what_it_caps()
+    {
+        var some = CountLimits.CapsOf(LimitCaps.None with { NanoUsd = 1, Tokens = 2, InputTokens = 3, ToolCalls = 4, Deadline = TimeSpan.FromHours(1) });
+        var all = Enum.GetValues<LimitDimension>().Aggregate(LimitCaps.None, (limits, d) => limits.With(LimitCaps.Raise(d, 1_000)));
+
+        Assert.Equal(new Dictionary<LimitDimension, long> { [LimitDimension.InputTokens] = 3, [LimitDimension.ToolCalls] = 4 }, some);
+        Assert.Equal(8, CountLimits.CapsOf(all).Count);
+        Assert.Empty(CountLimits.CapsOf(LimitCaps.None));
+    }
+
+    [Fact]
+    public void A_run_that_wraps_up_keeps_one_step_and_one_call_back()
+    {
+        var full = CountLimits.Of(Run, new LimitSettings { Steps = 60, ModelCalls = 30, ToolCalls = 40, OnLimit = LimitPolicy.WrapUp }, new RaisedLimits(), Start);
+
+        var less = full.Less(WrapUpReserve.Of(new LimitSettings { OnLimit = LimitPolicy.WrapUp }, 0));
+
+        Assert.Equal(full with { Steps = 59, ModelCalls = 29 }, less);
     }
 
     [Fact]
@@ -130,8 +163,8 @@ public sealed class CountLimitsTests
     {
         var none = CountLimits.Of(Run, new LimitSettings { Steps = null }, new RaisedLimits(), Start);
 
-        Assert.Null(none.Check(StepKind.Tool, new StepCounts(long.MaxValue, long.MaxValue, long.MaxValue), DateTimeOffset.MaxValue));
-        Assert.Null(none.Check(StepKind.Model, new StepCounts(long.MaxValue, long.MaxValue, long.MaxValue), DateTimeOffset.MaxValue));
+        Assert.Null(none.Check(StepKind.Tool, long.MaxValue, long.MaxValue, long.MaxValue, DateTimeOffset.MaxValue));
+        Assert.Null(none.Check(StepKind.Model, long.MaxValue, long.MaxValue, long.MaxValue, DateTimeOffset.MaxValue));
     }
 
     [Fact]

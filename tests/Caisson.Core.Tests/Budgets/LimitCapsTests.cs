@@ -2,13 +2,12 @@ using System.Reflection;
 using Caisson.Contracts;
 using Caisson.Core.Budgets;
 using Caisson.Core.Journal;
+using Caisson.Core.Stores;
 
 namespace Caisson.Core.Tests.Budgets;
 
 public sealed class LimitCapsTests
 {
-    private static readonly LimitSettings NoCaps = new() { Steps = null, ChildDepth = null };
-
     public static TheoryData<LimitDimension> Dimensions => [.. Enum.GetValues<LimitDimension>()];
 
     [Theory]
@@ -16,7 +15,7 @@ public sealed class LimitCapsTests
     public void A_raise_of_one_limit_is_read_back_and_touches_no_other(LimitDimension dimension)
     {
         var raise = LimitCaps.Raise(dimension, 60_000);
-        var limits = NoCaps.With(raise);
+        var limits = LimitCaps.None.With(raise);
 
         foreach (var any in Enum.GetValues<LimitDimension>())
         {
@@ -75,10 +74,14 @@ public sealed class LimitCapsTests
     }
 
     [Fact]
-    public void A_step_counts_as_a_step_and_as_what_it_is()
+    public void A_raise_changes_the_rows_that_a_node_has()
     {
-        Assert.Equal([LimitDimension.Steps, LimitDimension.ModelCalls], LimitCaps.Counted(StepKind.Model).ToArray());
-        Assert.Equal([LimitDimension.Steps, LimitDimension.ToolCalls], LimitCaps.Counted(StepKind.Tool).ToArray());
-        Assert.Equal([LimitDimension.Steps], LimitCaps.Counted(StepKind.Named).ToArray());
+        var everything = Enum.GetValues<LimitDimension>().Aggregate(new RaisedLimits(LoopRepeats: 3), (all, d) => all.With(LimitCaps.Raise(d, 1_000)));
+
+        Assert.Empty(LimitCaps.SetCaps(new RaisedLimits(Deadline: TimeSpan.FromHours(1), LoopRepeats: 9)));
+        Assert.Equal([new BudgetChange.SetCap(LimitDimension.ToolCalls, 5)], LimitCaps.SetCaps(new RaisedLimits(ToolCalls: 5)));
+        Assert.Equal(
+            [.. Enum.GetValues<LimitDimension>().Where(d => d is not (LimitDimension.Deadline or LimitDimension.NoProgress)).Select(d => new BudgetChange.SetCap(d, 1_000))],
+            LimitCaps.SetCaps(everything));
     }
 }

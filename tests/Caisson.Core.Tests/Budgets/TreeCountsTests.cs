@@ -51,12 +51,12 @@ public sealed class TreeCountsTests
     public void A_model_call_that_may_not_be_made_is_no_step_either()
     {
         var tree = Loaded(("run:root", Steps, 2), ("run:root", LimitDimension.ModelCalls, 1));
-        Assert.Null(tree.TryBegin(Root, LimitCaps.Counted(StepKind.Model)));
+        Assert.Null(tree.TryBegin(Root, CountLimits.CountsOf(StepKind.Model)));
 
-        Assert.Equal(LimitDimension.ModelCalls, tree.TryBegin(Root, LimitCaps.Counted(StepKind.Model))?.Dimension);
+        Assert.Equal(LimitDimension.ModelCalls, tree.TryBegin(Root, CountLimits.CountsOf(StepKind.Model))?.Dimension);
 
-        Assert.Null(tree.TryBegin(Root, LimitCaps.Counted(StepKind.Tool)));
-        Assert.Equal(new LimitDenial("run:root", Steps, 2, 0, 2, 1), tree.TryBegin(Root, LimitCaps.Counted(StepKind.Tool)));
+        Assert.Null(tree.TryBegin(Root, CountLimits.CountsOf(StepKind.Tool)));
+        Assert.Equal(new LimitDenial("run:root", Steps, 2, 0, 2, 1), tree.TryBegin(Root, CountLimits.CountsOf(StepKind.Tool)));
     }
 
     [Fact]

@@ -128,8 +128,8 @@ public sealed class LimitOverridesTests
     [MemberData(nameof(Dimensions))]
     public void Without_the_role_admin_a_limit_may_be_lowered_but_not_lifted(LimitDimension dimension)
     {
-        var capped = Manifest with { Limits = new LimitSettings { Steps = null, ChildDepth = null }.With(LimitCaps.Raise(dimension, 60_000)) };
-        var open = Manifest with { Limits = new LimitSettings { Steps = null, ChildDepth = null } };
+        var capped = Manifest with { Limits = LimitCaps.None.With(LimitCaps.Raise(dimension, 60_000)) };
+        var open = Manifest with { Limits = LimitCaps.None };
 
         var lower = LimitOverrides.Apply(capped, Given(dimension, 30_000), admin: false);
         var same = LimitOverrides.Apply(capped, Given(dimension, 60_000), admin: false);

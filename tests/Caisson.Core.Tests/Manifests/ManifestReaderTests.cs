@@ -115,7 +115,7 @@ public sealed class ManifestReaderTests
 
         Assert.Equal(("a", "a", null, null), (manifest.Name, manifest.Code, manifest.Loop, manifest.Version));
         Assert.Equal((new SandboxSettings(), new LimitSettings(), new LoopGuardSettings(), new RetrySettings()), (manifest.Sandbox, manifest.Limits, manifest.LoopGuard, manifest.Retry));
-        Assert.Equal((LimitSettings.DefaultSteps, 8L, 2_048L, LimitPolicy.Pause), (manifest.Limits.Steps, manifest.Limits.ChildDepth, manifest.Limits.WrapUpTokens, manifest.Limits.OnLimit));
+        Assert.Equal((200L, 1_000L, 64L, 8L, 2_048L), (manifest.Limits.Steps, manifest.Limits.Children, manifest.Limits.ChildBreadth, manifest.Limits.ChildDepth, manifest.Limits.WrapUpTokens));
     }
 
     /// <summary>The manifest, then the line, the key, and words of what was found and what is allowed.</summary>
@@ -327,7 +327,7 @@ public sealed class ManifestReaderTests
         Assert.Equal(hash, Valid("{code: a, name: a}").Hash);
         Assert.Equal(hash, Valid(Code.ReplaceLineEndings("\r\n")).Hash);
         Assert.Equal(hash, Valid(Code + "limits: {steps: 200, on_limit: pause}\nretry: {attempts: 8, elapsed: 15m}\n").Hash);
-        Assert.Equal(hash, Valid(Code + "limits: {child_depth: 8}\nloop_guard: {repeat: {warn: 3, act: 8, policy: act}, stale: {warn: 15}, error: {}, exempt: []}\n").Hash);
+        Assert.Equal(hash, Valid(Code + "limits: {child_depth: 8, children: 1k, child_breadth: 64}\nloop_guard: {repeat: {warn: 3, act: 8, policy: act}, stale: {warn: 15}, error: {}, exempt: []}\n").Hash);
         Assert.Equal(Valid(Code + "loop_guard: {repeats: 5}").Hash, Valid(Code + "loop_guard: {repeat: {act: 5}}").Hash);
         Assert.Equal(Valid(Code + "loop_guard: {exempt: [a, b]}").Hash, Valid(Code + "loop_guard: {exempt: [b, a]}").Hash);
         Assert.Equal(Valid(Code + "limits: {tokens: 2k}").Hash, Valid(Code + "limits: {tokens: 2000}").Hash);
@@ -357,7 +357,7 @@ public sealed class ManifestReaderTests
 
         var manifest = (AgentManifest)JsonSerializer.Deserialize(json, JournalJson.Default.Options.GetTypeInfo(typeof(AgentManifest)))!;
 
-        Assert.Equal(new LimitSettings { Steps = 60, ChildDepth = null, WrapUpTokens = 0 }, manifest.Limits);
+        Assert.Equal(new LimitSettings { Steps = 60, Children = null, ChildBreadth = null, ChildDepth = null, WrapUpTokens = 0 }, manifest.Limits);
         Assert.Equal(new LoopGuardSettings(), manifest.LoopGuard);
         Assert.Equal(LoopThresholds.Default, LoopThresholds.Of(manifest.LoopGuard));
     }

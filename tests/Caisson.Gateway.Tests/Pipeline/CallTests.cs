@@ -200,6 +200,7 @@ public sealed class CallTests
         Assert.Equal(expected, seen.Body.GetProperty("max_tokens").GetInt32());
         var hold = rig.Log.Holds[0]!;
         Assert.True(hold.Tokens >= expected + seen.Bytes.Length && hold.Tokens <= expected + seen.Bytes.Length + 1_000, $"hold {hold}");
+        Assert.Equal((expected, hold.Tokens - expected), (hold.OutputTokens, hold.InputTokens));
     }
 
     [Fact]

@@ -50,7 +50,7 @@ public sealed class PriceTests
                 var hold = CallBounds.Hold(request, bytes, clamp, All[model].Price);
                 var input = (long)(CallBounds.MaxInput(request, bytes) * inputPart);
                 var bill = new TokenUsage(input, clamp, (long)(input * cachedPart), (long)(input * writePart));
-                return All[model].Price.Cost(bill) <= hold.NanoUsd && bill.Input + bill.Output <= hold.Tokens;
+                return All[model].Price.Cost(bill) <= hold.NanoUsd && bill.Input <= hold.InputTokens && bill.Output <= hold.OutputTokens && hold.InputTokens + hold.OutputTokens == hold.Tokens;
             });
 
     [Fact]
