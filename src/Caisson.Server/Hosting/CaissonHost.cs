@@ -59,6 +59,7 @@ public sealed class CaissonHost : IAsyncDisposable
         try
         {
             await engine;
+            rooms.Storage.Start();
             rooms.Keeper.Start();
             await web.StartAsync(cancellationToken);
             return new HostOutcome.Started(new CaissonHost(rooms, web, AddressOf(web, options, listenHandle), options.DrainLimit));
