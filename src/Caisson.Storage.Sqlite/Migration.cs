@@ -8,22 +8,26 @@ namespace Caisson.Storage.Sqlite;
 internal static class Migration
 {
     // Entries of that version have no chain and stay without: nobody could tell whether they are as they were written.
-    private const string ToVersion2 = """
-        ALTER TABLE runs ADD COLUMN tenant TEXT NOT NULL DEFAULT 'default';
-        ALTER TABLE runs ADD COLUMN parent TEXT;
-        ALTER TABLE runs ADD COLUMN root TEXT NOT NULL DEFAULT '';
-        ALTER TABLE runs ADD COLUMN depth INTEGER NOT NULL DEFAULT 0;
-        ALTER TABLE runs ADD COLUMN path TEXT NOT NULL DEFAULT '';
-        ALTER TABLE runs ADD COLUMN chain BLOB;
-        ALTER TABLE runs ADD COLUMN append_id BLOB;
-        ALTER TABLE runs ADD COLUMN suspicion INTEGER NOT NULL DEFAULT 0;
-        ALTER TABLE runs ADD COLUMN lone_crashes INTEGER NOT NULL DEFAULT 0;
-        ALTER TABLE journal ADD COLUMN chain BLOB;
-        ALTER TABLE holds ADD COLUMN input_tokens INTEGER NOT NULL DEFAULT 0;
-        ALTER TABLE holds ADD COLUMN output_tokens INTEGER NOT NULL DEFAULT 0;
-        DROP INDEX runs_due;
-        CREATE INDEX runs_due ON runs (tenant, due_at) WHERE owner IS NULL AND due_at IS NOT NULL;
-        CREATE INDEX runs_ended ON runs (ended_at) WHERE ended_at IS NOT NULL;
+    // One statement at a time: the driver takes a column's addition for a query, and runs what stands behind a query
+    // without telling of its errors.
+    private static readonly string[] ToVersion2 =
+    [
+        "ALTER TABLE runs ADD COLUMN tenant TEXT NOT NULL DEFAULT 'default'",
+        "ALTER TABLE runs ADD COLUMN parent TEXT",
+        "ALTER TABLE runs ADD COLUMN root TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE runs ADD COLUMN depth INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE runs ADD COLUMN path TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE runs ADD COLUMN chain BLOB",
+        "ALTER TABLE runs ADD COLUMN append_id BLOB",
+        "ALTER TABLE runs ADD COLUMN suspicion INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE runs ADD COLUMN lone_crashes INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE journal ADD COLUMN chain BLOB",
+        "ALTER TABLE holds ADD COLUMN input_tokens INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE holds ADD COLUMN output_tokens INTEGER NOT NULL DEFAULT 0",
+        "DROP INDEX runs_due",
+        "CREATE INDEX runs_due ON runs (tenant, due_at) WHERE owner IS NULL AND due_at IS NOT NULL",
+        "CREATE INDEX runs_ended ON runs (ended_at) WHERE ended_at IS NOT NULL",
+        """
         CREATE TABLE schedules (
             name TEXT PRIMARY KEY,
             uid BLOB NOT NULL,
@@ -34,18 +38,22 @@ internal static class Migration
             paused INTEGER NOT NULL,
             last_run TEXT,
             last_at INTEGER
-        ) STRICT, WITHOUT ROWID;
-        UPDATE runs SET root = run_id, path = 'tenant:default' || char(10) || 'run:' || run_id;
-        PRAGMA user_version = 2;
-        """;
+        ) STRICT, WITHOUT ROWID
+        """,
+        "UPDATE runs SET root = run_id, path = 'tenant:default' || char(10) || 'run:' || run_id",
+        "PRAGMA user_version = 2",
+    ];
 
     internal static void FromVersion1(SqliteConnection connection)
     {
         using var transaction = connection.BeginTransaction();
         using var command = connection.CreateCommand();
         command.Transaction = transaction;
-        command.CommandText = ToVersion2;
-        command.ExecuteNonQuery();
+        foreach (var statement in ToVersion2)
+        {
+            command.CommandText = statement;
+            command.ExecuteNonQuery();
+        }
 
         // The tenant's ledger begins with what its runs have spent and hold: a hold that ends is taken off it as well.
         foreach (var dimension in new[] { LimitDimension.NanoUsd, LimitDimension.Tokens })

@@ -14,6 +14,8 @@ internal sealed class ScheduleWrites(SqliteConnection connection, RunCreation cr
         ON CONFLICT DO UPDATE SET uid = excluded.uid, generation = generation + 1, definition = excluded.definition, next_at = excluded.next_at, paused = excluded.paused
         RETURNING {LedgerReads.ScheduleColumns}
         """, 6);
+    private readonly Statement _standsAt = new(connection, "SELECT 1 FROM schedules WHERE name = $1 AND generation = $2 AND next_at IS $3", 3);
+    private readonly Statement _isThere = new(connection, "SELECT 1 FROM schedules WHERE name = $1", 1);
     private readonly Statement _remove = new(connection, "DELETE FROM schedules WHERE name = $1", 1);
     private readonly Statement _stands = new(connection, "SELECT 1 FROM schedules WHERE name = $1 AND generation = $2 AND next_at = $3 AND paused = 0", 3);
     private readonly Statement _move = new(connection, """
@@ -25,13 +27,19 @@ internal sealed class ScheduleWrites(SqliteConnection connection, RunCreation cr
     ];
     private readonly Statement _deleteBudget = new(connection, "DELETE FROM budgets WHERE node = $1", 1);
 
-    internal (ScheduleRecord, bool) Put(NewSchedule schedule)
+    internal (ScheduleRecord?, bool) Put(NewSchedule schedule)
     {
+        if (schedule.Stands is { } stands && !IsAt(schedule.Name, stands))
+            return (null, false);
         using var rows = _put.Rows(schedule.Name, schedule.Uid.ToByteArray(), columns.Seal(BudgetNodes.DefaultTenant, SealedColumns.Schedule(schedule.Name), schedule.Definition), RunWrites.Ms(schedule.At),
             schedule.Next is { } next ? RunWrites.Ms(next) : null, schedule.Paused ? 1L : 0L);
         rows.Read();
         return (LedgerReads.Schedule(columns, rows), true);
     }
+
+    private bool IsAt(string name, ScheduleStand stands) => stands.Generation == 0
+        ? _isThere.Value(name) is null
+        : _standsAt.Value(name, stands.Generation, stands.Next is { } next ? RunWrites.Ms(next) : null) is not null;
 
     internal (bool, bool) Remove(string name)
     {
@@ -68,7 +76,7 @@ internal sealed class ScheduleWrites(SqliteConnection connection, RunCreation cr
 
     public void Dispose()
     {
-        foreach (var statement in (Statement[])[_put, _remove, _stands, _move, .. _delete, _deleteBudget])
+        foreach (var statement in (Statement[])[_put, _standsAt, _isThere, _remove, _stands, _move, .. _delete, _deleteBudget])
             statement.Dispose();
     }
 }

@@ -185,7 +185,7 @@ public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IBudgetStor
 
     public Task<IReadOnlyList<WasteRow>> ReadWasteAsync(RunId run, int limit, CancellationToken cancellationToken) => _ledgers.WasteAsync(run, limit, cancellationToken);
 
-    public Task<ScheduleRecord?> PutScheduleAsync(NewSchedule schedule, CancellationToken cancellationToken) => _writer.DoAsync<ScheduleRecord?>(() => _schedules.Put(schedule));
+    public Task<ScheduleRecord?> PutScheduleAsync(NewSchedule schedule, CancellationToken cancellationToken) => _writer.DoAsync(() => _schedules.Put(schedule));
 
     public Task<bool> RemoveScheduleAsync(string name, CancellationToken cancellationToken) => _writer.DoAsync(() => _schedules.Remove(name));
 

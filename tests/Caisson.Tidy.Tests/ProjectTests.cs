@@ -7,6 +7,7 @@ public sealed class ProjectTests
     // Contracts <- Core <- adapters <- Server <- Cli, and Contracts <- Client <- Cli. Adapters do not know each other.
     private static readonly Dictionary<string, string[]> Allowed = new()
     {
+        ["Caisson.Analyzers"] = [],
         ["Caisson.Contracts"] = [],
         ["Caisson.Core"] = ["Caisson.Contracts"],
         ["Caisson.Storage.Sqlite"] = ["Caisson.Core"],

@@ -19,14 +19,6 @@ internal sealed record CountLimits(string Node, long? Steps, long? ToolCalls, lo
     internal long? ChildDepth { get; init; }
     internal TimeSpan? NoProgress { get; init; }
 
-    /// <summary>What a step of this kind counts as.</summary>
-    internal static IReadOnlyList<LimitDimension> CountsOf(StepKind kind) => kind switch
-    {
-        StepKind.Model => [LimitDimension.Steps, LimitDimension.ModelCalls],
-        StepKind.Tool => [LimitDimension.Steps, LimitDimension.ToolCalls],
-        _ => [LimitDimension.Steps],
-    };
-
     internal static CountLimits Of(RunId run, LimitSettings manifest, RaisedLimits raised, DateTimeOffset createdAt)
     {
         var limits = manifest.With(raised);

@@ -33,12 +33,6 @@ internal static class LimitCaps
         _ => throw new ArgumentOutOfRangeException(nameof(dimension), dimension, null),
     };
 
-    /// <summary>Caps that the run's own node has rows for, beside money and tokens, so that its descendants count on them.</summary>
-    internal static IReadOnlyDictionary<LimitDimension, long> Counted(LimitSettings limits)
-    {
-        return WithRows.Where(d => d is not (LimitDimension.NanoUsd or LimitDimension.Tokens) && limits.Cap(d) is not null).ToDictionary(d => d, d => limits.Cap(d)!.Value);
-    }
-
     internal static long? Cap(this RaisedLimits limits, LimitDimension dimension) => None.With(limits).Cap(dimension);
 
     /// <summary>The limits in force: what is given stands in place of the manifest's.</summary>

@@ -65,7 +65,15 @@ internal sealed class RunHistory
         if (entry.Seq != LastSeq + 1)
             throw new CaissonException(ErrorCodes.DatabaseCorrupt, $"the journal goes from entry {LastSeq} to entry {entry.Seq}: restore the data directory from a backup");
         LastSeq = entry.Seq;
-        Take(entry.Seq, entry.At, entry.Kind, entry.Key, entry.Attempt, EntryBodies.Read(entry.Kind, entry.Body), entry.Payload ?? default, replayed: true);
+        try
+        {
+            Take(entry.Seq, entry.At, entry.Kind, entry.Key, entry.Attempt, EntryBodies.Read(entry.Kind, entry.Body), entry.Payload ?? default, replayed: true);
+        }
+        catch (Exception damage) when (damage is NullReferenceException or ArgumentNullException or KeyNotFoundException)
+        {
+            // JSON that is whole, but lacks what its kind must have: damage, like any other.
+            throw new CaissonException(ErrorCodes.DatabaseCorrupt, $"journal entry {entry.Seq} lacks what a {Words.Of(entry.Kind)} must say: restore the data directory from a backup", inner: damage);
+        }
     }
 
     /// <summary>Follows a write of the owner; its answer goes to the agent by another way.</summary>

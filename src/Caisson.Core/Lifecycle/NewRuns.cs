@@ -67,7 +67,7 @@ public sealed class NewRuns(
             Tenant = command.Tenant,
             Parent = command.Parent,
             Depth = command.Depth,
-            Caps = LimitCaps.Counted(manifest.Limits),
+            Caps = CountLimits.CapsOf(manifest.Limits),
         };
     }
 

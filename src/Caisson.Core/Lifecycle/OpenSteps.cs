@@ -27,7 +27,7 @@ internal sealed class OpenSteps
             models += subject.Kind == StepKind.Model ? 1 : 0;
         }
 
-        return limits.Check(kind, new StepCounts(steps, models, tools), now);
+        return limits.Check(kind, steps, tools, models, now);
     }
 
     internal void Add(StepKey key, StepSubject subject) => _inFlight[key.Hash] = subject;

@@ -149,8 +149,9 @@ internal sealed class LoopGuard(LoopThresholds thresholds)
 
     private void Progress(bool newGround)
     {
+        // The next error and the next request are the first of theirs again.
         (_error, _request) = (null, null);
-        (_errors, _stale, _requests) = (0, 0, 0);
+        _stale = 0;
         if (newGround)
             _polls.Clear();
     }

@@ -18,7 +18,7 @@ public sealed partial class RunOperations
         await reader.FindAsync(run, cancellationToken) is { } record ? new ApprovalPage(await ApprovalsOfAsync(record, cancellationToken), null) : null;
 
     /// <summary>Open approvals of all live runs, newest runs first. A page may be empty and still have a next one.</summary>
-    public async Task<ApprovalPage> ApprovalsAsync(RunId? before, CancellationToken cancellationToken)
+    public async Task<ApprovalPage> AllApprovalsAsync(RunId? before, CancellationToken cancellationToken)
     {
         var runs = await reader.ListAsync(new RunFilter(Live, null, before, RunsPerPage), cancellationToken);
         var items = new List<ApprovalView>();

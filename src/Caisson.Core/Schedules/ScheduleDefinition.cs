@@ -75,10 +75,10 @@ internal sealed partial record ScheduleDefinition(
     {
         try
         {
-            if (JsonSerializer.Deserialize(stored.Span, StoredScheduleJson.Default.StoredSchedule) is not { } schedule)
-                return Bad(name, "definition", "null", "what a server of this version stored: put the schedule again");
-            var (definition, failure) = Read(name, schedule.Spec);
-            return (definition is null ? null : definition with { Agent = schedule.Agent }, failure);
+            if (JsonSerializer.Deserialize(stored.Span, StoredScheduleJson.Default.StoredSchedule) is not { Spec: { Manifest: not null, Input: not null } spec } schedule)
+                return Bad(name, "definition", "no manifest or input", "what a server of this version stored: put the schedule again");
+            var (definition, failure) = Read(name, spec);
+            return (definition is null ? null : definition with { Agent = schedule.Agent ?? "" }, failure);
         }
         catch (JsonException e)
         {
@@ -161,9 +161,8 @@ internal sealed partial record ScheduleDefinition(
     private static partial Regex ZonePattern();
 }
 
-internal sealed record StoredSchedule(ScheduleSpec Spec, string Agent);
+internal sealed record StoredSchedule(ScheduleSpec Spec, string? Agent);
 
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
-    RespectNullableAnnotations = true, RespectRequiredConstructorParameters = true)]
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
 [JsonSerializable(typeof(StoredSchedule))]
 internal sealed partial class StoredScheduleJson : JsonSerializerContext;

@@ -11,7 +11,7 @@ namespace Caisson.Core.Stores;
 /// </summary>
 public interface IRunStore
 {
-    /// <summary>Puts a run into the store, ready to be claimed. The idempotency key is unique for ever.</summary>
+    /// <summary>Puts a run into the store, ready to be claimed. The idempotency key is unique as long as its run is kept. A run that is there already, by its id, is answered like one with the same key.</summary>
     Task<CreateOutcome> CreateAsync(NewRun run, CancellationToken cancellationToken);
 
     /// <summary>
@@ -142,7 +142,7 @@ public sealed record ScheduleFire(string Name, long Generation, DateTimeOffset F
 public interface INodeStore
 {
     /// <summary>Adds this process. An embedded store, which only one process can hold open, marks all others dead.</summary>
-    /// <remarks>A node that was neither retired nor dead before, of the same boot, has crashed: each run that it owned and that was running gets one more <c>Suspicion</c>, and if it was the only one, one more <c>LoneCrashes</c>. A run's next completed step clears its suspicion.</remarks>
+    /// <remarks>A node that was neither retired nor dead before, of the same boot, has crashed: each run that it owned and that was running gets one more <c>Suspicion</c>, and if it was the only one, one more <c>LoneCrashes</c>. A run's next completed step clears both.</remarks>
     Task RegisterAsync(NodeRegistration node, CancellationToken cancellationToken);
 
     /// <summary>Raises the beat. Called from the lease's own thread, so it is synchronous and uses its own connection.</summary>

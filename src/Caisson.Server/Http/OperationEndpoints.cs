@@ -39,7 +39,7 @@ internal sealed class OperationEndpoints(RunOperations operations, RunEndpoints 
         RunId? before = null;
         if ((string?)http.Request.Query["cursor"] is { } cursor)
             before = RunId.TryParse(cursor, out var id) ? id : throw new BadHttpRequestException("cursor: allowed is the 'next' of the page before");
-        await Views.WriteAsync(http, StatusCodes.Status200OK, await operations.ApprovalsAsync(before, http.RequestAborted), OperationsJson.Default.ApprovalPage);
+        await Views.WriteAsync(http, StatusCodes.Status200OK, await operations.AllApprovalsAsync(before, http.RequestAborted), OperationsJson.Default.ApprovalPage);
     }
 
     private async Task ApprovalsAsync(HttpContext http, RunId run)

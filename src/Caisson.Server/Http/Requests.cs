@@ -58,10 +58,6 @@ internal static class Requests
 
     internal static string Route(HttpContext http, string name) => (string?)http.Request.RouteValues[name] ?? "";
 
-    internal static string? IdempotencyKey(HttpContext http) => http.Request.Headers[ApiNames.IdempotencyKey] is { Count: > 1 } keys
-        ? throw new BadHttpRequestException($"{ApiNames.IdempotencyKey} is given {keys.Count} times, allowed is once")
-        : (string?)http.Request.Headers[ApiNames.IdempotencyKey];
-
     internal static long Number(HttpContext http, string name, long otherwise, long most)
     {
         var text = (string?)http.Request.Query[name];

@@ -51,7 +51,7 @@ internal sealed class ScheduleEndpoints(ScheduleBook schedules, Runs runs, Engin
             await NotFoundAsync(http);
     }
 
-    private async Task SteerAsync(HttpContext http, Func<string, CancellationToken, Task<ScheduleOutcome>> steer) =>
+    private static async Task SteerAsync(HttpContext http, Func<string, CancellationToken, Task<ScheduleOutcome>> steer) =>
         await AnswerAsync(http, await steer(Name(http), http.RequestAborted));
 
     private async Task TriggerAsync(HttpContext http)

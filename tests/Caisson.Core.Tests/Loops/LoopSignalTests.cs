@@ -127,6 +127,7 @@ public sealed class LoopSignalTests
 
         Assert.Equal("...w...X", levels);
         Assert.Equal(new LoopVerdict(LoopLevel.Act, LoopSignals.Error, "shell", 8, 1), feed.At(7));
+        Assert.Equal("....w", feed.Turns(5, i => ("shell", $"next {i}", "no space left", i > 0, null)));
     }
 
     [Theory]

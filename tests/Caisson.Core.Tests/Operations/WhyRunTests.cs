@@ -44,7 +44,7 @@ public sealed class WhyRunTests
     [Fact]
     public void An_input_that_nobody_has_taken_is_told()
     {
-        var why = Explain(TestJournal.Begin(), RunStatus.Running, inbox: [new InboxInput(1, InputKind.Pause, default, Now.AddSeconds(-3))]);
+        var why = Explain(TestJournal.Begin(), RunStatus.Running, inbox: [new InboxInput(1, "i", InputKind.Pause, default, Now.AddSeconds(-3))]);
 
         Assert.Contains("a pause was recorded 3s ago and its owner takes it up next", why.Facts);
     }
@@ -54,7 +54,7 @@ public sealed class WhyRunTests
     {
         foreach (var kind in Enum.GetValues<InputKind>().Where(k => k != InputKind.Wake))
         {
-            var why = Explain(TestJournal.Begin(), RunStatus.Running, inbox: [new InboxInput(1, kind, default, Now)]);
+            var why = Explain(TestJournal.Begin(), RunStatus.Running, inbox: [new InboxInput(1, "i", kind, default, Now)]);
             Assert.DoesNotContain(why.Facts, f => f.StartsWith("a wake-up", StringComparison.Ordinal));
         }
     }

@@ -43,7 +43,7 @@ internal sealed class Desk
 
     private SystemIds Ids => new(Clock);
 
-    private NewRuns NewRuns => new(_blobs, Models, [], [], Clock, Ids);
+    private NewRuns NewRuns => new(_blobs, Models, [], AgentBuilds.None, Clock, Ids);
 
     internal ScheduleKeeper NewKeeper(IScheduleStore? store = null, Func<bool>? mayAct = null) =>
         new(store ?? Store, Store, NewRuns, Signals, Clock, Log, mayAct ?? (() => true));

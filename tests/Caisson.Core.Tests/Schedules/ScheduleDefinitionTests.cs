@@ -105,12 +105,14 @@ public sealed class ScheduleDefinitionTests
         Assert.Equal(written.Times, read.Times);
         Assert.Equal((written.Overlap, written.CatchUp, written.Jitter, written.TimeZone), (read.Overlap, read.CatchUp, read.Jitter, read.TimeZone));
         Assert.Equal(spec.Limits, read.Spec.Limits);
+        Assert.NotNull(ScheduleDefinition.Read("nightly", ScheduleDefinition.Write(new StoredSchedule(Some.Every("1h") with { ManifestFile = null }, "talker")).AsMemory()).Definition);
         Assert.Equal("ops", read.CommandAt(Some.Utc("2026-01-01 08:00"), null).Labels["team"]);
     }
 
     [Theory]
     [InlineData("null")]
     [InlineData("{")]
+    [InlineData("{}")]
     [InlineData("""{"spec":{"manifest":"m","input":"i","cron":"no"}}""")]
     public void What_cannot_be_read_from_the_store_is_a_failure(string stored)
     {

@@ -39,7 +39,7 @@ public sealed class JournalVerifierTests
         .Add(new EntryBody.LimitRaised(new RaisedLimits(Steps: 10), "me"))                                              // 26
         .Resumed()                                                                                                      // 27
         .Add(new EntryBody.LoopSuspected("repeat", "shell", 5, 1, false))                                               // 28
-        .Add(new EntryBody.Snapshot(new Dictionary<string, int>()), "snap", result: "state")                            // 29
+        .Add(new EntryBody.Snapshot(new Dictionary<string, int>(), []), "snap", result: "state")                            // 29
         .Completed("last", result: "1")                                                                                 // 30
         .Ended();                                                                                                       // 31
 

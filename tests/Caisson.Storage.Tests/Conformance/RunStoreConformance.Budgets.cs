@@ -124,12 +124,21 @@ public abstract partial class RunStoreConformance
             // The first change fits and the second does not: nothing of it may stay.
             var half = Unit(run, Step("k")) with { Budget = [new BudgetChange.SetCap(LimitDimension.Tokens, 5), new BudgetChange.Reserve("h", new Hold(11, 0))] };
             work.Add(("Denied", async () => await Store.AppendAsync(half, default)));
+
+            // Over the budget of a node above it, with a child and an input for another that must not come to be.
+            var parent = await CreateAndClaimAsync(usd: 5);
+            var child = await SpawnAndClaimAsync(parent, usd: 10);
+            parent = await FindAsync(parent.Id);
+            untouched.AddRange([(parent.Id, await EverythingAsync(parent.Id)), (child.Id, await EverythingAsync(child.Id))]);
+            var above = Unit(child, Step("k")) with { Budget = [new BudgetChange.Reserve("h", new Hold(6, 0))], Children = [ChildOf(child)], Posts = [InputFor(parent.Id, "x")] };
+            work.Add(("Denied", async () => await Store.AppendAsync(above, default)));
             var unknown = new RunId(Ids.NextRun());
             work.Add(("NotFound", async () => await PostAsync(unknown, "x")));
         }
 
         var order = Enumerable.Range(0, work.Count).ToArray();
         new Random(7).Shuffle(order);
+        var runs = (await Reader.ListAsync(new RunFilter(null, null, null, 1_000), default)).Count;
         var outcomes = await Task.WhenAll(order.Select(async i => (work[i].Kind, Outcome: (await work[i].Send()).GetType().Name)));
 
         Assert.All(outcomes, o => Assert.Equal(o.Kind, o.Outcome));
@@ -141,6 +150,7 @@ public abstract partial class RunStoreConformance
 
         foreach (var (run, before) in untouched)
             Assert.Equal(before, await EverythingAsync(run));
+        Assert.Equal(runs, (await Reader.ListAsync(new RunFilter(null, null, null, 1_000), default)).Count);
     }
 
     private abstract record Move

@@ -36,10 +36,10 @@ public abstract partial class RunStoreConformance : IAsyncLifetime
         GC.SuppressFinalize(this);
     }
 
-    private async Task<NodeId> RegisterAsync()
+    private async Task<NodeId> RegisterAsync(string boot = "boot")
     {
         var node = new NodeId(Ids.NextRandom());
-        await _host.Nodes.RegisterAsync(new NodeRegistration(node, "host", "boot", 1, 2), default);
+        await _host.Nodes.RegisterAsync(new NodeRegistration(node, "host", boot, 1, 2), default);
         return node;
     }
 
@@ -52,6 +52,22 @@ public abstract partial class RunStoreConformance : IAsyncLifetime
         var run = NewRun(usd: usd, tokens: tokens, agent: agent);
         Assert.IsType<CreateOutcome.Created>(await Store.CreateAsync(run, default));
         return run.Id;
+    }
+
+    private async Task<RunRecord> CreateAndClaimAsync(NewRun run)
+    {
+        Assert.IsType<CreateOutcome.Created>(await Store.CreateAsync(run, default));
+        return await ClaimAsync(run.Id);
+    }
+
+    /// <summary>A child as its parent's unit brings it.</summary>
+    private NewRun ChildOf(RunRecord parent, long? usd = null) => NewRun(usd: usd) with { Parent = parent.Id, Tenant = parent.Tenant, Depth = parent.Depth + 1 };
+
+    private async Task<RunRecord> SpawnAndClaimAsync(RunRecord parent, long? usd = null)
+    {
+        var child = ChildOf(parent, usd);
+        await AppendAsync(Unit(await FindAsync(parent.Id), Entry(EntryKind.ChildSpawned, "{}")) with { Children = [child] });
+        return await ClaimAsync(child.Id);
     }
 
     private async Task<RunRecord> ClaimAsync(RunId run, NodeId? node = null) =>
@@ -101,6 +117,7 @@ public abstract partial class RunStoreConformance : IAsyncLifetime
         Row = await Reader.FindAsync(run, default),
         Journal = await JournalAsync(run),
         Inbox = await Reader.ReadInboxAsync(run, 1_000, default),
+        Budget = await _host.Budgets.ReadBudgetAsync($"run:{run}", default),
         Waste = await WasteAsync(run),
         Claimable = await IsClaimableAsync(run),
     });
