@@ -11,6 +11,7 @@ namespace Caisson.Storage.Sqlite;
 /// </summary>
 internal sealed class Checkpointer : IDisposable
 {
+    internal const int IoError = 10;
     private static readonly TimeSpan LookEvery = TimeSpan.FromSeconds(1);
 
     private readonly SqliteConnection _connection;
@@ -18,6 +19,7 @@ internal sealed class Checkpointer : IDisposable
     private readonly long _threshold;
     private readonly long _longest;
     private readonly Func<Func<bool>, bool> _betweenBatches;
+    private readonly Action<SqliteException> _ill;
     private readonly ILogger _logger;
     private readonly ITimer _timer;
     private readonly Lock _one = new();
@@ -26,9 +28,10 @@ internal sealed class Checkpointer : IDisposable
     /// <param name="thresholdBytes">From this length on the log is copied, beside the writer.</param>
     /// <param name="longestBytes">From this length on it is emptied as well.</param>
     /// <param name="betweenBatches">Runs its argument while the writer pauses.</param>
-    internal Checkpointer(SqliteConnection connection, string walFile, long thresholdBytes, long longestBytes, Func<Func<bool>, bool> betweenBatches, TimeProvider clock, ILogger logger)
+    /// <param name="ill">Told when the disk fails.</param>
+    internal Checkpointer(SqliteConnection connection, string walFile, long thresholdBytes, long longestBytes, Func<Func<bool>, bool> betweenBatches, Action<SqliteException> ill, TimeProvider clock, ILogger logger)
     {
-        (_connection, _log, _threshold, _longest, _betweenBatches, _logger) = (connection, walFile, thresholdBytes, longestBytes, betweenBatches, logger);
+        (_connection, _log, _threshold, _longest, _betweenBatches, _ill, _logger) = (connection, walFile, thresholdBytes, longestBytes, betweenBatches, ill, logger);
         _timer = clock.CreateTimer(_ => Look(), null, LookEvery, LookEvery);
     }
 
@@ -45,9 +48,14 @@ internal sealed class Checkpointer : IDisposable
             if (file.Length >= _longest)
                 _betweenBatches(() => Checkpoint("TRUNCATE"));
         }
+        catch (SqliteException problem) when (problem.SqliteErrorCode == IoError)
+        {
+            // A page that did not reach the disk may look clean to the next checkpoint, which would then drop the log.
+            _ill(problem);
+        }
         catch (SqliteException problem)
         {
-            // The log only grows for now; if the disk is really ill, the writer finds out with its next commit.
+            // The log only grows for now; a full disk is the guard's business.
             _logger.LogWarning("checkpoint failed: {Problem}", problem.Message);
         }
         finally

@@ -1,12 +1,12 @@
-using System.Runtime.InteropServices;
 using Caisson.Contracts;
 using Caisson.Core.Journal;
+using Caisson.Storage.Sqlite.Sealing;
 using Microsoft.Data.Sqlite;
 
 namespace Caisson.Storage.Sqlite;
 
 /// <summary>The one place where entries are written. Each carries the hash of itself and of the one before it.</summary>
-internal sealed class JournalRows(SqliteConnection connection) : IDisposable
+internal sealed class JournalRows(SqliteConnection connection, SealedColumns columns) : IDisposable
 {
     private const int BodyVersion = 1;
 
@@ -19,14 +19,11 @@ internal sealed class JournalRows(SqliteConnection connection) : IDisposable
     internal static byte[] Next(byte[]? head, RunId run, long seq, long epoch, DateTimeOffset at, JournalDraft draft) =>
         JournalChain.Next(head, run, new JournalEntry(seq, epoch, draft.At ?? at, draft.Kind, draft.Scope, draft.Key, draft.Attempt, draft.Body, draft.Payload, draft.Blob));
 
-    internal void Insert(long row, long seq, long epoch, DateTimeOffset at, byte[] appendId, JournalDraft draft, byte[] chain) =>
+    /// <param name="row">Key of the run's row; <paramref name="run"/> is its id and <paramref name="tenant"/> its tenant.</param>
+    internal void Insert(long row, RunId run, string tenant, long seq, long epoch, DateTimeOffset at, byte[] appendId, JournalDraft draft, byte[] chain) =>
         _insert.Run(row, seq, epoch, RunWrites.Ms(draft.At ?? at), (int)draft.Kind, draft.Scope, draft.Key, draft.Attempt, appendId, BodyVersion,
-            Bytes(draft.Body), draft.Payload is { } payload ? Bytes(payload) : null, draft.Blob, chain);
-
-    private static byte[] Bytes(ReadOnlyMemory<byte> memory) =>
-        MemoryMarshal.TryGetArray(memory, out var segment) && segment.Offset == 0 && segment.Count == segment.Array!.Length
-            ? segment.Array
-            : memory.ToArray();
+            columns.Seal(tenant, SealedColumns.Body(run, seq), draft.Body), columns.Seal(tenant, SealedColumns.Payload(run, seq), draft.Payload), draft.Blob,
+            columns.Seal(tenant, SealedColumns.Chain(run, seq), chain));
 
     public void Dispose() => _insert.Dispose();
 }

@@ -2,12 +2,13 @@ using System.Runtime.CompilerServices;
 using Caisson.Contracts;
 using Caisson.Core.Journal;
 using Caisson.Core.Stores;
+using Caisson.Storage.Sqlite.Sealing;
 using Microsoft.Data.Sqlite;
 
 namespace Caisson.Storage.Sqlite;
 
 /// <summary>Reads beside the runs themselves: ledgers, schedules, and what retention needs.</summary>
-internal sealed class LedgerReads(ReadConnections connections)
+internal sealed class LedgerReads(ReadConnections connections, SealedColumns columns)
 {
     private const int Page = 1_000;
 
@@ -24,11 +25,11 @@ internal sealed class LedgerReads(ReadConnections connections)
             r => new WasteRow(run, r.GetString(0), r.GetInt64(1), r.GetInt64(2), r.GetInt64(3), r.GetString(4), r.At(5)), cancellationToken);
 
     internal Task<IReadOnlyList<ScheduleRecord>> SchedulesAsync(CancellationToken cancellationToken) =>
-        connections.ListAsync($"SELECT {ScheduleColumns} FROM schedules ORDER BY name", [], Schedule, cancellationToken);
+        connections.ListAsync($"SELECT {ScheduleColumns} FROM schedules ORDER BY name", [], r => Schedule(columns, r), cancellationToken);
 
     internal Task<IReadOnlyList<ScheduleRecord>> DueSchedulesAsync(DateTimeOffset now, int limit, CancellationToken cancellationToken) =>
         connections.ListAsync($"SELECT {ScheduleColumns} FROM schedules WHERE paused = 0 AND next_at <= $now ORDER BY next_at, name LIMIT $limit",
-            [("$now", RunWrites.Ms(now)), ("$limit", limit)], Schedule, cancellationToken);
+            [("$now", RunWrites.Ms(now)), ("$limit", limit)], r => Schedule(columns, r), cancellationToken);
 
     internal Task<IReadOnlyList<RunId>> EndedAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) =>
         connections.ListAsync("SELECT run_id FROM runs WHERE ended_at < $before ORDER BY ended_at, id LIMIT $limit",
@@ -38,18 +39,34 @@ internal sealed class LedgerReads(ReadConnections connections)
     {
         var kinds = string.Join(", ", Enum.GetValues<EntryKind>().Where(JournalReferences.NamesWorkspace).Select(kind => (int)kind));
         var entries = PagesAsync($"""
-            SELECT id, seq, kind, body, blob FROM journal WHERE id > $after AND (blob IS NOT NULL OR kind IN ({kinds})) ORDER BY id LIMIT {Page}
-            """, r => JournalReferences.Of(new JournalEntry(r.GetInt64(1), 0, default, (EntryKind)r.GetInt32(2), "", null, 0, r.GetFieldValue<byte[]>(3), null, r.Text(4))), cancellationToken);
+            SELECT j.id, j.seq, j.kind, j.body, j.blob, r.run_id FROM journal j JOIN runs r ON r.id = j.run
+            WHERE j.id > $after AND (j.blob IS NOT NULL OR j.kind IN ({kinds})) ORDER BY j.id LIMIT {Page}
+            """, OfEntry, cancellationToken);
         await foreach (var reference in entries)
             yield return reference;
-        var rows = PagesAsync($"SELECT id, summary FROM runs WHERE id > $after ORDER BY id LIMIT {Page}",
-            r => Reads.Summary(r.GetFieldValue<byte[]>(1)).WorkspaceRoot is { } root ? [new BlobReference(root, IsTree: true)] : [], cancellationToken);
+        var rows = PagesAsync($"SELECT id, summary, run_id FROM runs WHERE id > $after ORDER BY id LIMIT {Page}",
+            r => Reads.Summary(columns, r.Run(2), r.GetFieldValue<byte[]>(1)).WorkspaceRoot is { } root ? [new BlobReference(root, IsTree: true)] : [], cancellationToken);
         await foreach (var reference in rows)
             yield return reference;
     }
 
-    internal static ScheduleRecord Schedule(SqliteDataReader r) => new(
-        r.GetString(0), new Guid(r.GetFieldValue<byte[]>(1)), r.GetInt64(2), r.GetFieldValue<byte[]>(3), r.At(4), r.AtOrNull(5), r.GetBoolean(6), r.RunOrNull(7), r.AtOrNull(8));
+    /// <summary>What a destroyed key sealed refers to nothing any more: nobody can follow it.</summary>
+    private IEnumerable<BlobReference> OfEntry(SqliteDataReader r)
+    {
+        var (seq, blob) = (r.GetInt64(1), r.Text(4));
+        try
+        {
+            var body = columns.Open(SealedColumns.Body(r.Run(5), seq), r.GetFieldValue<byte[]>(3));
+            return JournalReferences.Of(new JournalEntry(seq, 0, default, (EntryKind)r.GetInt32(2), "", null, 0, body, null, blob));
+        }
+        catch (CaissonException problem) when (problem.Code == ErrorCodes.KeyMissing)
+        {
+            return blob is null ? [] : [new BlobReference(blob, IsTree: false)];
+        }
+    }
+
+    internal static ScheduleRecord Schedule(SealedColumns columns, SqliteDataReader r) => new(
+        r.GetString(0), new Guid(r.GetFieldValue<byte[]>(1)), r.GetInt64(2), columns.Open(SealedColumns.Schedule(r.GetString(0)), r.GetFieldValue<byte[]>(3)), r.At(4), r.AtOrNull(5), r.GetBoolean(6), r.RunOrNull(7), r.AtOrNull(8));
 
     /// <summary>All rows in short transactions, by ascending position.</summary>
     private async IAsyncEnumerable<BlobReference> PagesAsync(string sql, Func<SqliteDataReader, IEnumerable<BlobReference>> map, [EnumeratorCancellation] CancellationToken cancellationToken)

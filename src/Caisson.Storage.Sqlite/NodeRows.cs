@@ -13,6 +13,18 @@ internal sealed class NodeRows(SqliteConnection connection, Writer writer, TimeP
 {
     internal void Register(NodeRegistration node)
     {
+        try
+        {
+            RegisterOnce(node);
+        }
+        catch (SqliteException problem)
+        {
+            throw new CaissonException(problem.SqliteErrorCode == 13 ? ErrorCodes.DiskFull : ErrorCodes.StorageFailed, $"the database failed: {problem.Message}", inner: problem);
+        }
+    }
+
+    private void RegisterOnce(NodeRegistration node)
+    {
         writer.Between(() =>
         {
             var now = RunWrites.Ms(clock.GetUtcNow());
@@ -37,6 +49,9 @@ internal sealed class NodeRows(SqliteConnection connection, Writer writer, TimeP
         }
         catch (SqliteException problem)
         {
+            // Not asked again: a sync that failed and then succeeds proves nothing.
+            if (problem.SqliteErrorCode == Checkpointer.IoError)
+                writer.Fail(problem);
             throw new CaissonException(ErrorCodes.StorageFailed, $"the database failed: {problem.Message}", isTransient: true, inner: problem);
         }
     }

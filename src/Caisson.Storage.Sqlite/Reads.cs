@@ -3,12 +3,13 @@ using System.Text.Json;
 using Caisson.Contracts;
 using Caisson.Core.Journal;
 using Caisson.Core.Stores;
+using Caisson.Storage.Sqlite.Sealing;
 using Microsoft.Data.Sqlite;
 
 namespace Caisson.Storage.Sqlite;
 
 /// <summary>Runs, their journals and inboxes.</summary>
-internal sealed class Reads(ReadConnections connections, TimeProvider clock) : IRunReader
+internal sealed class Reads(ReadConnections connections, SealedColumns columns, TimeProvider clock) : IRunReader
 {
     private const string RunColumns = """
         r.run_id, r.agent, r.status, r.waiting, r.paused, r.created_at, r.updated_at, r.ended_at, r.due_at, r.owner, r.epoch, r.last_seq, r.summary,
@@ -51,15 +52,14 @@ internal sealed class Reads(ReadConnections connections, TimeProvider clock) : I
             SELECT seq, epoch, at, kind, scope, key, attempt, body, payload, blob, chain FROM journal
             WHERE run = (SELECT id FROM runs WHERE run_id = $run) AND seq > $after ORDER BY seq LIMIT $limit
             """, [("$run", run.ToString()), ("$after", afterSeq), ("$limit", limit)],
-            r => new JournalEntry(r.GetInt64(0), r.GetInt64(1), r.At(2), (EntryKind)r.GetInt32(3), r.GetString(4), r.Text(5), r.GetInt32(6),
-                r.GetFieldValue<byte[]>(7), r.IsDBNull(8) ? default(ReadOnlyMemory<byte>?) : r.GetFieldValue<byte[]>(8), r.Text(9)) { Chain = r.Bytes(10) }, cancellationToken);
+            r => Entry(run, r), cancellationToken);
 
     public Task<IReadOnlyList<InboxInput>> ReadInboxAsync(RunId run, int limit, CancellationToken cancellationToken) =>
         connections.ListAsync("""
             SELECT id, input_id, kind, payload, at FROM inbox
             WHERE run = (SELECT id FROM runs WHERE run_id = $run) AND consumed_seq IS NULL ORDER BY id LIMIT $limit
             """, [("$run", run.ToString()), ("$limit", limit)],
-            r => new InboxInput(r.GetInt64(0), r.GetString(1), (InputKind)r.GetInt32(2), r.GetFieldValue<byte[]>(3), r.At(4)), cancellationToken);
+            r => new InboxInput(r.GetInt64(0), r.GetString(1), (InputKind)r.GetInt32(2), columns.Open(SealedColumns.Input(run, r.GetString(1)), r.GetFieldValue<byte[]>(3)), r.At(4)), cancellationToken);
 
     // Tenants with unowned runs, each found by one step through the index.
     private const string Tenants = """
@@ -105,10 +105,21 @@ internal sealed class Reads(ReadConnections connections, TimeProvider clock) : I
             FROM runs r WHERE owner = $node
             """, [("$node", node.ToString())], r => new OwnedRun(r.Run(0), r.GetBoolean(1)), cancellationToken);
 
-    private static RunRecord Record(SqliteDataReader r) => new(
+    private JournalEntry Entry(RunId run, SqliteDataReader r)
+    {
+        var seq = r.GetInt64(0);
+        var payload = columns.OpenOrNull(SealedColumns.Payload(run, seq), r.Bytes(8));
+        return new JournalEntry(seq, r.GetInt64(1), r.At(2), (EntryKind)r.GetInt32(3), r.GetString(4), r.Text(5), r.GetInt32(6),
+            columns.Open(SealedColumns.Body(run, seq), r.GetFieldValue<byte[]>(7)), payload is null ? default(ReadOnlyMemory<byte>?) : payload, r.Text(9))
+        {
+            Chain = columns.OpenOrNull(SealedColumns.Chain(run, seq), r.Bytes(10)),
+        };
+    }
+
+    private RunRecord Record(SqliteDataReader r) => new(
         r.Run(0), r.GetString(1), (RunStatus)r.GetInt32(2), (WaitReason)r.GetInt32(3), (PauseCause)r.GetInt32(4),
         r.At(5), r.At(6), r.AtOrNull(7), r.AtOrNull(8), r.Text(9) is { } owner ? new NodeId(Guid.ParseExact(owner, "N")) : null, r.GetInt64(10), r.GetInt64(11),
-        Summary(r.GetFieldValue<byte[]>(12)), Budget(r, 13), Budget(r, 17))
+        Summary(columns, r.Run(0), r.GetFieldValue<byte[]>(12)), Budget(r, 13), Budget(r, 17))
     {
         Tenant = r.GetString(21),
         Parent = r.RunOrNull(22),
@@ -118,13 +129,17 @@ internal sealed class Reads(ReadConnections connections, TimeProvider clock) : I
     };
 
     /// <summary>The journal has all of it: a damaged summary must not keep a run from being found and driven.</summary>
-    internal static RunSummary Summary(byte[] json)
+    internal static RunSummary Summary(SealedColumns columns, RunId run, byte[] stored)
     {
         try
         {
-            return JsonSerializer.Deserialize(json, StorageJson.Default.RunSummary) ?? new RunSummary();
+            return JsonSerializer.Deserialize(columns.Open(SealedColumns.Summary(run), stored), StorageJson.Default.RunSummary) ?? new RunSummary();
         }
-        catch (JsonException)
+        catch (CaissonException problem) when (problem.Code == ErrorCodes.KeyMissing)
+        {
+            return new RunSummary { Detail = "the key of this run's content was destroyed" };
+        }
+        catch (Exception problem) when (problem is JsonException or CaissonException)
         {
             return new RunSummary { Detail = "the summary of this run is damaged; its journal is whole" };
         }

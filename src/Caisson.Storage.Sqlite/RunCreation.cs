@@ -1,12 +1,13 @@
 using Caisson.Contracts;
 using Caisson.Core.Budgets;
 using Caisson.Core.Stores;
+using Caisson.Storage.Sqlite.Sealing;
 using Microsoft.Data.Sqlite;
 
 namespace Caisson.Storage.Sqlite;
 
 /// <summary>How a run begins to exist: asked for, spawned by another or fired by a schedule. Runs on the writer's thread only.</summary>
-internal sealed class RunCreation(SqliteConnection connection, JournalRows journal, BudgetWrites budgets) : IDisposable
+internal sealed class RunCreation(SqliteConnection connection, JournalRows journal, BudgetWrites budgets, SealedColumns columns) : IDisposable
 {
     private readonly Statement _byKey = new(connection, "SELECT run_id, request_hash FROM runs WHERE idempotency_key = $1", 1);
     private readonly Statement _byId = new(connection, "SELECT run_id, request_hash FROM runs WHERE run_id = $1", 1);
@@ -26,13 +27,14 @@ internal sealed class RunCreation(SqliteConnection connection, JournalRows journ
         foreach (var draft in run.More)
             chains.Add(JournalRows.Next(chains[^1], run.Id, ++seq, 0, run.At, draft));
         if (_insert.Value(run.Id.ToString(), run.Agent, (int)RunStatus.Ready, RunWrites.Ms(run.At), RunWrites.Ms(run.DueAt ?? run.At), seq, run.IdempotencyKey, run.RequestHash,
-            RunWrites.Json(run.Summary), run.Tenant, run.Parent?.ToString(), root, run.Depth, path, chains[^1]) is not long row)
+            columns.Seal(run.Tenant, SealedColumns.Summary(run.Id), RunWrites.Json(run.Summary)), run.Tenant, run.Parent?.ToString(), root, run.Depth, path,
+            columns.Seal(run.Tenant, SealedColumns.Head(run.Id), chains[^1])) is not long row)
             return (Known(_byId, run.Id.ToString(), run.RequestHash)!, false);
 
         var appendId = Guid.Empty.ToByteArray();
-        journal.Insert(row, 1, 0, run.At, appendId, run.Created, chains[0]);
+        journal.Insert(row, run.Id, run.Tenant, 1, 0, run.At, appendId, run.Created, chains[0]);
         for (var i = 0; i < run.More.Count; i++)
-            journal.Insert(row, i + 2, 0, run.At, appendId, run.More[i], chains[i + 1]);
+            journal.Insert(row, run.Id, run.Tenant, i + 2, 0, run.At, appendId, run.More[i], chains[i + 1]);
         budgets.Open(run);
         return (new CreateOutcome.Created(), true);
     }

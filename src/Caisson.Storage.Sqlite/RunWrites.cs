@@ -3,6 +3,7 @@ using Caisson.Contracts;
 using Caisson.Core.Budgets;
 using Caisson.Core.Journal;
 using Caisson.Core.Stores;
+using Caisson.Storage.Sqlite.Sealing;
 using Microsoft.Data.Sqlite;
 
 namespace Caisson.Storage.Sqlite;
@@ -15,10 +16,10 @@ namespace Caisson.Storage.Sqlite;
 /// one entry, one update of the row. What else a unit may hold costs only the units that hold it.
 /// </para>
 /// </summary>
-internal sealed class RunWrites(SqliteConnection connection, JournalRows journal, RunCreation creation, BudgetWrites budgets, TimeProvider clock) : IDisposable
+internal sealed class RunWrites(SqliteConnection connection, JournalRows journal, RunCreation creation, BudgetWrites budgets, SealedColumns columns, TimeProvider clock) : IDisposable
 {
     private readonly Statement _state = new(connection, """
-        SELECT r.id, r.status, r.owner, r.epoch, r.last_seq, r.due_at, r.chain, r.append_id, n.node IS NOT NULL, r.path
+        SELECT r.id, r.status, r.owner, r.epoch, r.last_seq, r.due_at, r.chain, r.append_id, n.node IS NOT NULL, r.path, r.tenant
         FROM runs r LEFT JOIN nodes n ON n.node = r.owner AND n.dead_at IS NULL WHERE r.run_id = $1
         """, 1);
     private readonly Statement _appendIdAt = new(connection, "SELECT append_id FROM journal WHERE run = $1 AND seq = $2", 2);
@@ -55,9 +56,9 @@ internal sealed class RunWrites(SqliteConnection connection, JournalRows journal
             budgets.Doubt(row.Id, row.Path, hold.StepKey, "owner_lost", now);
         var entry = new JournalDraft(EntryKind.EpochClaimed, JournalBodies.EpochClaimed(node.ToString(), reason, doubtful));
         var seq = row.LastSeq + 1;
-        var chain = JournalRows.Next(row.Chain, run, seq, epoch, now, entry);
-        journal.Insert(row.Id, seq, epoch, now, Guid.Empty.ToByteArray(), entry, chain);
-        _claim.Run(row.Id, (int)RunClaims.StatusAfter(row.Status), node.ToString(), epoch, seq, Ms(now), chain);
+        var chain = JournalRows.Next(columns.OpenOrNull(SealedColumns.Head(run), row.Chain), run, seq, epoch, now, entry);
+        journal.Insert(row.Id, run, row.Tenant, seq, epoch, now, Guid.Empty.ToByteArray(), entry, chain);
+        _claim.Run(row.Id, (int)RunClaims.StatusAfter(row.Status), node.ToString(), epoch, seq, Ms(now), columns.Seal(row.Tenant, SealedColumns.Head(run), chain));
         return (true, true);
     }
 
@@ -75,11 +76,11 @@ internal sealed class RunWrites(SqliteConnection connection, JournalRows journal
         if (Amounts.Reserved(unit.Budget) is { } wanted && budgets.Check(row.Path, wanted) is { } denial)
             return (new AppendOutcome.Denied(denial), false);
 
-        var (seq, chain, progressed) = (row.LastSeq, row.Chain, false);
+        var (seq, chain, progressed) = (row.LastSeq, columns.OpenOrNull(SealedColumns.Head(unit.Run), row.Chain), false);
         foreach (var entry in unit.Entries)
         {
             chain = JournalRows.Next(chain, unit.Run, ++seq, row.Epoch, unit.At, entry);
-            journal.Insert(row.Id, seq, row.Epoch, unit.At, appendId, entry, chain);
+            journal.Insert(row.Id, unit.Run, row.Tenant, seq, row.Epoch, unit.At, appendId, entry, chain);
             progressed |= entry.Kind == EntryKind.StepCompleted;
         }
 
@@ -104,7 +105,8 @@ internal sealed class RunWrites(SqliteConnection connection, JournalRows journal
         if (state.Release && !ends && _hasInput.Value(row.Id) is 1L)
             due = Ms(unit.At);
         _updateRun.Run(row.Id, (int)state.Status, (int)state.Waiting, (int)state.Paused, Ms(unit.At), ends ? Ms(unit.At) : null, ends ? null : due,
-            ends || state.Release ? null : row.Owner, seq, Json(state.Summary), chain, appendId, progressed ? 1L : 0L);
+            ends || state.Release ? null : row.Owner, seq,
+            columns.Seal(row.Tenant, SealedColumns.Summary(unit.Run), Json(state.Summary)), chain is null ? null : columns.Seal(row.Tenant, SealedColumns.Head(unit.Run), chain), appendId, progressed ? 1L : 0L);
         return (new AppendOutcome.Committed(), true);
     }
 
@@ -117,7 +119,7 @@ internal sealed class RunWrites(SqliteConnection connection, JournalRows journal
             return (new PostOutcome.Ended(row.Status), false);
         if (_inputExists.Value(row.Id, input.InputId) is not null)
             return (new PostOutcome.Duplicate(), false);
-        _insertInput.Run(row.Id, input.InputId, (int)input.Kind, input.Payload.ToArray(), Ms(now));
+        _insertInput.Run(row.Id, input.InputId, (int)input.Kind, columns.Seal(row.Tenant, SealedColumns.Input(input.Run, input.InputId), input.Payload), Ms(now));
         _makeDue.Run(row.Id, Ms(now));
         return (new PostOutcome.Posted(), true);
     }
@@ -141,8 +143,9 @@ internal sealed class RunWrites(SqliteConnection connection, JournalRows journal
         return found;
     }
 
+    /// <param name="Chain">As stored.</param>
     /// <param name="Path">Empty where it was not asked for.</param>
-    private sealed record Row(long Id, RunStatus Status, string? Owner, long Epoch, long LastSeq, long? DueAt, byte[]? Chain, byte[]? AppendId, bool OwnerLives, string[] Path);
+    private sealed record Row(long Id, RunStatus Status, string? Owner, long Epoch, long LastSeq, long? DueAt, byte[]? Chain, byte[]? AppendId, bool OwnerLives, string[] Path, string Tenant);
 
     private Row? Read(RunId run, bool withPath = false)
     {
@@ -150,7 +153,7 @@ internal sealed class RunWrites(SqliteConnection connection, JournalRows journal
         return rows.Read()
             ? new Row(rows.GetInt64(0), (RunStatus)rows.GetInt32(1), rows.IsDBNull(2) ? null : rows.GetString(2), rows.GetInt64(3), rows.GetInt64(4),
                 rows.IsDBNull(5) ? null : rows.GetInt64(5), rows.IsDBNull(6) ? null : rows.GetFieldValue<byte[]>(6), rows.IsDBNull(7) ? null : rows.GetFieldValue<byte[]>(7),
-                rows.GetBoolean(8), withPath ? rows.GetString(9).Split('\n') : [])
+                rows.GetBoolean(8), withPath ? rows.GetString(9).Split('\n') : [], rows.GetString(10))
             : null;
     }
 

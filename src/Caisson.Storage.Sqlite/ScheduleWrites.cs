@@ -1,12 +1,13 @@
 using Caisson.Contracts;
 using Caisson.Core.Budgets;
 using Caisson.Core.Stores;
+using Caisson.Storage.Sqlite.Sealing;
 using Microsoft.Data.Sqlite;
 
 namespace Caisson.Storage.Sqlite;
 
 /// <summary>Schedules, and what retention removes. Runs on the writer's thread only.</summary>
-internal sealed class ScheduleWrites(SqliteConnection connection, RunCreation creation, RunWrites runs) : IDisposable
+internal sealed class ScheduleWrites(SqliteConnection connection, RunCreation creation, RunWrites runs, SealedColumns columns) : IDisposable
 {
     private readonly Statement _put = new(connection, $"""
         INSERT INTO schedules (name, uid, generation, definition, created_at, next_at, paused) VALUES ($1, $2, 1, $3, $4, $5, $6)
@@ -30,10 +31,10 @@ internal sealed class ScheduleWrites(SqliteConnection connection, RunCreation cr
     {
         if (schedule.Stands is { } stands && !IsAt(schedule.Name, stands))
             return (null, false);
-        using var rows = _put.Rows(schedule.Name, schedule.Uid.ToByteArray(), schedule.Definition.ToArray(), RunWrites.Ms(schedule.At),
+        using var rows = _put.Rows(schedule.Name, schedule.Uid.ToByteArray(), columns.Seal(BudgetNodes.DefaultTenant, SealedColumns.Schedule(schedule.Name), schedule.Definition), RunWrites.Ms(schedule.At),
             schedule.Next is { } next ? RunWrites.Ms(next) : null, schedule.Paused ? 1L : 0L);
         rows.Read();
-        return (LedgerReads.Schedule(rows), true);
+        return (LedgerReads.Schedule(columns, rows), true);
     }
 
     private bool IsAt(string name, ScheduleStand stands) => stands.Generation == 0

@@ -1,6 +1,8 @@
 using Caisson.Contracts;
 using Caisson.Core.Journal;
 using Caisson.Core.Stores;
+using Caisson.Storage.Sqlite.Disk;
+using Caisson.Storage.Sqlite.Sealing;
 using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.Logging;
 
@@ -35,29 +37,46 @@ public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IBudgetStor
     private readonly LedgerReads _ledgers;
     private readonly NodeRows _nodes;
     private readonly Checkpointer _checkpointer;
+    private readonly SqliteConnection _connection;
+    private readonly TenantKeys _keys;
     private readonly string _connectionString;
     private bool _disposed;
 
-    private SqliteStore(DataDirectory directory, string connectionString, byte[] tenantKey, TimeProvider clock, ILogger log)
+    private SqliteStore(DataDirectory directory, string connectionString, TenantKeys keys, TimeProvider clock, ILogger log)
     {
-        (_directory, _connectionString, _clock, TenantKey) = (directory, connectionString, clock, tenantKey);
-        var connection = Connect(connectionString);
-        _journal = new JournalRows(connection);
+        (_directory, _connectionString, _clock, _keys) = (directory, connectionString, clock, keys);
+        var connection = _connection = Connect(connectionString);
+        var columns = new SealedColumns(keys.Seal);
+        _journal = new JournalRows(connection, columns);
         _budgets = new BudgetWrites(connection);
-        _creation = new RunCreation(connection, _journal, _budgets);
-        _writes = new RunWrites(connection, _journal, _creation, _budgets, clock);
-        _schedules = new ScheduleWrites(connection, _creation, _writes);
+        _creation = new RunCreation(connection, _journal, _budgets, columns);
+        _writes = new RunWrites(connection, _journal, _creation, _budgets, columns, clock);
+        _schedules = new ScheduleWrites(connection, _creation, _writes, columns);
         _writer = new Writer(connection, log);
         var reads = new ReadConnections(connectionString);
-        (_reads, _ledgers) = (new Reads(reads, clock), new LedgerReads(reads));
+        (_reads, _ledgers) = (new Reads(reads, columns, clock), new LedgerReads(reads, columns));
         _nodes = new NodeRows(Connect(connectionString), _writer, clock);
-        _checkpointer = new Checkpointer(Connect(connectionString), directory.Database + "-wal", CheckpointBytes, LongestLogBytes, _writer.Between, clock, log);
+        _checkpointer = new Checkpointer(Connect(connectionString), directory.Database + "-wal", CheckpointBytes, LongestLogBytes, _writer.Between, _writer.Fail, clock, log);
     }
 
     /// <summary>Key of the hashes that name blobs: equal contents of different installations have different names.</summary>
-    public ReadOnlyMemory<byte> TenantKey { get; }
+    public ReadOnlyMemory<byte> TenantKey => _keys.AddressKey;
+
+    /// <summary>For content that stands outside of the database; <c>null</c> where nothing is sealed.</summary>
+    public ContentSeal? Seal => _keys.Seal;
+
+    /// <summary>
+    /// The database was put back to an earlier state: runs that it says are live may have gone on since, elsewhere and
+    /// unknown to it. Stays true, over restarts too, until <see cref="SettleRestoredAsync"/>.
+    /// </summary>
+    public bool Restored { get; private set; }
+
+    /// <summary>The latest time in the journal: no time that is stored from now on may be earlier.</summary>
+    public DateTimeOffset LastWritten { get; private init; }
 
     public string DataDirectory => _directory.Path;
+
+    public string Database => _directory.Database;
 
     /// <summary>Fails when the disk did: the process must exit and be started again.</summary>
     public Task Faulted => _writer.Faulted;
@@ -65,11 +84,11 @@ public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IBudgetStor
     public static SqliteOpenOutcome Open(SqliteOptions options, TimeProvider clock, ILogger log) => Storage.Sqlite.DataDirectory.Open(options.DataDirectory) switch
     {
         DirectoryOutcome.Refused refused => new SqliteOpenOutcome.Refused(refused.Failure),
-        DirectoryOutcome.Locked locked => Open(locked.Directory, clock, log),
+        DirectoryOutcome.Locked locked => Open(locked.Directory, options.KeyFile, clock, log),
         _ => throw new InvalidOperationException("unreachable"),
     };
 
-    private static SqliteOpenOutcome Open(DataDirectory directory, TimeProvider clock, ILogger log)
+    private static SqliteOpenOutcome Open(DataDirectory directory, string? keyFile, TimeProvider clock, ILogger log)
     {
         var path = directory.Database;
         try
@@ -83,11 +102,17 @@ public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IBudgetStor
             var text = new SqliteConnectionStringBuilder { DataSource = path, DefaultTimeout = 30 }.ToString();
             using var connection = Connect(text);
             Schema.Prepare(connection);
-            using var key = connection.CreateCommand();
-            key.CommandText = "SELECT value FROM meta WHERE name = 'tenant_key'";
-            if (key.ExecuteScalar() is not byte[] { Length: 32 } tenantKey)
-                return Refuse(directory, new Failure(ErrorCodes.DatabaseCorrupt, $"{path}: its key is missing: restore the data directory from a backup"));
-            return new SqliteOpenOutcome.Opened(new SqliteStore(directory, text, tenantKey, clock, log));
+            var (keys, unopened) = TenantKeys.Open(connection, path, keyFile);
+            if (keys is null)
+                return Refuse(directory, unopened!);
+            if (Lineage.Begin(connection, directory.Path, out var restored) is { } uncounted)
+                return Refuse(directory, uncounted);
+            return new SqliteOpenOutcome.Opened(new SqliteStore(directory, text, keys, clock, log) { Restored = restored, LastWritten = LatestEntry(connection) });
+        }
+        catch (SqliteException problem) when (problem.SqliteErrorCode == 13 && Ballast.ReleaseIn(directory.Path))
+        {
+            // What is kept back is for exactly this: without it nobody could even pause what runs.
+            return Open(directory, keyFile, clock, log);
         }
         catch (SqliteException problem)
         {
@@ -101,14 +126,23 @@ public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IBudgetStor
         }
     }
 
-    public Task<CreateOutcome> CreateAsync(NewRun run, CancellationToken cancellationToken) => _writer.DoAsync(() => _creation.Create(run));
+    public async Task<CreateOutcome> CreateAsync(NewRun run, CancellationToken cancellationToken)
+    {
+        await _keys.EnsureAsync(run.Tenant, _connection, _writer);
+        return await _writer.DoAsync(() => _creation.Create(run));
+    }
 
     public async Task<ClaimOutcome> ClaimAsync(RunId run, NodeId node, CancellationToken cancellationToken) =>
         await _writer.DoAsync(() => _writes.Claim(run, node)) && await FindAsync(run, cancellationToken) is { } record
             ? new ClaimOutcome.Claimed(record)
             : new ClaimOutcome.NotClaimable();
 
-    public Task<AppendOutcome> AppendAsync(ChangeSet unit, CancellationToken cancellationToken) => _writer.DoAsync(() => _writes.Append(unit));
+    public async Task<AppendOutcome> AppendAsync(ChangeSet unit, CancellationToken cancellationToken)
+    {
+        foreach (var child in unit.Children)
+            await _keys.EnsureAsync(child.Tenant, _connection, _writer);
+        return await _writer.DoAsync(() => _writes.Append(unit));
+    }
 
     public Task<PostOutcome> PostAsync(NewInput input, CancellationToken cancellationToken) => _writer.DoAsync(() => _writes.Post(input));
 
@@ -159,13 +193,32 @@ public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IBudgetStor
 
     public Task<IReadOnlyList<ScheduleRecord>> FindDueSchedulesAsync(DateTimeOffset now, int limit, CancellationToken cancellationToken) => _ledgers.DueSchedulesAsync(now, limit, cancellationToken);
 
-    public Task<bool> FireAsync(ScheduleFire fire, CancellationToken cancellationToken) => _writer.DoAsync(() => _schedules.Fire(fire));
+    public async Task<bool> FireAsync(ScheduleFire fire, CancellationToken cancellationToken)
+    {
+        if (fire.Run is { } run)
+            await _keys.EnsureAsync(run.Tenant, _connection, _writer);
+        return await _writer.DoAsync(() => _schedules.Fire(fire));
+    }
 
     public Task<IReadOnlyList<RunId>> FindEndedAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) => _ledgers.EndedAsync(before, limit, cancellationToken);
 
     public Task<bool> DeleteRunAsync(RunId run, CancellationToken cancellationToken) => _writer.DoAsync(() => _schedules.Delete(run));
 
     public IAsyncEnumerable<BlobReference> ReadReferencesAsync(CancellationToken cancellationToken) => _ledgers.ReferencesAsync(cancellationToken);
+
+    /// <summary>The runs that were live in a restored database have been dealt with.</summary>
+    public async Task SettleRestoredAsync()
+    {
+        await _writer.DoAsync(() =>
+        {
+            Lineage.Settle(_connection);
+            return (true, true);
+        });
+        Restored = false;
+    }
+
+    /// <summary>Destroys a tenant's key: nothing that was sealed under it can be read again, here or in any copy without that key.</summary>
+    public Task<ShredOutcome> ShredAsync(string tenant) => _keys.ShredAsync(tenant, _connection, _writer);
 
     public async ValueTask DisposeAsync()
     {
@@ -181,7 +234,15 @@ public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IBudgetStor
         });
         using (var pooled = new SqliteConnection(_connectionString))
             SqliteConnection.ClearPool(pooled);
+        _keys.Dispose();
         _directory.Dispose();
+    }
+
+    private static DateTimeOffset LatestEntry(SqliteConnection connection)
+    {
+        using var command = connection.CreateCommand();
+        command.CommandText = "SELECT at FROM journal ORDER BY id DESC LIMIT 1";
+        return command.ExecuteScalar() is long ms ? DateTimeOffset.FromUnixTimeMilliseconds(ms) : DateTimeOffset.MinValue;
     }
 
     /// <summary>Every connection has the same durability settings; the default of SQLite would lose the last commits at a power cut.</summary>

@@ -67,6 +67,9 @@ internal sealed class Writer : IDisposable
         return unit.Task;
     }
 
+    /// <summary>A connection beside this one found the disk ill: nothing more is written here either.</summary>
+    internal void Fail(SqliteException problem) => Fault([], problem);
+
     /// <summary>
     /// Lets another connection write between two batches, on the caller's thread. Left to SQLite's own lock it would
     /// find the file taken again and again: the writer leaves it free for microseconds only, and the other one polls.
@@ -154,16 +157,32 @@ internal sealed class Writer : IDisposable
     {
         private readonly TaskCompletionSource<T> _answer = new(TaskCreationOptions.RunContinuationsAsynchronously);
         private T _outcome = default!;
+        private CaissonException? _refusal;
 
         internal Task<T> Task => _answer.Task;
 
         internal override bool Execute()
         {
-            (_outcome, var keep) = work();
-            return keep;
+            try
+            {
+                (_outcome, var keep) = work();
+                return keep;
+            }
+            catch (CaissonException problem)
+            {
+                // Of this unit's own content, as a key that was destroyed: it is undone, and its neighbours go on.
+                _refusal = problem;
+                return false;
+            }
         }
 
-        internal override void Answer() => _answer.TrySetResult(_outcome);
+        internal override void Answer()
+        {
+            if (_refusal is null)
+                _answer.TrySetResult(_outcome);
+            else
+                _answer.TrySetException(_refusal);
+        }
 
         internal override void Fail(Exception fault) => _answer.TrySetException(fault);
     }

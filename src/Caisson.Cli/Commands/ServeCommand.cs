@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Reflection;
 using Caisson.Cli.Supervise;
+using Caisson.Contracts;
 using Caisson.Server.Configuration;
 using Caisson.Server.Hosting;
 using Microsoft.Extensions.Logging;
@@ -30,6 +31,9 @@ internal static class ServeCommand
         using var logs = LoggerFactory.Create(logging => logging.SetMinimumLevel(level).AddFilter("Microsoft.Extensions.Hosting", LogLevel.None).AddProvider(provider));
         switch (await CaissonHost.StartAsync(options, (ulong?)context.Shell.ListenDescriptor, context.Shell.Clock, context.Shell.Ids, logs, context.Interrupted))
         {
+            case HostOutcome.Refused { Failure: { Code: ErrorCodes.StorageFailed or ErrorCodes.DiskFull } ill }:
+                // As when it fails later: the disk may be well, or have space, when the server is started again.
+                throw new CommandFailure(ExitCodes.Restart, ill.Code, ill.Message);
             case HostOutcome.Refused refused:
                 throw CommandFailure.Of(refused.Failure);
             case HostOutcome.Started { Host: var host }:

@@ -1,5 +1,4 @@
 using System.Globalization;
-using Caisson.Contracts;
 using Caisson.Core.Stores;
 using Microsoft.Extensions.Logging;
 
@@ -62,8 +61,9 @@ public sealed class RetentionKeeper
                 _log.LogError("{Count} saved workspaces cannot be read, so no blob was removed: the first is {Address}; restore it from a backup, or end and delete its run",
                     blobs.Unreadable.Count.ToString(CultureInfo.InvariantCulture), first);
         }
-        catch (Exception e) when (e is CaissonException or IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is not OperationCanceledException)
         {
+            // Nobody waits for a round, so none of its failures ends anything.
             _log.LogError("retention: the round failed and is tried again: {Problem}", e.Message);
         }
     }

@@ -17,6 +17,7 @@ public static class ConfigReader
 {
     private const string Known =
         "server.listen, data.directory, sandbox.runsc, sandbox.guest_agent, engine.max_concurrent_runs, engine.drain_limit, " +
+        StorageOptions.Keys + ", " +
         "providers.NAME.base_url, .api_key_env, .api_key, .max_tokens_field, .max_output_tokens, .connect_timeout, .timeout, .prices_as, " +
         "providers.NAME.prices.MODEL.input, .output, .cached_input";
 
@@ -74,6 +75,8 @@ public static class ConfigReader
                 return Whole(text, 1, 100_000, value => options.MaxConcurrentRuns = value);
             case ["engine", "drain_limit"]:
                 return Duration(text, TimeSpan.FromMinutes(10), value => options.DrainLimit = value);
+            case ["storage", var key]:
+                return options.Storage.Apply(key, text);
             case ["providers", var name, .. var rest]:
                 if (!providers.TryGetValue(name, out var provider))
                     providers[name] = provider = (new ProviderOptions { Name = name }, setting.Where);

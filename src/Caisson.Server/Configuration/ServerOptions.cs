@@ -17,6 +17,8 @@ public sealed class ServerOptions
 
     public SandboxPaths Sandbox { get; } = new();
 
+    public StorageOptions Storage { get; } = new();
+
     /// <summary>Runs driven at the same time; the rest wait as ready. Default 2,000.</summary>
     public int MaxConcurrentRuns { get; set; } = 2_000;
 

@@ -36,6 +36,8 @@ internal sealed class Rooms : IAsyncDisposable
 
     internal Runs Runs { get; }
 
+    internal required StorageRoom Storage { get; init; }
+
     internal required ScheduleKeeper Keeper { get; init; }
 
     internal required ScheduleBook Schedules { get; init; }
@@ -44,24 +46,27 @@ internal sealed class Rooms : IAsyncDisposable
 
     internal static (Rooms? Rooms, Failure? Failure) Open(ServerOptions options, AgentCatalog agents, TimeProvider clock, IIdSource ids, ILoggerFactory logs)
     {
-        switch (SqliteStore.Open(new SqliteOptions { DataDirectory = options.DataDirectory }, clock, logs.CreateLogger<SqliteStore>()))
+        var time = new StoreTime(clock, DateTimeOffset.MinValue, BootClock.Nanoseconds);
+        switch (SqliteStore.Open(new SqliteOptions { DataDirectory = options.DataDirectory, KeyFile = options.Storage.KeyFile }, time, logs.CreateLogger<SqliteStore>()))
         {
             case SqliteOpenOutcome.Refused refused:
                 return (null, refused.Failure);
             case SqliteOpenOutcome.Opened opened:
-                return (Assemble(options, agents, opened.Store, clock, ids, logs), null);
+                time.NotBefore(opened.Store.LastWritten);
+                return (Assemble(options, agents, opened.Store, time, ids, logs), null);
             default:
                 throw new InvalidOperationException("unreachable");
         }
     }
 
     /// <summary>Completes when this process must end: the engine may act no more, or the disk failed.</summary>
-    internal Task Stopped => Task.WhenAny(Engine.Stopped, _store.Faulted).Unwrap();
+    internal Task Stopped => Task.WhenAny(Engine.Stopped, Storage.Faulted).Unwrap();
 
     /// <summary>Begins to claim and drive runs, and to start those that schedules ask for.</summary>
     internal async Task StartAsync(CancellationToken cancellationToken)
     {
         await Engine.StartAsync(cancellationToken);
+        Storage.Start();
         Keeper.Start();
     }
 
@@ -70,6 +75,7 @@ internal sealed class Rooms : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await Keeper.DisposeAsync();
+        await Storage.DisposeAsync();
         await Engine.DisposeAsync();
         foreach (var sandbox in _sandboxes)
             await sandbox.DisposeAsync();
@@ -82,7 +88,8 @@ internal sealed class Rooms : IAsyncDisposable
 #pragma warning disable RS0030 // The composition is where the process's one source of chance is made.
         var random = new Random();
 #pragma warning restore RS0030
-        var blobs = new FileBlobStore(Path.Combine(options.DataDirectory, "blobs"), store.TenantKey.Span);
+        var blobs = new FileBlobStore(Path.Combine(options.DataDirectory, "blobs"), store.TenantKey.Span, clock, store.Seal);
+        var storage = new StorageRoom(options.Storage, store, blobs, clock, logs);
         var models = new ModelCallPipeline(options.Providers, PriceTable.Embedded, clock, random, logs.CreateLogger<ModelCallPipeline>());
         var gvisor = new GVisorProvider(SandboxOptionsOf(options), blobs, clock, logs.CreateLogger<GVisorProvider>());
         ISandboxProvider[] sandboxes = [gvisor];
@@ -105,12 +112,14 @@ internal sealed class Rooms : IAsyncDisposable
             Ids = ids,
             Random = random,
             Logs = logs,
+            Admission = storage.Admission,
         });
         var runs = new Runs(store, store, blobs, models, newRuns, new WorkspaceStore(blobs), signals, clock, ids);
         var keeper = new ScheduleKeeper(store, store, newRuns, signals, clock, logs.CreateLogger<ScheduleKeeper>(), () => engine.Ready);
         var schedules = new ScheduleBook(store, store, store, newRuns, keeper, signals, clock, ids);
         return new Rooms(store, models, sandboxes, engine, runs)
         {
+            Storage = storage,
             Keeper = keeper,
             Schedules = schedules,
             Operations = new RunOperations(store, store, store, blobs, models, signals, clock, ids),

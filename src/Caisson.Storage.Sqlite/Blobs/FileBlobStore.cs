@@ -1,9 +1,11 @@
 using System.Security.Cryptography;
 using Caisson.Contracts;
 using Caisson.Core.Blobs;
+using Caisson.Core.Budgets;
 using Caisson.Core.Retention;
 using Caisson.Core.Stores;
 using Caisson.Storage.Sqlite.Disk;
+using Caisson.Storage.Sqlite.Sealing;
 
 namespace Caisson.Storage.Sqlite.Blobs;
 
@@ -23,16 +25,18 @@ public sealed class FileBlobStore : IBlobStore, IBlobSweeper
     private readonly BlobShelves _shelves;
     private readonly byte[] _key;
     private readonly TimeProvider _clock;
+    private readonly ContentSeal? _seal;
     private readonly TaskCompletionSource _faulted = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     /// <param name="directory">Its own folder, on a local file system.</param>
     /// <param name="tenantKey">At least 32 bytes, secret and never changed.</param>
     /// <param name="clock">The sweep's time. Default: the system's.</param>
-    public FileBlobStore(string directory, ReadOnlySpan<byte> tenantKey, TimeProvider? clock = null)
+    /// <param name="seal">What files are sealed with, after compression. Default: they are not.</param>
+    public FileBlobStore(string directory, ReadOnlySpan<byte> tenantKey, TimeProvider? clock = null, ContentSeal? seal = null)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(tenantKey.Length, 32);
         _key = tenantKey.ToArray();
-        _clock = clock ?? TimeProvider.System;
+        (_clock, _seal) = (clock ?? TimeProvider.System, seal);
         _shelves = new BlobShelves(directory, _clock);
     }
 
@@ -71,7 +75,7 @@ public sealed class FileBlobStore : IBlobStore, IBlobSweeper
     {
         if (!BlobAddress.IsOne(address) || await ReadAsync(address, cancellationToken) is not { } stored)
             return null;
-        var content = BlobPacking.Unpack(stored);
+        var content = BlobPacking.Unpack(ContentSeal.Open(_seal, PlaceOf(address), stored).Span);
         return content is not null && AddressOf(content) == address
             ? content
             : throw new CaissonException(ErrorCodes.DatabaseCorrupt, $"blob {address} does not hold what was stored; restore {_shelves.PathOf(address)} from a backup");
@@ -80,6 +84,8 @@ public sealed class FileBlobStore : IBlobStore, IBlobSweeper
     /// <inheritdoc/>
     public Task<SweepReport> SweepAsync(IAsyncEnumerable<BlobReference> references, IWorkspaceTrees trees, CancellationToken cancellationToken) =>
         new BlobSweep(_shelves, GetAsync, trees, _clock.GetUtcNow()).RunAsync(references, cancellationToken);
+
+    private static string PlaceOf(string address) => $"blob:{address}";
 
     private async Task<byte[]?> ReadAsync(string address, CancellationToken cancellationToken)
     {
@@ -120,7 +126,7 @@ public sealed class FileBlobStore : IBlobStore, IBlobSweeper
     {
         if (cause is SyncFailedException)
         {
-            var fault = new CaissonException(ErrorCodes.StorageFailed, $"a sync of the blobs failed: {cause.Message}: check the disk, then start the server again", inner: thrown);
+            var fault = new CaissonException(ErrorCodes.StorageFailed, $"a sync of the blobs failed: {cause.Message}: check the disk, then start the server again", isTransient: true, thrown);
             _faulted.TrySetException(fault);
             return fault;
         }
@@ -140,7 +146,8 @@ public sealed class FileBlobStore : IBlobStore, IBlobSweeper
             {
                 temporary[i] = _shelves.NewTemporary(missing[i].Address);
                 using var file = File.OpenHandle(temporary[i], FileMode.CreateNew, FileAccess.Write);
-                RandomAccess.Write(file, BlobPacking.Pack(missing[i].Content.Span), 0);
+                var packed = BlobPacking.Pack(missing[i].Content.Span);
+                RandomAccess.Write(file, _seal is null ? packed : _seal.Seal(BudgetNodes.DefaultTenant, PlaceOf(missing[i].Address), packed), 0);
                 Durable.File(file, temporary[i]);
             });
             for (var i = 0; i < missing.Count; i++)

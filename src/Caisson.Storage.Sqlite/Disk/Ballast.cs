@@ -9,10 +9,26 @@ namespace Caisson.Storage.Sqlite.Disk;
 internal sealed class Ballast(string path, long size)
 {
     private const int Piece = 1 << 20;
+    private const string FileName = "ballast";
 
     private bool? _isThere;
 
     internal string Path => path;
+
+    internal static string PathIn(string directory) => System.IO.Path.Combine(directory, FileName);
+
+    /// <summary>Deletes the one in this data directory. Answers whether there was one.</summary>
+    internal static bool ReleaseIn(string directory)
+    {
+        try
+        {
+            return new Ballast(PathIn(directory), 0).Release();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return false;
+        }
+    }
 
     internal long Size => size;
 

@@ -57,7 +57,7 @@ public sealed class DiskGuard : IAdmission, IDisposable
     public DiskGuard(string directory, DiskGuardOptions options, TimeProvider clock, ILogger log)
     {
         (_directory, _minFree, _log) = (Path.GetFullPath(directory), options.MinFree, log);
-        _ballast = new Ballast(Path.Combine(_directory, "ballast"), options.Ballast);
+        _ballast = new Ballast(Ballast.PathIn(_directory), options.Ballast);
         Look();
         _timer = clock.CreateTimer(_ => Look(), null, LookEvery, LookEvery);
     }

@@ -1,8 +1,20 @@
 using System.Security.Cryptography;
 using Caisson.Contracts;
+using Caisson.Core.Budgets;
 using Microsoft.Data.Sqlite;
 
 namespace Caisson.Storage.Sqlite.Sealing;
+
+public abstract record ShredOutcome
+{
+    public sealed record Shredded : ShredOutcome;
+
+    /// <summary>Nothing is sealed here, or the tenant has no key (any more).</summary>
+    public sealed record NoKey : ShredOutcome;
+
+    /// <summary>Nothing was done: runs that have not ended, or schedules, still need the key.</summary>
+    public sealed record InUse(long Count) : ShredOutcome;
+}
 
 /// <summary>
 /// The keys that a data directory holds, in its <c>meta</c> rows: <c>tenant_key</c>, which names blobs; <c>seal</c>, the id
@@ -57,6 +69,8 @@ internal sealed class TenantKeys : IDisposable
             return Corrupt(database);
         if (known is null)
             Adopt(connection, master, addressKey);
+        if (Meta.Get(connection, Prefix + BudgetNodes.DefaultTenant) is null)
+            Meta.Set(connection, Prefix + BudgetNodes.DefaultTenant, Mint(master, BudgetNodes.DefaultTenant).Wrapped);
         var seal = new ContentSeal();
         foreach (var (tenant, wrapped) in Wrapped(connection))
         {
@@ -78,8 +92,7 @@ internal sealed class TenantKeys : IDisposable
         {
             if (Seal.Has(tenant))
                 return;
-            var key = new DataKey(RandomNumberGenerator.GetBytes(SealedBox.KeyIdLength), RandomNumberGenerator.GetBytes(MasterKey.Length));
-            var wrapped = SealedBox.Seal(_master!.Bytes, _master.Id, PlaceOf(tenant), [.. key.Id, .. key.Bytes]);
+            var (key, wrapped) = Mint(_master!, tenant);
             await writer.DoAsync(() =>
             {
                 Meta.Set(connection, Prefix + tenant, wrapped);
@@ -93,23 +106,27 @@ internal sealed class TenantKeys : IDisposable
         }
     }
 
-    /// <summary>Destroys the tenant's key. Answers whether there was one.</summary>
-    internal async Task<bool> ShredAsync(string tenant, SqliteConnection connection, Writer writer)
+    internal async Task<ShredOutcome> ShredAsync(string tenant, SqliteConnection connection, Writer writer)
     {
         if (Seal is null)
-            return false;
+            return new ShredOutcome.NoKey();
         await _one.WaitAsync();
         try
         {
-            var removed = await writer.DoAsync(() =>
+            var outcome = await writer.DoAsync<ShredOutcome>(() =>
             {
+                if (Users(connection, tenant) is > 0 and var users)
+                    return (new ShredOutcome.InUse(users), false);
+
                 // Without this the freed place in the page would keep the wrapped key.
                 Execute(connection, "PRAGMA secure_delete = ON");
                 var gone = Meta.Remove(connection, Prefix + tenant);
                 Execute(connection, "PRAGMA secure_delete = OFF");
-                return (gone, gone);
+
+                // From this very unit on: a run that is created after it must not be sealed under a key that is gone.
+                Seal.Forget(tenant);
+                return gone ? (new ShredOutcome.Shredded(), true) : (new ShredOutcome.NoKey(), false);
             });
-            Seal.Forget(tenant);
 
             // The log still has the page as it was.
             writer.Between(() =>
@@ -117,7 +134,7 @@ internal sealed class TenantKeys : IDisposable
                 Execute(connection, "PRAGMA wal_checkpoint(TRUNCATE)");
                 return true;
             });
-            return removed;
+            return outcome;
         }
         finally
         {
@@ -136,7 +153,24 @@ internal sealed class TenantKeys : IDisposable
             transaction.Commit();
         }
 
-        Execute(connection, "PRAGMA secure_delete = OFF; PRAGMA wal_checkpoint(TRUNCATE)");
+        Execute(connection, "PRAGMA secure_delete = OFF");
+        Execute(connection, "PRAGMA wal_checkpoint(TRUNCATE)");
+    }
+
+    private static (DataKey Key, byte[] Wrapped) Mint(MasterKey master, string tenant)
+    {
+        var key = new DataKey(RandomNumberGenerator.GetBytes(SealedBox.KeyIdLength), RandomNumberGenerator.GetBytes(MasterKey.Length));
+        return (key, SealedBox.Seal(master.Bytes, master.Id, PlaceOf(tenant), [.. key.Id, .. key.Bytes]));
+    }
+
+    /// <summary>What could not go on without the tenant's key. Schedules are stored under the default tenant's.</summary>
+    private static long Users(SqliteConnection connection, string tenant)
+    {
+        using var command = connection.CreateCommand();
+        command.CommandText = "SELECT (SELECT count(*) FROM runs WHERE tenant = $tenant AND ended_at IS NULL) + (SELECT count(*) FROM schedules WHERE $tenant = $default)";
+        command.Parameters.AddWithValue("$tenant", tenant);
+        command.Parameters.AddWithValue("$default", BudgetNodes.DefaultTenant);
+        return (long)command.ExecuteScalar()!;
     }
 
     private static string PlaceOf(string tenant) => $"data-key:{tenant}";

@@ -15,7 +15,7 @@ public sealed class CheckpointerTests
         var clock = new FakeTimeProvider();
         var turns = 0;
         using (var writer = Open(path))
-        using (new Checkpointer(Open(path), path + "-wal", 4096, 1 << 20, work => { turns++; return work(); }, clock, NullLogger.Instance))
+        using (new Checkpointer(Open(path), path + "-wal", 4096, 1 << 20, work => { turns++; return work(); }, _ => { }, clock, NullLogger.Instance))
         {
             Fill(writer, 100_000);
             clock.Advance(TimeSpan.FromSeconds(1));

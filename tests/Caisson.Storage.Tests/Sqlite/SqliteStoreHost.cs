@@ -5,7 +5,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Caisson.Storage.Tests.Sqlite;
 
-internal sealed class SqliteStoreHost(TimeProvider clock) : IStoreHost
+internal sealed class SqliteStoreHost(TimeProvider clock, string? keyFile = null) : IStoreHost
 {
     private readonly TempFolder _folder = new();
     private SqliteStore? _store;
@@ -22,9 +22,9 @@ internal sealed class SqliteStoreHost(TimeProvider clock) : IStoreHost
 
     public IRetentionStore Retention => Opened;
 
-    private SqliteStore Opened => _store ??= Open(_folder.Path, clock);
+    private SqliteStore Opened => _store ??= Open(_folder.Path, clock, keyFile);
 
-    internal static SqliteStore Open(string folder, TimeProvider clock) => SqliteStore.Open(new SqliteOptions { DataDirectory = folder }, clock, NullLogger.Instance) switch
+    internal static SqliteStore Open(string folder, TimeProvider clock, string? keyFile = null) => SqliteStore.Open(new SqliteOptions { DataDirectory = folder, KeyFile = keyFile }, clock, NullLogger.Instance) switch
     {
         SqliteOpenOutcome.Opened opened => opened.Store,
         SqliteOpenOutcome.Refused refused => throw new Xunit.Sdk.XunitException(refused.Failure.Message),

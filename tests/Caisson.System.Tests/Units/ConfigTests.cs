@@ -18,6 +18,12 @@ public sealed class ConfigTests
             drain_limit = "5s"
             [sandbox]
             runsc = "/opt/runsc"
+            [storage]
+            key_file = "/etc/caisson/key"
+            min_free = "3GiB"
+            ballast = "16MiB"
+            keep_ended = "7d"
+            sweep_every = "10m"
             [providers.openai]
             base_url = "https://api.openai.com/v1"
             api_key_env = "OPENAI_API_KEY"
@@ -30,6 +36,8 @@ public sealed class ConfigTests
 
         Assert.Equal(new IPEndPoint(IPAddress.IPv6Loopback, 0), options.Listen);
         Assert.Equal(("/tmp/x", 7, TimeSpan.FromSeconds(5), "/opt/runsc"), (options.DataDirectory, options.MaxConcurrentRuns, options.DrainLimit, options.Sandbox.Runsc));
+        Assert.Equal(("/etc/caisson/key", 3L << 30, 16L << 20), (options.Storage.KeyFile, options.Storage.MinFree, options.Storage.Ballast));
+        Assert.Equal((TimeSpan.FromDays(7), TimeSpan.FromMinutes(10)), (options.Storage.KeepEnded, options.Storage.SweepEvery));
         var provider = Assert.Single(options.Providers);
         Assert.Equal(("openai", "OPENAI_API_KEY", TimeSpan.FromMinutes(2)), (provider.Name, provider.ApiKeyEnvironment, provider.Timeout));
         var price = provider.Prices["gpt-5.1*"];
@@ -55,6 +63,31 @@ public sealed class ConfigTests
         var problems = Assert.IsType<ConfigOutcome.Invalid>(ConfigReader.Bind(settings)).Problems;
 
         Assert.Equal(["f:2", "f:3", "f:5"], problems.Select(p => p.Where));
+    }
+
+    [Theory]
+    [InlineData("key_file = \"\"", "empty path")]
+    [InlineData("min_free = \"5%\"", "allowed is a size")]
+    [InlineData("ballast = 5", "allowed is a size")]
+    [InlineData("ballast = \"5000000TiB\"", "allowed is a size")]
+    [InlineData("keep_ended = \"never\"", "allowed is off")]
+    [InlineData("sweep_every = \"1s\"", "at least 1m")]
+    [InlineData("kept = 1", "unknown key")]
+    public void A_bad_value_of_the_storage_is_refused_with_what_is_allowed(string line, string part)
+    {
+        var (settings, _) = TomlSource.Read("[storage]\n" + line, "f");
+
+        var problem = Assert.Single(Assert.IsType<ConfigOutcome.Invalid>(ConfigReader.Bind(settings)).Problems);
+
+        Assert.Contains(part, problem.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void What_is_off_is_kept_for_ever_and_never_swept()
+    {
+        var storage = Valid("[storage]\nkeep_ended = \"off\"\nsweep_every = \"off\"\nballast = \"0MiB\"").Storage;
+
+        Assert.Equal((null, null, 0L, null), (storage.KeepEnded, storage.SweepEvery, storage.Ballast, storage.MinFree));
     }
 
     [Theory]
