@@ -5,14 +5,15 @@ namespace CodeAgent;
 /// <summary>The world outside: a book of what was shipped, one line for each parcel.</summary>
 internal sealed class Warehouse
 {
-    private const string Book = "shipped.txt";
     private const int Lamps = 5;
+
+    private readonly string _book = "shipped.txt";
 
     internal async Task<int> CountAsync() => Math.Max(0, Lamps - (await ReadAsync()).Length);
 
     internal async Task<string> ShipAsync(string key, string to, string carrier)
     {
-        await File.AppendAllTextAsync(Book, $"{key} a lamp to {to} with {carrier}\n");
+        await File.AppendAllTextAsync(_book, $"{key} a lamp to {to} with {carrier}\n");
         return $"shipped to {to} with {carrier}";
     }
 
@@ -22,5 +23,5 @@ internal sealed class Warehouse
             ? new EffectCheck<string>(EffectState.Done, line[(key.Length + 1)..])
             : new EffectCheck<string>(EffectState.NotDone);
 
-    private static async Task<string[]> ReadAsync() => File.Exists(Book) ? await File.ReadAllLinesAsync(Book) : [];
+    private async Task<string[]> ReadAsync() => File.Exists(_book) ? await File.ReadAllLinesAsync(_book) : [];
 }
