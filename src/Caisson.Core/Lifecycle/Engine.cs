@@ -164,6 +164,13 @@ public sealed class Engine : IAsyncDisposable
             _lease.DispatcherAlive();
         }
 
+        if (_drives.Count >= _options.MaxConcurrentRuns && (await _services.Reader.FindClaimableAsync(_lease.Node, 1, cancellationToken)).Count > 0)
+        {
+            // A run that waits for its child must not keep the place that the child needs.
+            foreach (var (driver, _) in _drives.Values)
+                driver.LetGo();
+        }
+
         foreach (var owned in await _services.Reader.ListOwnedAsync(_lease.Node, cancellationToken))
         {
             if (!_drives.TryGetValue(owned.Run, out var drive))

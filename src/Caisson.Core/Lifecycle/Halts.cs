@@ -9,6 +9,9 @@ namespace Caisson.Core.Lifecycle;
 /// <summary>Writes down why a run halts: the pause, the end, or the hand-over that follows from it.</summary>
 internal sealed class Halts(RunSession session, RunBox box, RunServices services)
 {
+    /// <summary>Who pauses the runs of a database that was put back to an earlier state.</summary>
+    internal const string RestoreName = "restore";
+
     internal Task WriteAsync(RunHalt halt) => halt switch
     {
         // A cancel was journaled: whatever else came out at the same moment, the run ends as cancelled.
@@ -36,7 +39,8 @@ internal sealed class Halts(RunSession session, RunBox box, RunServices services
         {
             case StopKind.Pause:
                 var detail = $"paused by {stop.By}{(stop.Reason is null ? "" : ": " + stop.Reason)}";
-                await session.ApplyAsync(new RunCommand.Pause(PauseCause.Operator, detail, box.IsOpen), s => s with { Detail = detail }, [], stop.Input is { } input ? [input] : []);
+                var cause = stop.By == RestoreName ? PauseCause.Restored : PauseCause.Operator;
+                await session.ApplyAsync(new RunCommand.Pause(cause, detail, box.IsOpen), s => s with { Detail = detail }, [], stop.Input is { } input ? [input] : []);
                 break;
             case StopKind.Deadline when (session.Limits.DeadlineDenial(services.Clock.GetUtcNow()) ?? session.NoProgressDenial(services.Clock.GetUtcNow())) is { } denial:
                 await LimitAsync(denial);

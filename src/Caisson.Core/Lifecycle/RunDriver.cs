@@ -41,6 +41,19 @@ internal sealed class RunDriver(RunServices services, NodeLease lease, ILogger l
         _input.Set();
     }
 
+    /// <summary>Others need the room: a run that only waits is unloaded at once.</summary>
+    internal void LetGo()
+    {
+        _evicted = true;
+        if (_session.Task is { IsCompletedSuccessfully: true, Result: { } session })
+        {
+            session.LetGo = true;
+            session.Nudge();
+        }
+
+        _input.Set();
+    }
+
     /// <summary>Admission has changed.</summary>
     internal void Nudge()
     {

@@ -31,7 +31,7 @@ internal sealed partial class RunSession : IDisposable
     private readonly CancellationTokenSource _owned;
     private readonly OpenSteps _open = new();
     private readonly Lock _memory = new();
-    private readonly TaskCompletionSource _abandoned = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private TaskCompletionSource _abandoned = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private CancellationTokenSource _halting;
     private CancellationTokenSource _interrupt;
     private Action<Arrival>? _arrive;
@@ -125,6 +125,9 @@ internal sealed partial class RunSession : IDisposable
             (_arrive, _wake) = (null, null);
     }
 
+    /// <summary>The server has no room for runs that only wait.</summary>
+    internal bool LetGo { get; set; }
+
     /// <summary>Lets the turn look around: admission may have changed.</summary>
     internal void Nudge()
     {
@@ -141,6 +144,8 @@ internal sealed partial class RunSession : IDisposable
             if (Stop is { Kind: StopKind.Cancel })
                 return;
             Stop = null;
+            if (_abandoned.Task.IsCompleted)
+                _abandoned = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
             if (_halting.IsCancellationRequested)
                 _halting = CancellationTokenSource.CreateLinkedTokenSource(_owned.Token);
             if (_interrupt.IsCancellationRequested)

@@ -114,6 +114,22 @@ public sealed class Runs(
     public Task<InputOutcome> CancelAsync(RunId run, string by, string? reason, CancellationToken cancellationToken) =>
         PostAsync(run, InputKind.Cancel, new InputBody.Operator(by, reason, null), cancellationToken);
 
+    /// <summary>
+    /// Pauses every live run of a database that was put back to an earlier state: what they did since then is not in
+    /// their journals. Before anything is claimed; may be done again after a crash in the middle.
+    /// </summary>
+    public async Task PauseRestoredAsync(CancellationToken cancellationToken)
+    {
+        IReadOnlyList<RunStatus> live = [RunStatus.Ready, RunStatus.Running, RunStatus.Waiting];
+        RunId? before = null;
+        while (await reader.ListAsync(new RunFilter(live, null, before, PageSize), cancellationToken) is { Count: > 0 } page)
+        {
+            foreach (var run in page)
+                await PostAsync(run.Id, InputKind.Pause, new InputBody.Operator(Halts.RestoreName, $"the database was put back to an earlier state: effects after entry {run.LastSeq} may have happened; look, then retry or cancel", null), cancellationToken);
+            before = page[^1].Id;
+        }
+    }
+
     public Task<InputOutcome> PauseAsync(RunId run, string by, string? reason, CancellationToken cancellationToken) =>
         PostAsync(run, InputKind.Pause, new InputBody.Operator(by, reason, null), cancellationToken);
 

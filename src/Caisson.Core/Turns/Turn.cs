@@ -287,6 +287,8 @@ internal sealed class Turn : IDisposable
             }
 
             await _session.JournalAsync([], waits);
+            if (_session.LetGo)
+                return _wake.IsSet;
             return await WakeWithinAsync(waits);
         }
     }

@@ -65,6 +65,12 @@ internal sealed class Rooms : IAsyncDisposable
     /// <summary>Begins to claim and drive runs, and to start those that schedules ask for.</summary>
     internal async Task StartAsync(CancellationToken cancellationToken)
     {
+        if (_store.Restored)
+        {
+            await Runs.PauseRestoredAsync(cancellationToken);
+            await _store.SettleRestoredAsync();
+        }
+
         await Engine.StartAsync(cancellationToken);
         Storage.Start();
         Keeper.Start();

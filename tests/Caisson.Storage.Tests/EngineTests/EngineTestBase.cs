@@ -30,12 +30,14 @@ public abstract class EngineTestBase : IAsyncLifetime
         GC.SuppressFinalize(this);
     }
 
-    private protected async Task<TestServer> StartAsync(Func<IRunContext, Task<string>>? agent = null, TimeProvider? clock = null, IModels? models = null, Random? random = null, EngineOptions? options = null, bool signals = true)
+    private protected async Task<TestServer> StartAsync(Func<IRunContext, Task<string>>? agent = null, TimeProvider? clock = null, IModels? models = null, Random? random = null, EngineOptions? options = null, bool signals = true, Func<TestServer, Task>? before = null)
     {
         var server = new TestServer(Folder, clock, models, random, options, signals);
         _servers.Add(server);
         if (agent is not null)
             server.Register("test", agent);
+        if (before is not null)
+            await before(server);
         await server.StartAsync();
         return server;
     }

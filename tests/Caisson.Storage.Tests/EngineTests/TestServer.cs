@@ -72,6 +72,9 @@ internal sealed class TestServer : IAsyncDisposable
         return body(context);
     });
 
+    /// <summary>Tells the engine that an input waits, as an operation does after its post.</summary>
+    internal void Wake(RunId run) => _signals.Due(run);
+
     internal Task StartAsync() => Engine.StartAsync(default);
 
     internal async Task<RunId> CreateAsync(string manifest, string input = "", RunOverrides? limits = null) =>
