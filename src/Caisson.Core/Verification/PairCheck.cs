@@ -28,7 +28,7 @@ internal sealed class PairCheck
             case EntryBody.ApprovalRequested:
                 Begin(entry, "approval", entry.Key, found);
                 break;
-            case EntryBody.ApprovalDecided:
+            case EntryBody.ApprovalDecided { Partial: false }:
                 End(entry, "approval", entry.Key, found);
                 break;
             case EntryBody.SignalConsumed signal when !_inputs.Add(signal.InputId):
