@@ -17,6 +17,7 @@ internal sealed class RunContext : IRunContext
     private readonly StepRunner _steps;
     private readonly string _scope;
     private Random? _random;
+    private int _randomSince;
 
     internal RunContext(Turn turn, RunSession session, StepRunner steps, Spawner spawner, IModels models, RunBox? box, string scope = "")
     {
@@ -46,7 +47,17 @@ internal sealed class RunContext : IRunContext
 
     private Occurrences Occurrences => _turn.Occurrences;
 
-    public Random Random => _random ??= new Random(BinaryPrimitives.ReadInt32LittleEndian(Seed("random", "")));
+    /// <summary>Seeded anew at each snapshot: what was drawn before it, a replay that begins there does not draw.</summary>
+    public Random Random
+    {
+        get
+        {
+            var snapshots = Occurrences.Total("snapshot");
+            if (_random is null || _randomSince != snapshots)
+                (_random, _randomSince) = (new Random(BinaryPrimitives.ReadInt32LittleEndian(Seed("random", snapshots == 0 ? "" : snapshots.ToString(CultureInfo.InvariantCulture)))), snapshots);
+            return _random;
+        }
+    }
 
     public Guid NewGuid()
     {
@@ -163,7 +174,7 @@ internal sealed class RunContext : IRunContext
             Waits = WaitReason.Approval,
             Text = $"approval of '{question}'",
             Intent = () => Request(key, question, options, expires),
-            AtDue = expires is null ? null : () => new EntryDraft(EntryKind.ApprovalDecided, new EntryBody.ApprovalDecided(false, [], null, Expired: true)) { Scope = _scope, Key = key },
+            AtDue = expires is null ? null : () => !Session.History.Approvals.ContainsKey(key) ? null : new EntryDraft(EntryKind.ApprovalDecided, new EntryBody.ApprovalDecided(false, [], null, Expired: true)) { Scope = _scope, Key = key },
         });
         return answer.Task;
     }

@@ -43,6 +43,7 @@ internal sealed class RunHistory
 
     /// <summary>State and occurrence counts of the last snapshot: a replay begins there.</summary>
     internal ReadOnlyMemory<byte>? Saved { get; private set; }
+    internal DateTimeOffset? SavedAt { get; private set; }
     internal IReadOnlyDictionary<string, int> SavedOccurrences { get; private set; } = new Dictionary<string, int>();
 
     /// <summary>Tool steps were completed by an earlier owner, so a box of an earlier epoch existed.</summary>
@@ -133,7 +134,7 @@ internal sealed class RunHistory
                 _children[key!] = child with { Ended = true };
                 break;
             case EntryBody.Snapshot snapshot:
-                Snapshot(snapshot, payload, replayed);
+                Snapshot(at, snapshot, payload, replayed);
                 return replayed ? null : new Arrival(seq, at, kind, key, body, payload);
             case EntryBody.ForkedFrom fork:
                 Fork = fork;
@@ -220,9 +221,9 @@ internal sealed class RunHistory
             throw new CaissonException(ErrorCodes.DatabaseCorrupt, $"journal entries {_completed[key]} and {seq} complete the same step");
     }
 
-    private void Snapshot(EntryBody.Snapshot snapshot, ReadOnlyMemory<byte> state, bool replayed)
+    private void Snapshot(DateTimeOffset at, EntryBody.Snapshot snapshot, ReadOnlyMemory<byte> state, bool replayed)
     {
-        (Saved, SavedOccurrences) = (state, snapshot.Occurrences);
+        (Saved, SavedAt, SavedOccurrences) = (state, at, snapshot.Occurrences);
         if (!replayed)
             return;
 

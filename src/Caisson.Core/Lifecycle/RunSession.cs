@@ -229,7 +229,8 @@ internal sealed partial class RunSession : IDisposable
                 throw new OperationCanceledException("the run was released");
             var change = unit.Transition?.Invoke(_state);
             var state = change?.State ?? _state;
-            var now = _services.Clock.GetUtcNow();
+            // As coarse as the store keeps it: the time that the agent sees now is the one that a replay shows it.
+            var now = DateTimeOffset.FromUnixTimeMilliseconds(_services.Clock.GetUtcNow().ToUnixTimeMilliseconds());
             var due = change?.DueAt.Kind switch
             {
                 DueKind.Now => now,

@@ -30,8 +30,8 @@ internal sealed class Operation(string slot, Func<Arrival, DriftReport?> answer)
     /// <summary>When it is answered by the clock.</summary>
     internal DateTimeOffset? DueAt { get; set; }
 
-    /// <summary>The entry that answers it then.</summary>
-    internal Func<EntryDraft>? AtDue { get; init; }
+    /// <summary>The entry that answers it then; none where another has meanwhile.</summary>
+    internal Func<EntryDraft?>? AtDue { get; init; }
 }
 
 /// <summary>Entries that make a wait durable, and when the clock ends it.</summary>
@@ -65,6 +65,9 @@ internal sealed class Occurrences
         _counts[name] = nth + 1;
         return nth;
     }
+
+    /// <summary>How often anything of this kind was asked for.</summary>
+    internal int Total(string kind) => _counts.Where(c => c.Key.StartsWith(kind + "\0", StringComparison.Ordinal)).Sum(c => c.Value);
 
     internal IReadOnlyDictionary<string, int> Save() => new SortedDictionary<string, int>(_counts, StringComparer.Ordinal);
 }

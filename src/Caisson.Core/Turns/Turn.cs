@@ -44,7 +44,7 @@ internal sealed class Turn : IDisposable
     {
         (_session, _tasks, _clock, _hold, _shadow, _log) = (session, tasks, clock, hold, shadow, log);
         _scheduler = new AgentScheduler(_wake.Set);
-        Now = session.History.CreatedAt;
+        Now = session.History.SavedAt ?? session.History.CreatedAt;
         Occurrences = new Occurrences(session.History.SavedOccurrences);
         session.Attach(Arrive, _wake.Set);
     }
@@ -231,9 +231,12 @@ internal sealed class Turn : IDisposable
         if (fresh.Count > 0)
             await BeginAsync(fresh);
         if (DueOperations() is { Count: > 0 } due)
-            await _session.JournalAsync([.. due.Select(o => o.AtDue!())], null);
+            await ExpireAsync(due);
         return null;
     }
+
+    /// <summary>What a person said at the last moment counts: no input is taken over between the look and the write.</summary>
+    private Task ExpireAsync(List<Operation> due) => _session.Inbox.ClosedAsync(() => _session.JournalAsync([.. due.Select(o => o.AtDue!()).OfType<EntryDraft>()], null));
 
     private async Task BeginAsync(List<Operation> fresh)
     {

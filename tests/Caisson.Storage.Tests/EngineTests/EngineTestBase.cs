@@ -30,9 +30,9 @@ public abstract class EngineTestBase : IAsyncLifetime
         GC.SuppressFinalize(this);
     }
 
-    private protected async Task<TestServer> StartAsync(Func<IRunContext, Task<string>>? agent = null, TimeProvider? clock = null, IModels? models = null, Random? random = null, EngineOptions? options = null, bool signals = true, Func<TestServer, Task>? before = null)
+    private protected async Task<TestServer> StartAsync(Func<IRunContext, Task<string>>? agent = null, TimeProvider? clock = null, IModels? models = null, Random? random = null, EngineOptions? options = null, bool signals = true, Func<TestServer, Task>? before = null, AgentBuilds? builds = null)
     {
-        var server = new TestServer(Folder, clock, models, random, options, signals);
+        var server = new TestServer(Folder, clock, models, random, options, signals, builds);
         _servers.Add(server);
         if (agent is not null)
             server.Register("test", agent);

@@ -6,6 +6,7 @@ using Caisson.Core.Agents;
 using Caisson.Core.Journal;
 using Caisson.Core.Lifecycle;
 using Caisson.Core.Models;
+using Caisson.Core.Operations;
 using Caisson.Core.Sandboxes;
 using Caisson.Core.Stores;
 using Caisson.Storage.Sqlite;
@@ -23,14 +24,15 @@ internal sealed class TestServer : IAsyncDisposable
     private readonly RunSignals _signals = new();
     private bool _stopped;
 
-    internal TestServer(string folder, TimeProvider? clock = null, IModels? models = null, Random? random = null, EngineOptions? options = null, bool signals = true)
+    internal TestServer(string folder, TimeProvider? clock = null, IModels? models = null, Random? random = null, EngineOptions? options = null, bool signals = true, AgentBuilds? builds = null)
     {
+        builds ??= Builds;
         clock ??= TimeProvider.System;
         models ??= new NoModels();
         var ids = new SystemIds(clock);
         Store = SqliteStoreHost.Open(folder, clock);
         var blobs = new FileBlobStore(Path.Combine(folder, "blobs"), Store.TenantKey.Span);
-        var newRuns = new NewRuns(blobs, models, [], Builds, clock, ids);
+        var newRuns = new NewRuns(blobs, models, [], builds, clock, ids);
         Engine = new Engine(options ?? new EngineOptions(), new EngineParts
         {
             Store = Store,
@@ -41,7 +43,7 @@ internal sealed class TestServer : IAsyncDisposable
             Models = models,
             Sandboxes = [],
             CodeAgents = Agents,
-            Builds = Builds,
+            Builds = builds,
             NewRuns = newRuns,
             Signals = _signals,
             Clock = clock,
@@ -50,6 +52,7 @@ internal sealed class TestServer : IAsyncDisposable
             Logs = NullLoggerFactory.Instance,
         });
         Runs = new Runs(Store, Store, blobs, models, newRuns, new NoWorkspaces(), signals ? _signals : new RunSignals(), clock, ids);
+        Operations = new RunOperations(Store, Store, Store, blobs, models, _signals, clock, ids);
     }
 
     internal SqliteStore Store { get; }
@@ -57,6 +60,11 @@ internal sealed class TestServer : IAsyncDisposable
     internal Engine Engine { get; }
 
     internal Runs Runs { get; }
+
+    internal RunOperations Operations { get; }
+
+    /// <summary>Makes the engine look for due runs now: a clock that a test moves may have passed its sweep's timer.</summary>
+    internal void Sweep(RunId run) => _signals.Due(run);
 
     private Dictionary<string, IAgent> Agents { get; } = [];
 
