@@ -24,6 +24,9 @@ internal sealed class RunHistory
 
     internal EntryBody.RunCreated? Created { get; private set; }
     internal DateTimeOffset CreatedAt { get; private set; }
+
+    /// <summary>When this run itself began: a fork brings its parent's creation along, and its own times count from the fork.</summary>
+    internal DateTimeOffset BeganAt { get; private set; }
     internal RaisedLimits Raised { get; private set; } = new();
     internal long LastSeq { get; private set; }
     internal long Steps { get; private set; }
@@ -42,6 +45,7 @@ internal sealed class RunHistory
 
     /// <summary>State and occurrence counts of the last snapshot: a replay begins there.</summary>
     internal ReadOnlyMemory<byte>? Saved { get; private set; }
+    internal long SavedSeq { get; private set; }
     internal IReadOnlyDictionary<string, int> SavedOccurrences { get; private set; } = new Dictionary<string, int>();
 
     /// <summary>Tool steps were completed by an earlier owner, so a box of an earlier epoch existed.</summary>
@@ -88,7 +92,7 @@ internal sealed class RunHistory
         switch (body)
         {
             case EntryBody.RunCreated created:
-                (Created, CreatedAt, LastProgress, Build) = (created, at, at, created.Build);
+                (Created, CreatedAt, BeganAt, LastProgress, Build) = (created, at, at, at, created.Build);
                 break;
             case EntryBody.StepStarted started:
                 Attempted(key, attempt);
@@ -129,10 +133,10 @@ internal sealed class RunHistory
                 _children[key!] = child with { Ended = true };
                 break;
             case EntryBody.Snapshot snapshot:
-                Snapshot(snapshot, payload, replayed);
+                Snapshot(snapshot, seq, payload, replayed);
                 return replayed ? null : new Arrival(seq, at, kind, key, body, payload);
             case EntryBody.ForkedFrom fork:
-                Fork = fork;
+                (Fork, BeganAt, LastProgress) = (fork, at, at);
                 break;
             case EntryBody.VersionAdopted adopted:
                 Build = adopted.To;
@@ -173,6 +177,12 @@ internal sealed class RunHistory
 
     internal void Raise(RaisedLimits limits) => Raised = Raised.With(limits);
 
+    /// <summary>
+    /// Whose identity seeds ids and chance after an answer: the parent's while a fork goes over what it brought, also up
+    /// to its first answer of its own, since a step that was open there was asked for with them; then the run's.
+    /// </summary>
+    internal string SeedOf(RunId run, long answered) => Fork?.Seeds.FirstOrDefault(span => answered <= span.Until)?.Run ?? run.ToString();
+
     /// <summary>Attempts of a step so far.</summary>
     internal int Attempts(StepKey key) => _attempts.GetValueOrDefault(key.Hash);
 
@@ -206,7 +216,7 @@ internal sealed class RunHistory
         InputTokens += body.Usage?.InputTokens ?? 0;
         OutputTokens += body.Usage?.OutputTokens ?? 0;
         WorkspaceRoot = body.Workspace ?? WorkspaceRoot;
-        LastProgress = at;
+        LastProgress = at > LastProgress ? at : LastProgress;
     }
 
     private void Once(long seq, string key)
@@ -215,9 +225,9 @@ internal sealed class RunHistory
             throw new CaissonException(ErrorCodes.DatabaseCorrupt, $"journal entries {_completed[key]} and {seq} complete the same step");
     }
 
-    private void Snapshot(EntryBody.Snapshot snapshot, ReadOnlyMemory<byte> state, bool replayed)
+    private void Snapshot(EntryBody.Snapshot snapshot, long seq, ReadOnlyMemory<byte> state, bool replayed)
     {
-        (Saved, SavedOccurrences) = (state, snapshot.Occurrences);
+        (Saved, SavedSeq, SavedOccurrences) = (state, seq, snapshot.Occurrences);
         if (!replayed)
             return;
 
