@@ -67,7 +67,7 @@ internal sealed class RunContext : IRunContext
         return new Guid(bytes, bigEndian: true);
     }
 
-    private byte[] Seed(string what, string nth) => Convert.FromHexString(StepHash.Of(what, Run.ToString(), _scope, nth));
+    private byte[] Seed(string what, string nth) => Convert.FromHexString(StepHash.Of(what, Session.History.SeedOf(Run, _turn.Answered), _scope, nth));
 
     public Task<T> StepAsync<T>(string name, Func<StepContext, Task<T>> body, StepOptions<T>? options = null)
     {

@@ -25,6 +25,9 @@ internal sealed class RunHistory
 
     internal EntryBody.RunCreated? Created { get; private set; }
     internal DateTimeOffset CreatedAt { get; private set; }
+
+    /// <summary>When this run itself began: a fork brings its parent's creation along, and its own times count from the fork.</summary>
+    internal DateTimeOffset BeganAt { get; private set; }
     internal RaisedLimits Raised { get; private set; } = new();
     internal long LastSeq { get; private set; }
     internal long Steps { get; private set; }
@@ -44,6 +47,7 @@ internal sealed class RunHistory
     /// <summary>State and occurrence counts of the last snapshot: a replay begins there.</summary>
     internal ReadOnlyMemory<byte>? Saved { get; private set; }
     internal DateTimeOffset? SavedAt { get; private set; }
+    internal long SavedSeq { get; private set; }
     internal IReadOnlyDictionary<string, int> SavedOccurrences { get; private set; } = new Dictionary<string, int>();
 
     /// <summary>Tool steps were completed by an earlier owner, so a box of an earlier epoch existed.</summary>
@@ -90,7 +94,7 @@ internal sealed class RunHistory
         switch (body)
         {
             case EntryBody.RunCreated created:
-                (Created, CreatedAt, LastProgress, Build) = (created, at, at, created.Build);
+                (Created, CreatedAt, BeganAt, LastProgress, Build) = (created, at, at, at, created.Build);
                 break;
             case EntryBody.StepStarted started:
                 Attempted(key, attempt);
@@ -134,10 +138,10 @@ internal sealed class RunHistory
                 _children[key!] = child with { Ended = true };
                 break;
             case EntryBody.Snapshot snapshot:
-                Snapshot(at, snapshot, payload, replayed);
+                Snapshot(seq, at, snapshot, payload, replayed);
                 return replayed ? null : new Arrival(seq, at, kind, key, body, payload);
             case EntryBody.ForkedFrom fork:
-                Fork = fork;
+                (Fork, BeganAt, LastProgress) = (fork, at, at);
                 break;
             case EntryBody.VersionAdopted adopted:
                 Build = adopted.To;
@@ -178,6 +182,12 @@ internal sealed class RunHistory
 
     internal void Raise(RaisedLimits limits) => Raised = Raised.With(limits);
 
+    /// <summary>
+    /// Whose identity seeds ids and chance after an answer: the parent's while a fork goes over what it brought, also up
+    /// to its first answer of its own, since a step that was open there was asked for with them; then the run's.
+    /// </summary>
+    internal string SeedOf(RunId run, long answered) => Fork?.Seeds.FirstOrDefault(span => answered <= span.Until)?.Run ?? run.ToString();
+
     /// <summary>Attempts of a step so far.</summary>
     internal int Attempts(StepKey key) => _attempts.GetValueOrDefault(key.Hash);
 
@@ -212,7 +222,7 @@ internal sealed class RunHistory
         InputTokens += body.Usage?.InputTokens ?? 0;
         OutputTokens += body.Usage?.OutputTokens ?? 0;
         WorkspaceRoot = body.Workspace ?? WorkspaceRoot;
-        LastProgress = at;
+        LastProgress = at > LastProgress ? at : LastProgress;
     }
 
     private void Once(long seq, string key)
@@ -221,9 +231,9 @@ internal sealed class RunHistory
             throw new CaissonException(ErrorCodes.DatabaseCorrupt, $"journal entries {_completed[key]} and {seq} complete the same step");
     }
 
-    private void Snapshot(DateTimeOffset at, EntryBody.Snapshot snapshot, ReadOnlyMemory<byte> state, bool replayed)
+    private void Snapshot(long seq, DateTimeOffset at, EntryBody.Snapshot snapshot, ReadOnlyMemory<byte> state, bool replayed)
     {
-        (Saved, SavedAt, SavedOccurrences) = (state, at, snapshot.Occurrences);
+        (Saved, SavedSeq, SavedAt, SavedOccurrences) = (state, seq, at, snapshot.Occurrences);
         if (!replayed)
             return;
 

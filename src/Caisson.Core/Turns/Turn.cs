@@ -45,6 +45,7 @@ internal sealed class Turn : IDisposable
         (_session, _tasks, _clock, _hold, _shadow, _log) = (session, tasks, clock, hold, shadow, log);
         _scheduler = new AgentScheduler(_wake.Set);
         Now = session.History.SavedAt ?? session.History.CreatedAt;
+        Answered = session.History.SavedSeq;
         Occurrences = new Occurrences(session.History.SavedOccurrences);
         session.Attach(Arrive, _wake.Set);
     }
@@ -53,6 +54,9 @@ internal sealed class Turn : IDisposable
 
     /// <summary>Time of the last answer.</summary>
     internal DateTimeOffset Now { get; private set; }
+
+    /// <summary>The entry that the last answer came from.</summary>
+    internal long Answered { get; private set; }
 
     internal bool Replaying => _session.History.Replaying;
 
@@ -158,7 +162,7 @@ internal sealed class Turn : IDisposable
     private void Deliver(Arrival arrival)
     {
         var slot = arrival.Slot!;
-        Now = arrival.At > Now ? arrival.At : Now;
+        (Now, Answered) = (arrival.At > Now ? arrival.At : Now, Math.Max(arrival.Seq, Answered));
         if (_open.TryGetValue(slot, out var asked))
         {
             var operation = asked[0];

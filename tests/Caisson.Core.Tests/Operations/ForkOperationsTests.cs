@@ -29,7 +29,9 @@ public sealed class ForkOperationsTests
         Assert.Equal((RunStatus.Ready, "agent", root, 1, "blue", 2L, 4L), (record.Status, record.Agent, record.Parent!.Value, record.Depth, record.Tenant, record.Summary.Steps, record.LastSeq));
         var journal = await _rig.Store.ReadJournalAsync(fork, 0, 100, default);
         Assert.Equal([EntryKind.RunCreated, EntryKind.ForkedFrom, EntryKind.StepCompleted, EntryKind.StepCompleted], journal.Select(e => e.Kind));
-        Assert.Equal(new EntryBody.ForkedFrom(parent.ToString(), 4, fork.ToString(), ForkEffects.Live), JournalJson.Read<EntryBody.ForkedFrom>(journal[1].Body));
+        var from = JournalJson.Read<EntryBody.ForkedFrom>(journal[1].Body);
+        Assert.Equal((parent.ToString(), 4L, fork.ToString(), ForkEffects.Live), (from.Parent, from.Seq, from.Lineage, from.Effects));
+        Assert.Equal([new SeedSpan(parent.ToString(), 4)], from.Seeds);
         Assert.Empty((await Operations.VerifyAsync(fork, default))!.Findings);
         Assert.Equal(["tenant:blue", $"run:{root}", $"run:{fork}"], Assert.IsType<BudgetOutcome.Found>(await Operations.RunBudgetAsync(fork, default)).Budget.Path);
     }
@@ -38,14 +40,15 @@ public sealed class ForkOperationsTests
     public async Task A_fork_keeps_the_original_times_of_what_it_brings()
     {
         var parent = await _rig.PutAsync(TestJournal.Begin().Completed("a"));
-        var before = (await _rig.Store.ReadJournalAsync(parent, 0, 100, default))[^1].At;
+        var before = await _rig.Store.ReadJournalAsync(parent, 0, 100, default);
         _rig.Clock.Advance(TimeSpan.FromDays(1));
 
         var fork = Assert.IsType<CreateRunOutcome.Accepted>(await Operations.ForkAsync(parent, Plain, null, default)).Run;
 
         var journal = await _rig.Store.ReadJournalAsync(fork, 0, 100, default);
-        Assert.Equal(before, journal[^1].At);
-        Assert.Equal(_rig.Clock.GetUtcNow(), journal[0].At);
+        Assert.Equal((before[0].At, before[^1].At), (journal[0].At, journal[^1].At));
+        Assert.Equal(_rig.Clock.GetUtcNow(), journal[1].At);
+        Assert.Equal(_rig.Clock.GetUtcNow(), (await _rig.Store.FindAsync(fork, default))!.CreatedAt);
     }
 
     [Fact]

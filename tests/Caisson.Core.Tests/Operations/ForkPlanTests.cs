@@ -82,7 +82,8 @@ public sealed class ForkPlanTests
     {
         var plan = Plan(at: 5);
 
-        Assert.Equal(new EntryBody.ForkedFrom(TestJournal.Run.ToString(), 5, Fork.ToString(), ForkEffects.Live), plan.From);
+        Assert.Equal((TestJournal.Run.ToString(), 5L, Fork.ToString(), ForkEffects.Live), (plan.From.Parent, plan.From.Seq, plan.From.Lineage, plan.From.Effects));
+        Assert.Equal(TestJournal.Start.AddSeconds(1), plan.CreatedAt);
         Assert.Equal(("hello", "agent", "hash", EngineVersion.Text), (plan.Created.Input, plan.Created.Manifest.Name, plan.Created.ManifestHash, plan.Created.Engine));
         Assert.Equal("blue", plan.Created.Labels["team"]);
     }
@@ -193,6 +194,73 @@ public sealed class ForkPlanTests
 
         Assert.Equal(ErrorCodes.PayloadTooLarge, Refused(Spec(), long_).Code);
         Assert.Equal(ForkPlan.MaxEntries - 2, Plan(at: ForkPlan.MaxEntries, parent: long_).Copies.Count);
+    }
+
+    [Fact]
+    public void Ids_and_chance_are_the_parent_s_as_far_as_the_copies_reach()
+    {
+        var plan = Plan(at: 5);
+        Assert.Equal([new SeedSpan(TestJournal.Run.ToString(), 5)], plan.From.Seeds);
+        Assert.Empty(Plan(at: 1).From.Seeds);
+
+        // The fork, grown by a step of its own, forked once more after its second copy and after that step.
+        var journal = TestJournal.Chain([.. AsJournal(plan), new JournalEntry(6, 1, TestJournal.Start, EntryKind.EpochClaimed, "", null, 0, EntryBodies.Write(new EntryBody.EpochClaimed("n", "start", [])), null, null),
+            Parent.Entries[17] with { Seq = 7 }]);
+        var row = Parent.Row() with { Id = Fork, LastSeq = 7 };
+        IReadOnlyList<SeedSpan> Again(long at) =>
+            Assert.IsType<ForkPlanOutcome.Planned>(ForkPlan.Make(row, [.. journal.Select(e => new ReadEntry(e, e.Body))], Spec(at), Fork)).Plan.From.Seeds;
+
+        Assert.Equal([new SeedSpan(TestJournal.Run.ToString(), 4), new SeedSpan(Fork.ToString(), 4)], Again(4));
+        Assert.Equal([new SeedSpan(TestJournal.Run.ToString(), 5), new SeedSpan(Fork.ToString(), 6)], Again(7));
+    }
+
+    [Fact]
+    public void A_snapshot_s_signals_have_the_fork_s_numbers()
+    {
+        var journal = TestJournal.Begin().Signal("i1").Paused(PauseCause.Operator).Resumed().Signal("i2").Add(new EntryBody.Snapshot(new Dictionary<string, int> { ["x"] = 1 }, [3, 6]), "snap", result: "state");
+
+        var plan = Plan(parent: journal);
+
+        var snapshot = JournalJson.Read<EntryBody.Snapshot>(plan.Copies[^1].Body);
+        Assert.Equal([3L, 4L], snapshot.Signals);
+        Assert.Equal(1, snapshot.Occurrences["x"]);
+    }
+
+    [Fact]
+    public void A_way_that_the_parent_left_is_left_behind()
+    {
+        var journal = TestJournal.Begin()
+            .Completed("kept")                      // 3
+            .Completed("again")                     // 4
+            .Signal("i1")                           // 5
+            .Asked("ok").Decided("ok")              // 6, 7
+            .Asked("open")                          // 8
+            .TimerSet("nap").TimerFired("nap")      // 9, 10
+            .Spawned("c1").ChildEnded("c1")         // 11, 12
+            .Claim("recovery")                      // 13
+            .Add(new EntryBody.Drift(new DriftReport(4, "a", "b"), WentLive: true)) // 14
+            .Completed("again")                     // 15
+            .Asked("ok").Decided("ok")              // 16, 17
+            .TimerFired("nap")                      // 18
+            .Decided("open");                       // 19
+
+        var plan = Plan(parent: journal);
+
+        Assert.Equal(
+            [(EntryKind.StepCompleted, "kept"), (EntryKind.SignalConsumed, null), (EntryKind.ApprovalRequested, "open"), (EntryKind.TimerSet, "nap"), (EntryKind.StepCompleted, "again"),
+                (EntryKind.ApprovalRequested, "ok"), (EntryKind.ApprovalDecided, "ok"), (EntryKind.TimerFired, "nap"), (EntryKind.ApprovalDecided, "open")],
+            plan.Copies.Select(c => (c.Kind, c.Key)));
+        Assert.Equal(2, plan.Summary.Steps);
+        Assert.Equal(["kept", "again"], Plan(at: 4, parent: journal).Copies.Select(c => c.Key));
+    }
+
+    [Fact]
+    public void The_build_that_the_journal_was_last_found_to_fit_comes_along()
+    {
+        var journal = TestJournal.Begin().Completed("a").Add(new EntryBody.VersionAdopted("1", "2")).Completed("b");
+
+        Assert.Equal("2", Plan(parent: journal).Created.Build);
+        Assert.Null(Plan(at: 3, parent: journal).Created.Build);
     }
 
     private static readonly IEqualityComparer<RunSummary> SameFigures = EqualityComparer<RunSummary>.Create((a, b) =>

@@ -1,3 +1,4 @@
+using Caisson.Core.Journal;
 using Caisson.Core.Operations;
 
 namespace Caisson.Core.Tests.Operations;
@@ -13,6 +14,16 @@ public sealed class OpenWorkTests
         Assert.Equal(("b", "and that?", 4L), (open.Key, open.Asked.Question, open.Seq));
         Assert.True(journal.Work.Approvals.Decided["a"].Approved);
         Assert.Empty(OpenApprovals.Of(journal.Decided("b").Entries));
+    }
+
+    [Fact]
+    public void One_yes_of_two_leaves_it_open()
+    {
+        var journal = TestJournal.Begin().Asked("a", approvers: 2).Add(new EntryBody.ApprovalDecided(true, ["ann"], null, false, Partial: true), "a");
+
+        Assert.Equal(["ann"], Assert.Single(OpenApprovals.Of(journal.Entries)).Yes);
+        Assert.Empty(journal.Work.Approvals.Decided);
+        Assert.Empty(OpenApprovals.Of(journal.Decided("a").Entries));
     }
 
     [Fact]

@@ -64,6 +64,23 @@ public sealed class JournalVerifierTests
         Assert.Equal([], Verify(mixed));
     }
 
+    [Fact]
+    public void A_journal_that_left_a_way_may_do_again_what_it_did_there()
+    {
+        var journal = TestJournal.Begin()
+            .Completed("a").Asked("ok").Decided("ok").TimerSet("nap").TimerFired("nap").Asked("two", approvers: 2)
+            .Add(new EntryBody.ApprovalDecided(true, ["ann"], null, false, Partial: true), "two").Decided("two")
+            .Claim("recovery").Add(new EntryBody.Drift(new DriftReport(3, "x", "y"), WentLive: true))
+            .Completed("a").Asked("ok").Decided("ok").TimerFired("nap");
+        var row = journal.Row(RunStatus.Running, summary: new RunSummary { Steps = 2 });
+
+        Assert.Equal([], Verify(journal.Chained, row));
+
+        // Once, and not twice.
+        var finding = Assert.Single(Verify(journal.Decided("ok").Chained, row with { LastSeq = row.LastSeq + 1 }));
+        Assert.Equal(FindingCode.AnsweredTwice, finding.Code);
+    }
+
     /// <summary>What a faulty engine might write: the hashes fit, the sense does not.</summary>
     public static TheoryData<string, Func<List<JournalEntry>, List<JournalEntry>>, FindingCode, long> Faults => new()
     {
