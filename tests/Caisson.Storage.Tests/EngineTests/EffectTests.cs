@@ -39,7 +39,7 @@ public sealed class EffectTests : EngineTestBase
         Assert.Equal(PauseCause.Unknown, paused.Paused);
 
         JsonElement? set = how == "done" ? JsonSerializer.SerializeToElement("by hand") : null;
-        Assert.IsType<Core.Operations.OperationOutcome.Accepted>(await next.Operations.ResolveAsync(run, new ResolveRequest(How: how, Result: set, Step: null, By: "ann"), default));
+        Assert.IsType<Core.Operations.OperationOutcome.Accepted>(await next.Operations.ResolveAsync(run, new ResolveRequest(How: how, Result: set, Step: (await next.JournalAsync(run)).Last(e => e.Kind == EntryKind.StepUnknown).Key!, By: "ann"), default));
 
         Assert.Equal(result, (await next.UntilAsync(run, RunStatus.Completed)).Summary.Result);
         Assert.Equal(executions, Executed.Count);
