@@ -49,6 +49,7 @@ internal sealed class World(Sample sample)
             Store = store,
             Reader = store,
             Nodes = store,
+            Budgets = _store,
             Blobs = _blobs,
             Models = NoModels.Instance,
             Sandboxes = [],

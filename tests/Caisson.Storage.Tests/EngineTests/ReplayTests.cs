@@ -1,3 +1,4 @@
+#pragma warning disable VSTHRD002 // Reads of the embedded store in a condition that is looked at again and again.
 using System.Collections.Concurrent;
 using System.Globalization;
 using Caisson.Contracts;

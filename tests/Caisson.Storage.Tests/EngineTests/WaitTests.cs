@@ -1,3 +1,4 @@
+#pragma warning disable VSTHRD002 // Reads of the embedded store in a condition that is looked at again and again.
 using Caisson.Contracts;
 using Caisson.Core.Agents;
 using Caisson.Core.Journal;
@@ -252,7 +253,7 @@ public sealed class WaitTests : EngineTestBase
     private static async Task DecideAsync(TestServer server, RunId run, bool yes, string by)
     {
         var key = JournalKey(await server.JournalAsync(run));
-        await server.Store.PostAsync(new NewInput(run, Guid.NewGuid().ToString("N"), InputKind.Approval, JournalJson.Write(new InputBody.Approval(key, yes, by, null))), default);
+        await server.Store.PostAsync(new NewInput(run, new Core.SystemIds(TimeProvider.System).NextRandom().ToString("N"), InputKind.Approval, JournalJson.Write(new InputBody.Approval(key, yes, by, null))), default);
         server.Sweep(run);
     }
 

@@ -155,7 +155,7 @@ public sealed class SealedStoreTests : IDisposable
         Execute("UPDATE journal SET payload = (SELECT payload FROM journal j WHERE j.payload IS NOT NULL AND j.run <> journal.run) WHERE payload IS NOT NULL");
 
         await using var again = Open(_key.Path);
-        var run = (await again.ListAsync(new RunFilter(null, null, null, 10), default))[0].Id;
+        var run = (await again.ListAsync(new RunFilter(null, null, null, 10), default))[^1].Id;
         var error = await Assert.ThrowsAsync<CaissonException>(() => again.ReadJournalAsync(run, 0, 100, default));
         Assert.Equal(ErrorCodes.DatabaseCorrupt, error.Code);
     }
@@ -266,7 +266,7 @@ public sealed class SealedStoreTests : IDisposable
     private string[] FilesWith(string text) => FilesWith(Encoding.UTF8.GetBytes(text));
 
     private string[] FilesWith(byte[] bytes) =>
-        [.. Directory.EnumerateFiles(_folder.Path, "*", SearchOption.AllDirectories).Where(f => Read(f).AsSpan().IndexOf(bytes) >= 0).Select(f => Path.GetRelativePath(_folder.Path, f))];
+        [.. Directory.EnumerateFiles(_folder.Path, "*", SearchOption.AllDirectories).Where(f => Path.GetFileName(f) != "lock" && Read(f).AsSpan().IndexOf(bytes) >= 0).Select(f => Path.GetRelativePath(_folder.Path, f))];
 
     private static byte[] Read(string file)
     {
