@@ -27,6 +27,7 @@ internal sealed partial class RunSession : IDisposable
     private readonly RunRecord _claimed;
     private readonly IReadOnlyList<string> _path;
     private DateTimeOffset _lastProgress;
+    private bool _suspect;
     private readonly SemaphoreSlim _gate = new(1, 1);
     private readonly CancellationTokenSource _owned;
     private readonly OpenSteps _open = new();
@@ -45,6 +46,7 @@ internal sealed partial class RunSession : IDisposable
     internal RunSession(RunRecord claimed, RunHistory history, IReadOnlyList<string> path, NodeLease lease, RunServices services, CancellationToken ended)
     {
         _path = path;
+        _suspect = claimed.Suspicion > 0;
         _lastProgress = services.Clock.GetUtcNow();
         Run = claimed.Id;
         Epoch = claimed.Epoch;
@@ -288,11 +290,23 @@ internal sealed partial class RunSession : IDisposable
                 _services.Tree.Counts.SetCap(_path[^1], cap.Dimension, cap.Cap);
             if (unit.Done is not null || was == RunStatus.Waiting)
                 _lastProgress = at;
+            if (unit.Done is not null && _suspect)
+            {
+                // Others wait until it is cleared: the dispatcher looks again at once.
+                _suspect = false;
+                _services.Signals.Due(Run);
+            }
             ShowCurrent_NeedsLock();
             foreach (var entry in entries)
             {
-                if (History.Wrote(entry, at) is { } arrival)
-                    _arrive?.Invoke(arrival);
+                if (History.Wrote(entry, at) is not { } arrival)
+                    continue;
+
+                // Without a turn it is an answer that the next one begins with: an input taken over before the agent runs.
+                if (_arrive is { } give)
+                    give(arrival);
+                else
+                    History.Arrivals.Enqueue(arrival);
             }
         }
 

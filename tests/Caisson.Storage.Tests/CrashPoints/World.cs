@@ -131,7 +131,7 @@ internal sealed class World(Sample sample)
     }
 
     private static readonly EntryKind[] Once =
-        [EntryKind.SignalConsumed, EntryKind.TimerSet, EntryKind.TimerFired, EntryKind.ChildSpawned, EntryKind.ChildEnded, EntryKind.ApprovalRequested, EntryKind.ApprovalDecided, EntryKind.Snapshot, EntryKind.RunEnded];
+        [EntryKind.SignalConsumed, EntryKind.ChildSpawned, EntryKind.ChildEnded, EntryKind.ApprovalRequested, EntryKind.ApprovalDecided, EntryKind.Snapshot, EntryKind.RunEnded];
 
     internal async Task<string> FindingsAsync()
     {

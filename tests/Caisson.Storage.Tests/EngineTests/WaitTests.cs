@@ -21,7 +21,8 @@ public sealed class WaitTests : EngineTestBase
         var run = await server.CreateAsync(Manifest);
 
         var asleep = await server.UntilAsync(run, r => r.Status == RunStatus.Waiting && r.Owner is null, "is unloaded");
-        Assert.Equal((WaitReason.Timer, clock.GetUtcNow() + TimeSpan.FromSeconds(2)), (asleep.Waiting, asleep.DueAt));
+        Assert.Equal(WaitReason.Timer, asleep.Waiting);
+        Assert.Equal(clock.GetUtcNow() + TimeSpan.FromSeconds(2), asleep.DueAt!.Value, TimeSpan.FromMilliseconds(1));
         clock.Advance(TimeSpan.FromSeconds(2));
         server.Sweep(run);
 
