@@ -9,12 +9,12 @@ namespace Caisson.Storage.Sqlite;
 /// <summary>How a run begins to exist: asked for, spawned by another or fired by a schedule. Runs on the writer's thread only.</summary>
 internal sealed class RunCreation(SqliteConnection connection, JournalRows journal, BudgetWrites budgets, SealedColumns columns) : IDisposable
 {
-    private readonly Statement _byKey = new(connection, "SELECT run_id, request_hash FROM runs WHERE idempotency_key = $1", 1);
-    private readonly Statement _byId = new(connection, "SELECT run_id, request_hash FROM runs WHERE run_id = $1", 1);
-    private readonly Statement _lineage = new(connection, "SELECT path, root FROM runs WHERE run_id = $1", 1);
+    private readonly Statement _byKey = new(connection, "SELECT run_id, request_hash FROM runs WHERE idempotency_key = ?1", 1);
+    private readonly Statement _byId = new(connection, "SELECT run_id, request_hash FROM runs WHERE run_id = ?1", 1);
+    private readonly Statement _lineage = new(connection, "SELECT path, root FROM runs WHERE run_id = ?1", 1);
     private readonly Statement _insert = new(connection, """
         INSERT INTO runs (run_id, agent, status, created_at, updated_at, due_at, last_seq, idempotency_key, request_hash, summary, tenant, parent, root, depth, path, chain)
-        VALUES ($1, $2, $3, $4, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT (run_id) DO NOTHING RETURNING id
+        VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15) ON CONFLICT (run_id) DO NOTHING RETURNING id
         """, 15);
 
     internal (CreateOutcome, bool) Create(NewRun run)

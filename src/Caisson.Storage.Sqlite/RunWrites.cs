@@ -20,24 +20,25 @@ internal sealed class RunWrites(SqliteConnection connection, JournalRows journal
 {
     private readonly Statement _state = new(connection, """
         SELECT r.id, r.status, r.owner, r.epoch, r.last_seq, r.due_at, r.chain, r.append_id, n.node IS NOT NULL, r.path, r.tenant
-        FROM runs r LEFT JOIN nodes n ON n.node = r.owner AND n.dead_at IS NULL WHERE r.run_id = $1
+        FROM runs r LEFT JOIN nodes n ON n.node = r.owner AND n.dead_at IS NULL WHERE r.run_id = ?1
         """, 1);
-    private readonly Statement _appendIdAt = new(connection, "SELECT append_id FROM journal WHERE run = $1 AND seq = $2", 2);
-    private readonly Statement _updateRun = new(connection, """
-        UPDATE runs SET status = $2, waiting = $3, paused = $4, updated_at = $5, ended_at = $6, due_at = $7, owner = $8, last_seq = $9, summary = $10,
-            chain = $11, append_id = $12, suspicion = iif($13, 0, suspicion), lone_crashes = iif($13, 0, lone_crashes)
-        WHERE id = $1
-        """, 13);
-    private readonly Statement _isAlive = new(connection, "SELECT 1 FROM nodes WHERE node = $1 AND dead_at IS NULL", 1);
+    private readonly Statement _appendIdAt = new(connection, "SELECT append_id FROM journal WHERE run = ?1 AND seq = ?2", 2);
+    private readonly Statement _goOn = new(connection, """
+        UPDATE runs SET waiting = ?2, paused = ?3, updated_at = ?4, last_seq = ?5, summary = ?6, chain = ?7, append_id = ?8,
+            suspicion = iif(?9, 0, suspicion), lone_crashes = iif(?9, 0, lone_crashes)
+        WHERE id = ?1
+        """, 9);
+    private readonly Statement _move = new(connection, "UPDATE runs SET status = ?2, ended_at = ?3, due_at = ?4, owner = ?5 WHERE id = ?1", 5);
+    private readonly Statement _isAlive = new(connection, "SELECT 1 FROM nodes WHERE node = ?1 AND dead_at IS NULL", 1);
     private readonly Statement _claim = new(connection, """
-        UPDATE runs SET status = $2, waiting = 0, owner = $3, epoch = $4, last_seq = $5, updated_at = $6, due_at = $6, chain = $7 WHERE id = $1
+        UPDATE runs SET status = ?2, waiting = 0, owner = ?3, epoch = ?4, last_seq = ?5, updated_at = ?6, due_at = ?6, chain = ?7 WHERE id = ?1
         """, 7);
-    private readonly Statement _holdsOf = new(connection, "SELECT step_key, epoch, nano_usd, tokens FROM holds WHERE run = $1", 1);
-    private readonly Statement _insertInput = new(connection, "INSERT INTO inbox (run, input_id, kind, payload, at) VALUES ($1, $2, $3, $4, $5)", 5);
-    private readonly Statement _inputExists = new(connection, "SELECT 1 FROM inbox WHERE run = $1 AND input_id = $2", 2);
-    private readonly Statement _makeDue = new(connection, "UPDATE runs SET due_at = min(coalesce(due_at, $2), $2) WHERE id = $1", 2);
-    private readonly Statement _consume = new(connection, "UPDATE inbox SET consumed_seq = $2 WHERE id = $1 AND run = $3 AND consumed_seq IS NULL", 3);
-    private readonly Statement _hasInput = new(connection, "SELECT EXISTS (SELECT 1 FROM inbox WHERE run = $1 AND consumed_seq IS NULL)", 1);
+    private readonly Statement _holdsOf = new(connection, "SELECT step_key, epoch, nano_usd, tokens FROM holds WHERE run = ?1", 1);
+    private readonly Statement _insertInput = new(connection, "INSERT INTO inbox (run, input_id, kind, payload, at) VALUES (?1, ?2, ?3, ?4, ?5)", 5);
+    private readonly Statement _inputExists = new(connection, "SELECT 1 FROM inbox WHERE run = ?1 AND input_id = ?2", 2);
+    private readonly Statement _makeDue = new(connection, "UPDATE runs SET due_at = min(coalesce(due_at, ?2), ?2) WHERE id = ?1", 2);
+    private readonly Statement _consume = new(connection, "UPDATE inbox SET consumed_seq = ?2 WHERE id = ?1 AND run = ?3 AND consumed_seq IS NULL", 3);
+    private readonly Statement _hasInput = new(connection, "SELECT EXISTS (SELECT 1 FROM inbox WHERE run = ?1 AND consumed_seq IS NULL)", 1);
 
     internal (bool Claimed, bool Keep) Claim(RunId run, NodeId node)
     {
@@ -62,7 +63,8 @@ internal sealed class RunWrites(SqliteConnection connection, JournalRows journal
         return (true, true);
     }
 
-    internal (AppendOutcome, bool) Append(ChangeSet unit)
+    /// <param name="summary">The unit's summary as JSON.</param>
+    internal (AppendOutcome, bool) Append(ChangeSet unit, byte[] summary)
     {
         if (Read(unit.Run, withPath: unit.Budget.Count > 0) is not { } row)
             return (new AppendOutcome.Fenced(), false);
@@ -99,14 +101,18 @@ internal sealed class RunWrites(SqliteConnection connection, JournalRows journal
                 Post(post);
         }
 
-        var due = state.DueAt is { } at ? Ms(at) : (long?)null;
+        var due = MsOrNull(state.DueAt);
 
         // An input that came between the owner's last look and this release must find the run due.
         if (state.Release && !ends && _hasInput.Value(row.Id) is 1L)
             due = Ms(unit.At);
-        _updateRun.Run(row.Id, (int)state.Status, (int)state.Waiting, (int)state.Paused, Ms(unit.At), ends ? Ms(unit.At) : null, ends ? null : due,
-            ends || state.Release ? null : row.Owner, seq,
-            columns.Seal(row.Tenant, SealedColumns.Summary(unit.Run), Json(state.Summary)), chain is null ? null : columns.Seal(row.Tenant, SealedColumns.Head(unit.Run), chain), appendId, progressed ? 1L : 0L);
+        _goOn.Run(row.Id, (int)state.Waiting, (int)state.Paused, Ms(unit.At), seq, columns.Seal(row.Tenant, SealedColumns.Summary(unit.Run), summary),
+            chain is null ? null : columns.Seal(row.Tenant, SealedColumns.Head(unit.Run), chain), appendId, progressed ? 1 : 0);
+
+        // The columns that indexes are made of are written only where they change: SQLite would renew each entry otherwise.
+        var released = ends || state.Release;
+        if (state.Status != row.Status || released || due != row.DueAt)
+            _move.Run(row.Id, (int)state.Status, ends ? MsOrNull(unit.At) : null, ends ? null : due, released ? null : row.Owner);
         return (new AppendOutcome.Committed(), true);
     }
 
@@ -152,7 +158,7 @@ internal sealed class RunWrites(SqliteConnection connection, JournalRows journal
         using var rows = _state.Rows(run.ToString());
         return rows.Read()
             ? new Row(rows.GetInt64(0), (RunStatus)rows.GetInt32(1), rows.IsDBNull(2) ? null : rows.GetString(2), rows.GetInt64(3), rows.GetInt64(4),
-                rows.IsDBNull(5) ? null : rows.GetInt64(5), rows.IsDBNull(6) ? null : rows.GetFieldValue<byte[]>(6), rows.IsDBNull(7) ? null : rows.GetFieldValue<byte[]>(7),
+                rows.IsDBNull(5) ? null : rows.GetInt64(5), rows.IsDBNull(6) ? null : rows.GetBytes(6), rows.IsDBNull(7) ? null : rows.GetBytes(7),
                 rows.GetBoolean(8), withPath ? rows.GetString(9).Split('\n') : [], rows.GetString(10))
             : null;
     }
@@ -163,9 +169,11 @@ internal sealed class RunWrites(SqliteConnection connection, JournalRows journal
 
     internal static long Ms(DateTimeOffset at) => at.ToUnixTimeMilliseconds();
 
+    internal static long? MsOrNull(DateTimeOffset? at) => at?.ToUnixTimeMilliseconds();
+
     public void Dispose()
     {
-        foreach (var statement in new[] { _state, _appendIdAt, _updateRun, _isAlive, _claim, _holdsOf, _insertInput, _inputExists, _makeDue, _consume, _hasInput })
+        foreach (var statement in new[] { _state, _appendIdAt, _goOn, _move, _isAlive, _claim, _holdsOf, _insertInput, _inputExists, _makeDue, _consume, _hasInput })
             statement.Dispose();
     }
 }

@@ -141,7 +141,8 @@ public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IBudgetStor
     {
         foreach (var child in unit.Children)
             await _keys.EnsureAsync(child.Tenant, _connection, _writer);
-        return await _writer.DoAsync(() => _writes.Append(unit));
+        var summary = RunWrites.Json(unit.State.Summary);
+        return await _writer.DoAsync(() => _writes.Append(unit, summary));
     }
 
     public Task<PostOutcome> PostAsync(NewInput input, CancellationToken cancellationToken) => _writer.DoAsync(() => _writes.Post(input));
@@ -251,7 +252,7 @@ public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IBudgetStor
         var connection = new SqliteConnection(connectionString);
         connection.Open();
         using var pragma = connection.CreateCommand();
-        pragma.CommandText = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -65536;";
+        pragma.CommandText = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -65536; PRAGMA busy_timeout = 30000;";
         pragma.ExecuteNonQuery();
         return connection;
     }

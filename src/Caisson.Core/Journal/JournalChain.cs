@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Buffers.Binary;
 using System.Security.Cryptography;
 using System.Text;
@@ -11,30 +12,61 @@ namespace Caisson.Core.Journal;
 /// </summary>
 public static class JournalChain
 {
+    private const int Prefix = 8;
+    private const int Numbers = 16 + 5 * 8;
+
     public static byte[] Next(ReadOnlySpan<byte> previous, RunId run, JournalEntry entry)
     {
-        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        Field(hash, previous);
-        Span<byte> numbers = stackalloc byte[16 + 5 * 8];
-        run.Value.TryWriteBytes(numbers, bigEndian: true, out _);
-        BinaryPrimitives.WriteInt64LittleEndian(numbers[16..], entry.Seq);
-        BinaryPrimitives.WriteInt64LittleEndian(numbers[24..], entry.Epoch);
-        BinaryPrimitives.WriteInt64LittleEndian(numbers[32..], entry.At.ToUnixTimeMilliseconds());
-        BinaryPrimitives.WriteInt64LittleEndian(numbers[40..], (int)entry.Kind);
-        BinaryPrimitives.WriteInt64LittleEndian(numbers[48..], entry.Attempt);
-        Field(hash, numbers);
-        Field(hash, Encoding.UTF8.GetBytes(entry.Scope));
-        Field(hash, Encoding.UTF8.GetBytes(entry.Key ?? ""));
-        Field(hash, entry.Body.Span);
-        Field(hash, entry.Blob is { } blob ? Encoding.UTF8.GetBytes(blob) : (entry.Payload ?? default).Span);
-        return hash.GetHashAndReset();
+        var content = entry.Blob is null ? (entry.Payload ?? default).Length : Encoding.UTF8.GetMaxByteCount(entry.Blob.Length);
+        var length = 6 * Prefix + previous.Length + Numbers + Encoding.UTF8.GetMaxByteCount(entry.Scope.Length) + Encoding.UTF8.GetMaxByteCount(entry.Key?.Length ?? 0) + entry.Body.Length + content;
+        var rented = ArrayPool<byte>.Shared.Rent(length);
+        try
+        {
+            var fields = new Fields(rented);
+            fields.Add(previous);
+            Span<byte> numbers = stackalloc byte[Numbers];
+            run.Value.TryWriteBytes(numbers, bigEndian: true, out _);
+            BinaryPrimitives.WriteInt64LittleEndian(numbers[16..], entry.Seq);
+            BinaryPrimitives.WriteInt64LittleEndian(numbers[24..], entry.Epoch);
+            BinaryPrimitives.WriteInt64LittleEndian(numbers[32..], entry.At.ToUnixTimeMilliseconds());
+            BinaryPrimitives.WriteInt64LittleEndian(numbers[40..], (int)entry.Kind);
+            BinaryPrimitives.WriteInt64LittleEndian(numbers[48..], entry.Attempt);
+            fields.Add(numbers);
+            fields.Add(entry.Scope);
+            fields.Add(entry.Key ?? "");
+            fields.Add(entry.Body.Span);
+            if (entry.Blob is { } blob)
+                fields.Add(blob);
+            else
+                fields.Add((entry.Payload ?? default).Span);
+            return SHA256.HashData(fields.Written);
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(rented);
+        }
     }
 
-    private static void Field(IncrementalHash hash, ReadOnlySpan<byte> field)
+    /// <summary>Length-prefixed fields, one after another.</summary>
+    private ref struct Fields(Span<byte> buffer)
     {
-        Span<byte> length = stackalloc byte[8];
-        BinaryPrimitives.WriteInt64LittleEndian(length, field.Length);
-        hash.AppendData(length);
-        hash.AppendData(field);
+        private readonly Span<byte> _buffer = buffer;
+        private int _length;
+
+        internal readonly ReadOnlySpan<byte> Written => _buffer[.._length];
+
+        internal void Add(scoped ReadOnlySpan<byte> field)
+        {
+            field.CopyTo(_buffer[(_length + Prefix)..]);
+            Prefixed(field.Length);
+        }
+
+        internal void Add(string field) => Prefixed(Encoding.UTF8.GetBytes(field, _buffer[(_length + Prefix)..]));
+
+        private void Prefixed(int length)
+        {
+            BinaryPrimitives.WriteInt64LittleEndian(_buffer[_length..], length);
+            _length += Prefix + length;
+        }
     }
 }
