@@ -34,7 +34,7 @@ internal static class ForkRecords
             foreach (var entry in page.Where(e => e.Kind == EntryKind.StepCompleted && e.Key == call.Key.Hash))
             {
                 var whole = (await JournalWriter.ResolveAsync(services.Blobs, [entry], cancellationToken))[0];
-                var arrival = new Arrival(whole.Seq, whole.At, whole.Kind, whole.Key, EntryBodies.Read(whole.Kind, whole.Body), whole.Payload ?? default);
+                var arrival = new Arrival(whole.Seq, whole.At, whole.Kind, whole.Key, EntryBodies.Read(whole.Kind, whole.Body), whole.Payload ?? default, Slots.Step(whole.Key!));
                 return StepJson.Match(arrival, call).Record;
             }
 

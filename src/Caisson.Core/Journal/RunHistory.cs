@@ -139,7 +139,7 @@ internal sealed class RunHistory
                 break;
             case EntryBody.Snapshot snapshot:
                 Snapshot(seq, at, snapshot, payload, replayed);
-                return replayed ? null : new Arrival(seq, at, kind, key, body, payload);
+                return replayed ? null : new Arrival(seq, at, kind, key, body, payload, Slots.Step(key!));
             case EntryBody.ForkedFrom fork:
                 (Fork, BeganAt, LastProgress) = (fork, at, at);
                 break;
@@ -169,9 +169,9 @@ internal sealed class RunHistory
                 break;
         }
 
-        if (Arrival.SlotOf(kind, key, body) is null)
+        if (Arrival.SlotOf(kind, key, body) is not { } slot)
             return null;
-        var arrival = new Arrival(seq, at, kind, key, body, payload);
+        var arrival = new Arrival(seq, at, kind, key, body, payload, slot);
         if (replayed)
             _arrivals.Enqueue(arrival);
         return arrival;

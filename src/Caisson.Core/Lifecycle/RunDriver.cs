@@ -20,7 +20,7 @@ internal sealed class RunDriver(RunServices services, NodeLease lease, ILogger l
     private static readonly TimeSpan CancelGrace = TimeSpan.FromSeconds(10);
 
     private readonly TaskCompletionSource<RunSession?> _session = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly Wake _input = new();
+    private readonly Wake _input = new(services.Tasks);
     private volatile bool _evicted;
 
     /// <summary>An input arrived for this run: the owner takes it over at once, also in the middle of a step.</summary>
