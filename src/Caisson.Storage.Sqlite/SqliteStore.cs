@@ -22,8 +22,10 @@ public abstract record SqliteOpenOutcome
 /// </summary>
 public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IBudgetStore, IScheduleStore, IRetentionStore, IAsyncDisposable
 {
-    private const long CheckpointBytes = 16L << 20;
-    private const long LongestLogBytes = 64L << 20;
+    private static readonly LogLimits s_log = new(Copy: 8L << 20, Restart: 24L << 20, Shrink: 96L << 20, Reserve: 32L << 20);
+
+    // Only programs of other people, such as a backup, can be in the writer's way.
+    private static readonly TimeSpan OthersMayHoldIt = TimeSpan.FromSeconds(30);
 
     private readonly DataDirectory _directory;
     private readonly TimeProvider _clock;
@@ -46,6 +48,7 @@ public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IBudgetStor
     {
         (_directory, _connectionString, _clock, _keys) = (directory, connectionString, clock, keys);
         var connection = _connection = Connect(connectionString);
+        _ = SQLitePCL.raw.sqlite3_busy_timeout(connection.Handle, (int)OthersMayHoldIt.TotalMilliseconds);
         var columns = new SealedColumns(keys.Seal);
         _journal = new JournalRows(connection, columns);
         _budgets = new BudgetWrites(connection);
@@ -56,7 +59,7 @@ public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IBudgetStor
         var reads = new ReadConnections(connectionString);
         (_reads, _ledgers) = (new Reads(reads, columns, clock), new LedgerReads(reads, columns));
         _nodes = new NodeRows(Connect(connectionString), _writer, clock);
-        _checkpointer = new Checkpointer(Connect(connectionString), directory.Database + "-wal", CheckpointBytes, LongestLogBytes, _writer.Between, _writer.Fail, clock, log);
+        _checkpointer = new Checkpointer(Connect(connectionString), directory.Database + "-wal", s_log, () => _writer.PagesWritten, _writer.Between, _writer.Fail, clock, log);
     }
 
     /// <summary>Key of the hashes that name blobs: equal contents of different installations have different names.</summary>
@@ -252,7 +255,7 @@ public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IBudgetStor
         var connection = new SqliteConnection(connectionString);
         connection.Open();
         using var pragma = connection.CreateCommand();
-        pragma.CommandText = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -65536; PRAGMA busy_timeout = 30000;";
+        pragma.CommandText = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -65536;";
         pragma.ExecuteNonQuery();
         return connection;
     }
