@@ -27,6 +27,7 @@ internal static class Migration
         "DROP INDEX runs_due",
         "CREATE INDEX runs_due ON runs (tenant, due_at) WHERE owner IS NULL AND due_at IS NOT NULL",
         "CREATE INDEX runs_ended ON runs (ended_at) WHERE ended_at IS NOT NULL",
+        "CREATE INDEX runs_suspect ON runs (suspicion) WHERE suspicion > 0",
         """
         CREATE TABLE schedules (
             name TEXT PRIMARY KEY,

@@ -97,7 +97,9 @@ internal sealed class Reads(ReadConnections connections, SealedColumns columns, 
             SELECT min((SELECT min(due_at) FROM runs WHERE tenant = t.tenant AND owner IS NULL AND due_at IS NOT NULL)) FROM t
             """, [], r => r.AtOrNull(0), cancellationToken))[0];
 
-    public Task<IReadOnlyList<(RunId Run, int Suspicion)>> ListSuspectsAsync(int limit, CancellationToken cancellationToken) => Task.FromResult<IReadOnlyList<(RunId, int)>>([]);
+    public Task<IReadOnlyList<(RunId Run, int Suspicion)>> ListSuspectsAsync(int limit, CancellationToken cancellationToken) =>
+        connections.ListAsync("SELECT run_id, suspicion FROM runs WHERE suspicion > 0 AND status IN (1, 2) ORDER BY suspicion DESC, run_id LIMIT $limit",
+            [("$limit", limit)], r => (r.Run(0), r.GetInt32(1)), cancellationToken);
 
     public Task<IReadOnlyList<OwnedRun>> ListOwnedAsync(NodeId node, CancellationToken cancellationToken) =>
         connections.ListAsync("""

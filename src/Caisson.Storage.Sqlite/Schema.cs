@@ -49,6 +49,7 @@ internal static class Schema
         CREATE INDEX runs_owner ON runs (owner) WHERE owner IS NOT NULL;
         CREATE INDEX runs_status ON runs (status);
         CREATE INDEX runs_ended ON runs (ended_at) WHERE ended_at IS NOT NULL;
+        CREATE INDEX runs_suspect ON runs (suspicion) WHERE suspicion > 0;
         CREATE TABLE journal (
             id INTEGER PRIMARY KEY,
             run INTEGER NOT NULL,

@@ -46,7 +46,7 @@ internal static class MemoryQueries
         [.. state.Runs.Values.Where(r => r.Record.Owner == node).Select(r => new OwnedRun(r.Id, !r.Inbox.IsEmpty))];
 
     internal static IReadOnlyList<(RunId Run, int Suspicion)> Suspects(this MemoryState state, int limit) =>
-        [.. state.Runs.Values.Where(r => r.Record.Suspicion > 0 && !r.Record.Status.IsFinal() && r.Record.Status != RunStatus.Paused)
+        [.. state.Runs.Values.Where(r => r.Record.Suspicion > 0 && r.Record.Status is RunStatus.Ready or RunStatus.Running)
             .OrderByDescending(r => r.Record.Suspicion).ThenBy(r => r.Id).Take(limit).Select(r => (r.Id, r.Record.Suspicion))];
 
     internal static IReadOnlyList<BudgetRow> Budget(this MemoryState state, string node) =>

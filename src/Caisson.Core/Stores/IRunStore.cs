@@ -50,7 +50,10 @@ public interface IRunReader
     /// <summary>When the next unowned run comes due, or <c>null</c>.</summary>
     Task<DateTimeOffset?> NextDueAsync(CancellationToken cancellationToken);
 
-    /// <summary>Runs that are neither ended nor paused and under suspicion of crashing servers, at most <paramref name="limit"/>, most suspected first.</summary>
+    /// <summary>
+    /// Runs under suspicion of crashing servers that are ready or running, at most <paramref name="limit"/>, most suspected
+    /// first. One that waits or is paused came as far without a crash: others must not wait for it.
+    /// </summary>
     Task<IReadOnlyList<(RunId Run, int Suspicion)>> ListSuspectsAsync(int limit, CancellationToken cancellationToken);
 
     /// <summary>Live runs that the store says this node owns, and whether inputs wait for each.</summary>
