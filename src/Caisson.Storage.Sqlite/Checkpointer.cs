@@ -21,7 +21,6 @@ internal sealed record LogLimits(long Copy, long Restart, long Shrink, long Rese
 internal sealed class Checkpointer : IDisposable
 {
     internal const int IoError = 10;
-    private const int PageBytes = 4096;
     private static readonly TimeSpan LookEvery = TimeSpan.FromSeconds(0.25);
 
     private readonly SqliteConnection _connection;
@@ -33,6 +32,7 @@ internal sealed class Checkpointer : IDisposable
     private readonly ILogger _logger;
     private readonly ITimer _timer;
     private readonly Lock _one = new();
+    private readonly long _pageBytes;
     private long _copiedAt;
     private bool _disposed;
 
@@ -42,6 +42,7 @@ internal sealed class Checkpointer : IDisposable
     internal Checkpointer(SqliteConnection connection, string walFile, LogLimits limits, Func<long> pagesWritten, Func<Func<bool>, bool> betweenBatches, Action<SqliteException> ill, TimeProvider clock, ILogger logger)
     {
         (_connection, _log, _limits, _pagesWritten, _betweenBatches, _ill, _logger) = (connection, walFile, limits, pagesWritten, betweenBatches, ill, logger);
+        _pageBytes = Ask("PRAGMA page_size", 0);
         _timer = clock.CreateTimer(_ => Look(), null, LookEvery, LookEvery);
     }
 
@@ -76,7 +77,7 @@ internal sealed class Checkpointer : IDisposable
         if (!file.Exists)
             return;
         var written = _pagesWritten();
-        if ((written - _copiedAt) * PageBytes >= _limits.Copy || file.Length >= _limits.Shrink)
+        if ((written - _copiedAt) * _pageBytes >= _limits.Copy || file.Length >= _limits.Shrink)
         {
             _copiedAt = written;
             if (Checkpoint("PASSIVE") >= _limits.Restart || file.Length >= _limits.Shrink)
@@ -91,12 +92,14 @@ internal sealed class Checkpointer : IDisposable
     }
 
     /// <returns>How much is in the log, in bytes. A reader in the middle of it keeps it from being emptied, and the next look tries again.</returns>
-    private long Checkpoint(string mode)
+    private long Checkpoint(string mode) => Ask($"PRAGMA wal_checkpoint({mode})", 1) * _pageBytes;
+
+    private long Ask(string pragma, int column)
     {
         using var command = _connection.CreateCommand();
-        command.CommandText = $"PRAGMA wal_checkpoint({mode})";
+        command.CommandText = pragma;
         using var row = command.ExecuteReader();
-        return row.Read() ? row.GetInt64(1) * PageBytes : 0;
+        return row.Read() ? row.GetInt64(column) : 0;
     }
 
     public void Dispose()

@@ -249,13 +249,16 @@ public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IBudgetStor
         return command.ExecuteScalar() is long ms ? DateTimeOffset.FromUnixTimeMilliseconds(ms) : DateTimeOffset.MinValue;
     }
 
-    /// <summary>Every connection has the same durability settings; the default of SQLite would lose the last commits at a power cut.</summary>
+    /// <summary>
+    /// Every connection has the same durability settings; the default of SQLite would lose the last commits at a power cut.
+    /// The page size is a new database's: three entries of 2 KiB stand on a page of 8 KiB, and only one on the usual 4 KiB.
+    /// </summary>
     private static SqliteConnection Connect(string connectionString)
     {
         var connection = new SqliteConnection(connectionString);
         connection.Open();
         using var pragma = connection.CreateCommand();
-        pragma.CommandText = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -65536;";
+        pragma.CommandText = "PRAGMA page_size = 8192; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -65536;";
         pragma.ExecuteNonQuery();
         return connection;
     }

@@ -175,6 +175,7 @@ internal sealed partial class RunSession : IDisposable
         if (request.Kind >= StopKind.Deadline)
             await _services.Tasks.CancelAsync(_interrupt);
         Nudge();
+        _services.Signals.Changed(Run);
     }
 
     /// <summary>Whoever waits between two attempts gives up.</summary>

@@ -64,6 +64,9 @@ internal sealed class TestServer : IAsyncDisposable
     internal RunOperations Operations { get; }
 
     /// <summary>Makes the engine look for due runs now: a clock that a test moves may have passed its sweep's timer.</summary>
+    /// <summary>What people are shown of it.</summary>
+    internal string? CurrentStep(RunId run) => _signals.CurrentStep(run);
+
     internal void Sweep(RunId run) => _signals.Due(run);
 
     private Dictionary<string, IAgent> Agents { get; } = [];
