@@ -26,6 +26,7 @@ internal static class Migration
         "ALTER TABLE holds ADD COLUMN output_tokens INTEGER NOT NULL DEFAULT 0",
         "DROP INDEX runs_due",
         "CREATE INDEX runs_due ON runs (tenant, due_at) WHERE owner IS NULL AND due_at IS NOT NULL",
+        "CREATE INDEX runs_due_below ON runs (tenant, depth DESC, due_at) WHERE owner IS NULL AND due_at IS NOT NULL AND depth > 0",
         "CREATE INDEX runs_ended ON runs (ended_at) WHERE ended_at IS NOT NULL",
         "CREATE INDEX runs_suspect ON runs (suspicion) WHERE suspicion > 0",
         """

@@ -46,6 +46,7 @@ internal static class Schema
             summary BLOB NOT NULL
         ) STRICT;
         CREATE INDEX runs_due ON runs (tenant, due_at) WHERE owner IS NULL AND due_at IS NOT NULL;
+        CREATE INDEX runs_due_below ON runs (tenant, depth DESC, due_at) WHERE owner IS NULL AND due_at IS NOT NULL AND depth > 0;
         CREATE INDEX runs_owner ON runs (owner) WHERE owner IS NOT NULL;
         CREATE INDEX runs_status ON runs (status);
         CREATE INDEX runs_ended ON runs (ended_at) WHERE ended_at IS NOT NULL;

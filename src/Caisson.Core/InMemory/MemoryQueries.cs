@@ -23,22 +23,25 @@ internal static class MemoryQueries
     internal static IReadOnlyList<JournalEntry> Journal(this MemoryState state, RunId run, long afterSeq, int limit) =>
         state.Find(run) is { } found ? [.. found.Journal.Skip((int)Math.Clamp(afterSeq, 0, found.Journal.Count)).Take(limit).Select(e => e.Entry)] : [];
 
-    /// <summary>
-    /// Runs of dead owners come first, those at work before all: a backlog of new ones must not make them wait. Then those
-    /// due, earliest first, but a tenant's second one only after every tenant's first.
-    /// </summary>
     internal static IReadOnlyList<RunId> Claimable(this MemoryState state, DateTimeOffset now, int limit)
     {
         now = MemoryState.Ms(now);
         var live = state.Runs.Values.Where(r => !r.Record.Status.IsFinal()).ToList();
         var orphans = live.Where(r => r.Record.Owner is { } owner && !state.IsAlive(owner))
-            .OrderBy(r => r.Record.Status != RunStatus.Running).ThenBy(r => r.Row);
-        var due = live.Where(r => r.Record.Owner is null && r.Record.DueAt <= now)
-            .GroupBy(r => r.Record.Tenant, StringComparer.Ordinal)
-            .SelectMany(tenant => tenant.OrderBy(r => r.Record.DueAt).ThenBy(r => r.Row).Select((run, turn) => (run, turn)))
-            .OrderBy(r => r.turn).ThenBy(r => r.run.Record.DueAt).ThenBy(r => r.run.Row).Select(r => r.run);
-        return [.. orphans.Concat(due).Take(limit).Select(r => r.Id)];
+            .GroupBy(r => (Idle: r.Record.Status != RunStatus.Running, CallsNoModel: r.Holds.IsEmpty))
+            .OrderBy(group => group.Key).SelectMany(group => InTurns(group.OrderBy(r => r.Row), r => r.Row))
+            .Take(limit).Select(r => r.Id).ToList();
+        var room = limit - orphans.Count;
+        var all = live.Where(r => r.Record.Owner is null && r.Record.DueAt <= now).OrderBy(r => r.Record.DueAt).ThenBy(r => r.Row).ToList();
+        var below = InTurns(all.Where(r => r.Record.Depth > 0).OrderByDescending(r => r.Record.Depth), r => (-r.Record.Depth, r.Record.DueAt, r.Row));
+        var due = InTurns(all, r => (r.Record.DueAt, r.Row));
+        return [.. orphans, .. ClaimOrder.Merge([.. below.Take(ClaimOrder.ShareBelow(room)).Select(r => r.Id)], [.. due.Take(room).Select(r => r.Id)], room)];
     }
+
+    /// <summary>A tenant's second one only after every tenant's first.</summary>
+    private static IEnumerable<MemoryRun> InTurns<T>(IEnumerable<MemoryRun> ordered, Func<MemoryRun, T> order) =>
+        ordered.GroupBy(r => r.Record.Tenant, StringComparer.Ordinal).SelectMany(tenant => tenant.Select((run, turn) => (run, turn)))
+            .OrderBy(r => r.turn).ThenBy(r => order(r.run)).Select(r => r.run);
 
     internal static DateTimeOffset? NextDue(this MemoryState state) => state.Runs.Values.Where(r => r.Record.Owner is null).Min(r => r.Record.DueAt);
 

@@ -44,7 +44,12 @@ public interface IRunReader
     /// <summary>Inputs not consumed yet, in order of arrival.</summary>
     Task<IReadOnlyList<InboxInput>> ReadInboxAsync(RunId run, int limit, CancellationToken cancellationToken);
 
-    /// <summary>Runs that <paramref name="node"/> could claim now: due and unowned, or owned by a dead node. Earliest due first.</summary>
+    /// <summary>
+    /// Runs that <paramref name="node"/> could claim now, in the order in which it should. First those of dead owners: at
+    /// work before waiting, with a model call under way before others. Then those that are due and unowned: three
+    /// quarters of the places (<see cref="ClaimOrder"/>) for children, the deepest first, the rest by due time. Within each
+    /// of these a tenant's second run comes only after every tenant's first.
+    /// </summary>
     Task<IReadOnlyList<RunId>> FindClaimableAsync(NodeId node, int limit, CancellationToken cancellationToken);
 
     /// <summary>When the next unowned run comes due, or <c>null</c>.</summary>
