@@ -13,7 +13,7 @@ internal sealed class Reads(ReadConnections connections, SealedColumns columns, 
 {
     private const string RunColumns = """
         r.run_id, r.agent, r.status, r.waiting, r.paused, r.created_at, r.updated_at, r.ended_at, r.due_at, r.owner, r.epoch, r.last_seq, r.summary,
-        m.cap, m.spent, m.held, m.in_doubt, t.cap, t.spent, t.held, t.in_doubt, r.tenant, r.parent, r.depth, r.suspicion, r.lone_crashes
+        m.cap, m.spent, m.held, m.in_doubt, t.cap, t.spent, t.held, t.in_doubt, r.tenant, r.parent, r.depth, r.suspicion, r.lone_crashes, r.origin, r.path
         FROM runs r
         LEFT JOIN budgets m ON m.node = 'run:' || r.run_id AND m.dimension = 1
         LEFT JOIN budgets t ON t.node = 'run:' || r.run_id AND t.dimension = 2
@@ -139,6 +139,8 @@ internal sealed class Reads(ReadConnections connections, SealedColumns columns, 
         Depth = r.GetInt32(23),
         Suspicion = r.GetInt32(24),
         LoneCrashes = r.GetInt32(25),
+        Origin = r.RunOrNull(26),
+        Path = r.GetString(27).Split('\n'),
     };
 
     /// <summary>The journal has all of it: a damaged summary must not keep a run from being found and driven.</summary>

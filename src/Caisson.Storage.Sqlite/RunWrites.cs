@@ -33,6 +33,7 @@ internal sealed class RunWrites(SqliteConnection connection, JournalRows journal
         UPDATE runs SET status = ?2, waiting = 0, owner = ?3, epoch = ?4, last_seq = ?5, updated_at = ?6, due_at = ?6, chain = ?7 WHERE id = ?1
         """, 7);
     private readonly Statement _holdsOf = new(connection, "SELECT step_key, epoch, nano_usd, tokens FROM holds WHERE run = ?1", 1);
+    private readonly Statement _isForked = new(connection, "SELECT 1 FROM runs WHERE origin = ?1 AND ended_at IS NULL", 1);
     private readonly Statement _insertInput = new(connection, "INSERT INTO inbox (run, input_id, kind, payload, at) VALUES (?1, ?2, ?3, ?4, ?5)", 5);
     private readonly Statement _inputExists = new(connection, "SELECT 1 FROM inbox WHERE run = ?1 AND input_id = ?2", 2);
     private readonly Statement _makeDue = new(connection, "UPDATE runs SET due_at = min(coalesce(due_at, ?2), ?2) WHERE id = ?1", 2);
@@ -131,10 +132,12 @@ internal sealed class RunWrites(SqliteConnection connection, JournalRows journal
         return (new PostOutcome.Posted(), true);
     }
 
-    /// <summary>An ended run whose holds nobody settled: they would be held for ever on the nodes above. <c>null</c> where it lives or is gone.</summary>
+    internal bool IsEnded(RunId run) => Read(run) is { } row && row.Status.IsFinal();
+
+    /// <summary>An ended run whose holds nobody settled: they would be held for ever on the nodes above. <c>null</c> where it lives or is gone, or a live fork needs it.</summary>
     internal long? Close(RunId run)
     {
-        if (Read(run, withPath: true) is not { } row || !row.Status.IsFinal())
+        if (Read(run, withPath: true) is not { } row || !row.Status.IsFinal() || _isForked.Value(run.ToString()) is not null)
             return null;
         foreach (var hold in Holds(row.Id))
             budgets.Doubt(row.Id, row.Path, hold.StepKey, "deleted", clock.GetUtcNow());
@@ -174,7 +177,7 @@ internal sealed class RunWrites(SqliteConnection connection, JournalRows journal
 
     public void Dispose()
     {
-        foreach (var statement in new[] { _state, _appendIdAt, _goOn, _move, _absolve, _isAlive, _claim, _holdsOf, _insertInput, _inputExists, _makeDue, _consume, _hasInput })
+        foreach (var statement in new[] { _state, _appendIdAt, _goOn, _move, _absolve, _isAlive, _claim, _holdsOf, _isForked, _insertInput, _inputExists, _makeDue, _consume, _hasInput })
             statement.Dispose();
     }
 }

@@ -59,7 +59,10 @@ internal static class MemoryQueries
         [.. state.Schedules.Values.Where(s => !s.Paused && s.Next <= MemoryState.Ms(now)).OrderBy(s => s.Next).ThenBy(s => s.Name, StringComparer.Ordinal).Take(limit)];
 
     internal static IReadOnlyList<RunId> Ended(this MemoryState state, DateTimeOffset before, int limit) =>
-        [.. state.Runs.Values.Where(r => r.Record.EndedAt < MemoryState.Ms(before)).OrderBy(r => r.Record.EndedAt).ThenBy(r => r.Row).Take(limit).Select(r => r.Id)];
+        [.. state.Runs.Values.Where(r => r.Record.EndedAt < MemoryState.Ms(before) && !state.IsForked(r.Id)).OrderBy(r => r.Record.EndedAt).ThenBy(r => r.Row).Take(limit).Select(r => r.Id)];
+
+    /// <summary>Whether a live fork needs its records and its budget.</summary>
+    internal static bool IsForked(this MemoryState state, RunId run) => state.Runs.Values.Any(r => r.Record.Origin == run && !r.Record.Status.IsFinal());
 
     internal static IReadOnlyList<BlobReference> References(this MemoryState state) =>
         [.. state.Runs.Values.SelectMany(r => r.Journal).SelectMany(e => JournalReferences.Of(e.Entry)),

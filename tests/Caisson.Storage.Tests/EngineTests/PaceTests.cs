@@ -28,12 +28,13 @@ public sealed class PaceTests : EngineTestBase
         var crowd = new List<RunId>();
         for (var i = 0; i < Crowd; i++)
             crowd.Add(await server.CreateAsync(Manifest, new string('x', 20_000)));
-        await loads.UntilAsync(ClaimPace.MostOpening);
+        await loads.UntilAsync(ClaimPace.MostOpening / 2 + 1);
         await server.Operations.SignalAsync(live, "go", default, null, null, default);
 
         await server.UntilAsync(live, RunStatus.Completed);
-        Assert.Equal(ClaimPace.MostOpening, (await server.Store.ListAsync(new RunFilter([RunStatus.Running], null, null, 1_000), default)).Count);
-        Assert.Equal(ClaimPace.MostOpening, loads.Waiting);
+        var claimed = (await server.Store.ListAsync(new RunFilter([RunStatus.Running], null, null, 1_000), default)).Count;
+        Assert.InRange(claimed, ClaimPace.MostOpening / 2 + 1, ClaimPace.MostOpening);
+        Assert.InRange(loads.Waiting, ClaimPace.MostOpening / 2 + 1, claimed);
 
         loads.Release();
         foreach (var run in crowd)
@@ -73,7 +74,7 @@ public sealed class PaceTests : EngineTestBase
                 reached.TrySetResult();
         }
 
-        private async Task PassAsync()
+        private async Task PassAsync(CancellationToken cancellationToken)
         {
             if (_held is not { } held)
                 return;
@@ -83,7 +84,7 @@ public sealed class PaceTests : EngineTestBase
                 Tell();
             }
 
-            await held.Task;
+            await held.Task.WaitAsync(cancellationToken);
         }
 
         private sealed class Blobs(HeldReads reads, IBlobStore inner) : IBlobStore
@@ -94,7 +95,7 @@ public sealed class PaceTests : EngineTestBase
 
             public async Task<ReadOnlyMemory<byte>?> GetAsync(string address, CancellationToken cancellationToken)
             {
-                await reads.PassAsync();
+                await reads.PassAsync(cancellationToken);
                 return await inner.GetAsync(address, cancellationToken);
             }
         }
