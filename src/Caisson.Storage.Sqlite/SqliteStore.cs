@@ -36,6 +36,7 @@ public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IBudgetStor
     private readonly RunCreation _creation;
     private readonly RunWrites _writes;
     private readonly ScheduleWrites _schedules;
+    private readonly ReadConnections _readers;
     private readonly Reads _reads;
     private readonly LedgerReads _ledgers;
     private readonly NodeRows _nodes;
@@ -57,7 +58,7 @@ public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IBudgetStor
         _writes = new RunWrites(connection, _journal, _creation, _budgets, columns, clock);
         _schedules = new ScheduleWrites(connection, _creation, _writes, columns);
         _writer = new Writer(connection, log);
-        var reads = new ReadConnections(connectionString);
+        var reads = _readers = new ReadConnections(connectionString);
         (_reads, _ledgers) = (new Reads(reads, columns, clock), new LedgerReads(reads, columns));
         _nodes = new NodeRows(Connect(connectionString), _writer, clock);
         _checkpointer = new Checkpointer(Connect(connectionString), directory.Database + "-wal", s_log, () => _writer.PagesWritten, _writer.Between, _writer.Fail, clock, log);
@@ -230,6 +231,7 @@ public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IBudgetStor
         if (Interlocked.Exchange(ref _disposed, true))
             return;
         _checkpointer.Dispose();
+        _readers.Dispose();
         await Task.Run(() =>
         {
             _writer.Dispose();

@@ -39,6 +39,7 @@ internal sealed partial class RunSession : IDisposable
     private Action? _wake;
     private RunState _state;
     private RunSummary _summary;
+    private KnownLimits? _limits;
     private DateTimeOffset? _dueAt;
     private bool _released;
 
@@ -114,7 +115,17 @@ internal sealed partial class RunSession : IDisposable
     /// <summary>Why nothing new may begin on this server, or <c>null</c>.</summary>
     internal string? Admission => _lease.State == LeaseState.Live ? _services.Admission.Refusal : "the lease is in doubt";
 
-    internal CountLimits Limits => CountLimits.Of(Run, Manifest.Limits, History.Raised, History.BeganAt);
+    internal CountLimits Limits
+    {
+        get
+        {
+            // Asked for at every step, and changed by an operator at most: the record of raised limits is another one then.
+            var (known, history) = (_limits, History);
+            if (known is null || !ReferenceEquals(known.Raised, history.Raised))
+                _limits = known = new KnownLimits(history.Raised, CountLimits.Of(Run, Manifest.Limits, history.Raised, history.BeganAt));
+            return known.Limits;
+        }
+    }
 
     internal int LoopRepeats => History.Raised.LoopRepeats ?? Manifest.LoopGuard.Repeats;
 
@@ -332,6 +343,8 @@ internal sealed partial class RunSession : IDisposable
         foreach (var post in set.Posts)
             _services.Signals.Due(post.Run);
     }
+
+    private sealed record KnownLimits(RaisedLimits Raised, CountLimits Limits);
 
     private static bool Has(IReadOnlyList<EntryDraft> entries, EntryKind kind)
     {
