@@ -1,4 +1,5 @@
 using Caisson.Contracts;
+using Caisson.Core.Budgets;
 using Caisson.Core.Journal;
 using Caisson.Core.Stores;
 using Caisson.Storage.Sqlite.Disk;
@@ -179,10 +180,10 @@ public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IBudgetStor
 
     public Task SetCapAsync(string node, LimitDimension dimension, long? cap, CancellationToken cancellationToken)
     {
-        if (node.StartsWith("run:", StringComparison.Ordinal))
-            throw new ArgumentException("a run's caps go through its inbox", nameof(node));
         return _writer.DoAsync(() =>
         {
+            if (BudgetNodes.RunOf(node) is { } run && !_writes.IsEnded(run))
+                throw BudgetNodes.CapOfLiveRun(run);
             _budgets.SetCap(node, dimension, cap);
             return (true, true);
         });

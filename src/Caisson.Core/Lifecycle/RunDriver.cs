@@ -15,7 +15,8 @@ namespace Caisson.Core.Lifecycle;
 /// turn. 6. Throw the box away and confirm it.
 /// Whatever kills this process in between, the next owner starts at 1 and comes to the same place.
 /// </summary>
-internal sealed class RunDriver(RunServices services, NodeLease lease, ILogger log)
+/// <param name="opened">Called when the journal is loaded, or cannot be.</param>
+internal sealed class RunDriver(RunServices services, NodeLease lease, Action opened, ILogger log)
 {
     private static readonly TimeSpan CancelGrace = TimeSpan.FromSeconds(10);
 
@@ -65,6 +66,7 @@ internal sealed class RunDriver(RunServices services, NodeLease lease, ILogger l
     {
         // 1.
         using var session = await OpenAsync(claimed, processEnds);
+        opened();
         if (session is null)
             return;
         await using var box = new RunBox(session, services.Sandboxes, log);
