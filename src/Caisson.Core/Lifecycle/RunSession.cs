@@ -115,6 +115,8 @@ internal sealed partial class RunSession : IDisposable
     /// <summary>Why nothing new may begin on this server, or <c>null</c>.</summary>
     internal string? Admission => _lease.State == LeaseState.Live ? _services.Admission.Refusal : "the lease is in doubt";
 
+    internal void HoldBack() => _services.HoldBack();
+
     internal CountLimits Limits
     {
         get
