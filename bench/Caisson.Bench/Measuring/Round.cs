@@ -6,9 +6,12 @@ namespace Caisson.Bench.Measuring;
 /// One round: the probes first, then the workloads, so that the disk's mood is the same for the floor and for what is
 /// measured against it. Each workload gets an empty folder.
 /// </summary>
-internal sealed class Round(string root, Report report) : IDisposable
+/// <param name="warm">Whether this round only warms the code up and does not count.</param>
+internal sealed class Round(string root, Report report, bool warm) : IDisposable
 {
     private int _folders;
+
+    internal bool IsWarmUp => warm;
 
     internal Report Report => report;
 

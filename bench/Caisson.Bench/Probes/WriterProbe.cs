@@ -5,22 +5,28 @@ using static SQLitePCL.raw;
 namespace Caisson.Bench.Probes;
 
 /// <summary>
-/// What SQLite could do at most for many runs at once: producers that each want one row durable before the next, one
-/// thread that commits whatever came while it synced. The rows are as the journal's, with its unique index; there is
-/// nothing else, no check, no projection, no hash, and SQLite is called without any library between.
+/// What SQLite could do at most for many runs at once: producers that each want one entry durable before the next, one
+/// thread that commits whatever came while it synced. What is written is what the store writes for a step, an entry of
+/// the journal with its unique index and the run's row; there is nothing else, no check, no hash, no savepoint, and
+/// SQLite is called without any library between.
 /// </summary>
 internal sealed class WriterProbe : IDisposable
 {
     private const int MostInBatch = 512;
 
+    // As those of a step's entry and of its run.
+    private const int BodyBytes = 64;
+    private const int SummaryBytes = 256;
+
     private readonly SqliteConnection _connection;
     private readonly byte[] _payload = Payload.Bytes(2050);
+    private readonly byte[] _summary = Payload.Bytes(SummaryBytes);
     private readonly Lock _gate = new();
     private readonly AutoResetEvent _some = new(false);
     private readonly Queue<Row> _queue = new();
     private int _open;
 
-    private WriterProbe(string path)
+    private WriterProbe(string path, int producers)
     {
         _connection = SqliteProbe.Open(path);
         using var command = _connection.CreateCommand();
@@ -28,14 +34,23 @@ internal sealed class WriterProbe : IDisposable
             CREATE TABLE journal (
                 id INTEGER PRIMARY KEY, run INTEGER NOT NULL, seq INTEGER NOT NULL, epoch INTEGER NOT NULL, at INTEGER NOT NULL, kind INTEGER NOT NULL,
                 scope TEXT NOT NULL, key TEXT, attempt INTEGER NOT NULL, append_id BLOB NOT NULL, schema INTEGER NOT NULL, body BLOB NOT NULL,
-                payload BLOB, blob TEXT, chain BLOB, UNIQUE (run, seq)) STRICT
+                payload BLOB, blob TEXT, chain BLOB, UNIQUE (run, seq)) STRICT;
+            CREATE TABLE runs (id INTEGER PRIMARY KEY, updated_at INTEGER, last_seq INTEGER, chain BLOB, append_id BLOB, summary BLOB) STRICT;
             """;
         command.ExecuteNonQuery();
+        command.CommandText = "INSERT INTO runs (id, summary) VALUES ($id, $summary)";
+        var id = command.Parameters.Add("$id", SqliteType.Integer);
+        command.Parameters.AddWithValue("$summary", _summary);
+        for (var i = 0; i < producers; i++)
+        {
+            id.Value = i;
+            command.ExecuteNonQuery();
+        }
     }
 
     internal static double RowsPerSecond(string folder, int producers, int rowsEach)
     {
-        using var probe = new WriterProbe(Path.Combine(folder, "writer.db"));
+        using var probe = new WriterProbe(Path.Combine(folder, "writer.db"), producers);
         probe._open = producers;
         var writer = new Thread(probe.Write) { IsBackground = true };
         var start = Stopwatch.GetTimestamp();
@@ -70,6 +85,7 @@ internal sealed class WriterProbe : IDisposable
         using var begin = Prepare("BEGIN IMMEDIATE");
         using var commit = Prepare("COMMIT");
         using var insert = Prepare("INSERT INTO journal (run, seq, epoch, at, kind, scope, key, attempt, append_id, schema, body, payload, chain) VALUES (?, ?, 1, ?, 3, '', ?, 1, ?, 1, ?, ?, ?)");
+        using var update = Prepare("UPDATE runs SET updated_at = ?, last_seq = ?, chain = ?, append_id = ?, summary = ? WHERE id = ?");
         var key = Convert.ToHexStringLower(Payload.Bytes(32));
         var (appendId, body, chain) = (Payload.Bytes(16), Payload.Bytes(BodyBytes), Payload.Bytes(32));
         var batch = new List<Row>(MostInBatch);
@@ -99,6 +115,13 @@ internal sealed class WriterProbe : IDisposable
                 sqlite3_bind_blob(insert, 7, _payload);
                 sqlite3_bind_blob(insert, 8, chain);
                 Step(insert);
+                sqlite3_bind_int64(update, 1, Stopwatch.GetTimestamp());
+                sqlite3_bind_int64(update, 2, row.Seq);
+                sqlite3_bind_blob(update, 3, chain);
+                sqlite3_bind_blob(update, 4, appendId);
+                sqlite3_bind_blob(update, 5, _summary);
+                sqlite3_bind_int64(update, 6, row.Run);
+                Step(update);
             }
 
             Step(commit);
@@ -123,9 +146,6 @@ internal sealed class WriterProbe : IDisposable
         _connection.Dispose();
         _some.Dispose();
     }
-
-    // As that of a step's entry.
-    private const int BodyBytes = 64;
 
     private sealed record Row(int Run, int Seq)
     {
