@@ -1,7 +1,7 @@
 using Caisson.Bench.Probes;
+using Caisson.Contracts;
 using Caisson.Core.Agents;
 using Caisson.Core.Lifecycle;
-using Caisson.Contracts;
 using Caisson.Server.Embedding;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
@@ -66,9 +66,8 @@ internal static class KillableHost
         });
         if (runs > 0)
             await app.Services.GetRequiredService<Runs>().CreateAsync(runs, steps);
-        await app.StartAsync();
-        said.Write(StepLog.Serving);
-        await app.WaitForShutdownAsync();
+        app.Lifetime.ApplicationStarted.Register(() => said.Write(StepLog.Serving));
+        await app.RunAsync();
         return 0;
     }
 }

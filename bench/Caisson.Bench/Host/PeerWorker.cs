@@ -23,7 +23,8 @@ internal sealed class PeerWorker
     private static readonly TimeSpan LookEvery = TimeSpan.FromMilliseconds(1);
 
     private readonly ConcurrentBag<double> _gaps = [];
-    private CountdownEvent _open = new(0);
+    private TaskCompletionSource _worked = new();
+    private int _open;
     private TimeSpan _tool;
     private int _steps;
 
@@ -48,12 +49,12 @@ internal sealed class PeerWorker
 
     private async Task<TimeSpan> MeasureAsync(Runs runs, int count, int steps, TimeSpan tool)
     {
-        using var open = new CountdownEvent(count);
-        (_open, _steps, _tool) = (open, steps, tool);
+        var worked = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        (_worked, _open, _steps, _tool) = (worked, count, steps, tool);
         _gaps.Clear();
         var start = Stopwatch.GetTimestamp();
         await runs.CreateAsync(count, steps);
-        await Task.Run(open.Wait);
+        await worked.Task;
         while ((await runs.ListAsync(new RunFilter([RunStatus.Ready, RunStatus.Running, RunStatus.Waiting], null, null, 1), default)).Count > 0)
             await Task.Delay(LookEvery);
         return Stopwatch.GetElapsedTime(start);
@@ -77,7 +78,8 @@ internal sealed class PeerWorker
             });
         }
 
-        _open.Signal();
+        if (Interlocked.Decrement(ref _open) == 0)
+            _worked.SetResult();
         return "done";
     }
 }

@@ -5,6 +5,7 @@ using Caisson.Contracts;
 using Caisson.Core.Agents;
 using Caisson.Core.Lifecycle;
 using Caisson.Core.Stores;
+using Caisson.Storage.Sqlite;
 
 namespace Caisson.Bench.Workloads;
 
@@ -67,11 +68,11 @@ internal static class MemoryWorkload
             await Task.Delay(LookEvery);
     }
 
-    private static async Task<int> WaitingAsync(IRunReader reader)
+    private static async Task<int> WaitingAsync(SqliteStore store)
     {
         var count = 0;
         RunId? before = null;
-        while (await reader.ListAsync(new RunFilter([RunStatus.Waiting], null, before, 1_000), default) is { Count: > 0 } page)
+        while (await store.ListAsync(new RunFilter([RunStatus.Waiting], null, before, 1_000), default) is { Count: > 0 } page)
             (count, before) = (count + page.Count, page[^1].Id);
         return count;
     }
