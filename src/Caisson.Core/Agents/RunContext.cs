@@ -95,7 +95,7 @@ internal sealed class RunContext : IRunContext
             Give(answer, record!, read);
             return null;
         })
-        { Execute = execute, Text = RunHistory.Describe(call.Subject) });
+        { Execute = execute, Step = call.Subject });
         return answer.Task;
     }
 
