@@ -68,7 +68,11 @@ internal abstract record EntryBody
     internal sealed record ChildEnded(string Child, RunStatus Status, string? Result, Failure? Failure) : EntryBody;
 
     /// <param name="Binding">Hash of what is approved: step, arguments, workspace, manifest, policy.</param>
-    internal sealed record ApprovalRequested(string Question, string Binding, DateTimeOffset? ExpiresAt, int Approvers) : EntryBody;
+    internal sealed record ApprovalRequested(string Question, string Binding, DateTimeOffset? ExpiresAt, int Approvers) : EntryBody
+    {
+        /// <summary>Hash of the arguments: a replay that asks the same question about others is drift. <c>null</c> in entries that are older.</summary>
+        public string? Arguments { get; init; }
+    }
 
     /// <param name="By">Who decided; two names for a decision of four eyes.</param>
     /// <param name="Partial">One yes of the two that are needed.</param>
@@ -208,7 +212,8 @@ internal static class InputBody
     internal sealed record Signal(string Name, string Payload, string By);
 
     /// <param name="Key">The approval's key.</param>
-    internal sealed record Approval(string Key, bool Approved, string By, string? Comment);
+    /// <param name="Binding">Of the question as the person saw it; <c>null</c> where nobody looked.</param>
+    internal sealed record Approval(string Key, bool Approved, string By, string? Comment, string? Binding = null);
 
     internal sealed record ChildEnd(string Child, RunStatus Status, string? Result, Failure? Failure);
 
