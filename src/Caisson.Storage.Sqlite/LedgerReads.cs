@@ -38,6 +38,9 @@ internal sealed class LedgerReads(ReadConnections connections, SealedColumns col
             """,
             [("$before", RunWrites.Ms(before)), ("$limit", limit)], r => r.Run(0), cancellationToken);
 
+    internal Task<IReadOnlyList<RunId>> UnconfirmedAsync(int limit, CancellationToken cancellationToken) =>
+        connections.ListAsync("SELECT run_id FROM runs WHERE unconfirmed = 1 ORDER BY id LIMIT $limit", [("$limit", limit)], r => r.Run(0), cancellationToken);
+
     internal async IAsyncEnumerable<BlobReference> ReferencesAsync([EnumeratorCancellation] CancellationToken cancellationToken)
     {
         var kinds = string.Join(", ", Enum.GetValues<EntryKind>().Where(JournalReferences.NamesWorkspace).Select(kind => (int)kind));

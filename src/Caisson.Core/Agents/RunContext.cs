@@ -13,6 +13,9 @@ namespace Caisson.Core.Agents;
 /// <summary>Turns an agent's calls into operations of its turn, each with an identity that is the same in every attempt.</summary>
 internal sealed class RunContext : IRunContext
 {
+    /// <summary>Version of the rules by which an approval counts.</summary>
+    private const string ApprovalPolicy = "1";
+
     private readonly Turn _turn;
     private readonly StepRunner _steps;
     private readonly string _scope;
@@ -188,9 +191,12 @@ internal sealed class RunContext : IRunContext
         if (Session.History.Approvals.GetValueOrDefault(key) is { } open)
             return new Intent([], open.Request.ExpiresAt);
 
-        // What is approved is this step, with these arguments, on these files, by this agent: a decision fits nothing else.
-        var binding = StepHash.Of("approval", key, options.Arguments ?? "", Session.Summary.WorkspaceRoot ?? "", Session.History.Created!.ManifestHash);
-        return new Intent([new EntryDraft(EntryKind.ApprovalRequested, new EntryBody.ApprovalRequested(text, binding, expires, options.FourEyes ? 2 : 1)) { Scope = _scope, Key = key }], expires);
+        // What is approved is this step, with these arguments, on these files, by this agent, under this policy: a decision
+        // fits nothing else.
+        var approvers = options.FourEyes ? 2 : 1;
+        var binding = StepHash.Of("approval", key, options.Arguments ?? "", Session.Summary.WorkspaceRoot ?? "", Session.History.Created!.ManifestHash,
+            ApprovalPolicy, approvers.ToString(CultureInfo.InvariantCulture));
+        return new Intent([new EntryDraft(EntryKind.ApprovalRequested, new EntryBody.ApprovalRequested(text, binding, expires, approvers)) { Scope = _scope, Key = key }], expires);
     }
 
     public Task<ChildRun> SpawnAsync(ChildSpec child)
@@ -261,7 +267,7 @@ internal sealed class RunContext : IRunContext
     }
 
     /// <summary>A tool's step; its body works on the run's box.</summary>
-    internal Task<StepRecord> ToolAsync(StepKey key, StepSubject subject, Func<CancellationToken, Task<StepAttempt>> body)
+    internal Task<StepRecord> ToolAsync(StepKey key, StepSubject subject, Func<StepContext, Task<StepAttempt>> body)
     {
         var call = new StepCall(key, subject, _scope);
         return StepAsync(call, record => record, () => _steps.ExecuteAsync(call, Manifest.Retry, body));

@@ -22,8 +22,8 @@ internal abstract record StepAttempt
 internal sealed class StepRunner(RunSession session, RunServices services, Func<double> dice)
 {
     /// <summary>A step that may be repeated at will.</summary>
-    internal Task ExecuteAsync(StepCall call, RetrySettings retry, Func<CancellationToken, Task<StepAttempt>> body) =>
-        ExecuteAsync(call, null, retry, (_, cancellation) => body(cancellation));
+    internal Task ExecuteAsync(StepCall call, RetrySettings retry, Func<StepContext, Task<StepAttempt>> body) =>
+        ExecuteAsync(call, null, retry, (attempt, cancellation) => body(Context(call, attempt, cancellation)));
 
     internal async Task ExecuteAsync<T>(StepCall call, NamedStep<T> step)
     {

@@ -12,7 +12,7 @@ namespace Caisson.Core.InMemory;
 /// </summary>
 /// <param name="shared">Whether several nodes live on it: then registering declares nobody dead, and nodes judge each other by their beats.</param>
 internal sealed class MemoryStore(TimeProvider clock, bool shared = false, IStoreFaults? faults = null)
-    : IRunStore, IRunReader, INodeStore, IBudgetStore, IScheduleStore, IRetentionStore
+    : IRunStore, IRunReader, INodeStore, IBudgetStore, IScheduleStore, IRetentionStore, IUnconfirmedEnds
 {
     private readonly Lock _lock = new();
     private MemoryState _state = MemoryState.Empty;
@@ -117,6 +117,11 @@ internal sealed class MemoryStore(TimeProvider clock, bool shared = false, IStor
         WriteAsync("fire", fire.Run?.Id, state => ScheduleUnits.Fire(state, fire, clock.GetUtcNow()));
 
     public Task<IReadOnlyList<RunId>> FindEndedAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) => ReadAsync(state => state.Ended(before, limit), cancellationToken);
+
+    public Task<IReadOnlyList<RunId>> FindUnconfirmedAsync(int limit, CancellationToken cancellationToken) =>
+        ReadAsync(IReadOnlyList<RunId> (state) => [.. state.Runs.Values.Where(r => r.Record is { Summary.Unconfirmed: true } && r.Record.Status.IsFinal()).Take(limit).Select(r => r.Id)], cancellationToken);
+
+    public Task<bool> ConfirmEndAsync(RunId run, CancellationToken cancellationToken) => WriteAsync("confirm_end", run, state => RunUnits.ConfirmEnd(state, run));
 
     public Task<bool> DeleteRunAsync(RunId run, CancellationToken cancellationToken) => WriteAsync("delete_run", run, state => ScheduleUnits.Delete(state, run, clock.GetUtcNow()));
 

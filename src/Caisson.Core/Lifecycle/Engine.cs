@@ -2,7 +2,6 @@ using System.Collections.Concurrent;
 using System.Diagnostics;
 using Caisson.Contracts;
 using Caisson.Core.Leases;
-using Caisson.Core.Sandboxes;
 using Caisson.Core.Stores;
 using Microsoft.Extensions.Logging;
 
@@ -23,12 +22,10 @@ public sealed class Engine : IAsyncDisposable
 {
     private const int SuspectPage = 10_000;
     private static readonly TimeSpan SweepEvery = TimeSpan.FromMilliseconds(500);
-    private static readonly TimeSpan ReapEvery = TimeSpan.FromSeconds(30);
 
     private readonly EngineOptions _options;
     private readonly INodeStore _nodes;
     private readonly RunServices _services;
-    private readonly IReadOnlyList<ISandboxProvider> _sandboxes;
     private readonly Random _random;
     private readonly EngineTasks _tasks;
     private readonly ClaimPace _pace;
@@ -47,7 +44,7 @@ public sealed class Engine : IAsyncDisposable
 
     public Engine(EngineOptions options, EngineParts parts)
     {
-        (_options, _nodes, _sandboxes, _random) = (options, parts.Nodes, parts.Sandboxes, parts.Random);
+        (_options, _nodes, _random, _log) = (options, parts.Nodes, parts.Random, parts.Logs.CreateLogger("Caisson.Engine"));
         _tasks = new EngineTasks(parts.Scheduler ?? TaskScheduler.Default);
         _pace = new ClaimPace(_tasks);
         _services = new RunServices(parts.Store, parts.Reader, parts.Blobs, parts.Signals, parts.Clock, parts.Ids)
@@ -56,6 +53,7 @@ public sealed class Engine : IAsyncDisposable
             Admission = parts.Admission ?? OpenDoor.Instance,
             Models = parts.Models,
             Sandboxes = parts.Sandboxes,
+            Reaping = new BoxReaping(parts.Sandboxes, parts.Unconfirmed, parts.Signals, _log),
             CodeAgents = parts.CodeAgents,
             Builds = parts.Builds,
             Spawner = new Spawner(parts.Clock, parts.NewRuns),
@@ -63,7 +61,6 @@ public sealed class Engine : IAsyncDisposable
             Dice = Dice,
             Options = options,
         };
-        _log = parts.Logs.CreateLogger("Caisson.Engine");
         _lease = new NodeLease(new NodeId(parts.Ids.NextRandom()), parts.Nodes, parts.Clock, parts.Logs.CreateLogger("Caisson.Lease")) { Fenced = Fence };
         _self = parts.Self;
         _ownThread = parts.Scheduler is null;
@@ -87,11 +84,10 @@ public sealed class Engine : IAsyncDisposable
     public async Task StartAsync(CancellationToken cancellationToken)
     {
         await _nodes.RegisterAsync(Registration(), cancellationToken);
-        foreach (var provider in _sandboxes)
-            await ReapAsync(provider, cancellationToken);
+        await _services.Reaping.FirstAsync(cancellationToken);
         _lease.Start(_ownThread);
         _loop = _tasks.Run(DispatchAsync);
-        _reaping = _tasks.Run(ReapForeverAsync);
+        _reaping = _tasks.Run(() => _services.Reaping.RunAsync(_services.Clock, _stopClaiming.Token));
         _started = true;
     }
 
@@ -272,45 +268,6 @@ public sealed class Engine : IAsyncDisposable
             Die(problem);
         }
     });
-
-    private async Task ReapForeverAsync()
-    {
-        using var timer = new PeriodicTimer(ReapEvery, _services.Clock);
-        try
-        {
-            while (await timer.WaitForNextTickAsync(_stopClaiming.Token))
-            {
-                foreach (var provider in _sandboxes)
-                    await TryReapAsync(provider);
-            }
-        }
-        catch (OperationCanceledException) when (_stopClaiming.IsCancellationRequested)
-        {
-            // Draining.
-        }
-    }
-
-    private async Task TryReapAsync(ISandboxProvider provider)
-    {
-        try
-        {
-            await ReapAsync(provider, _stopClaiming.Token);
-        }
-        catch (Exception problem) when (problem is CaissonException or IOException or UnauthorizedAccessException)
-        {
-            // What was looked at may have gone meanwhile: the next round looks again.
-            _log.LogWarning("{Provider}: looking for residue failed: {Problem}", provider.Name, problem.Message);
-        }
-    }
-
-    private async Task ReapAsync(ISandboxProvider provider, CancellationToken cancellationToken)
-    {
-        var residue = await provider.ListResidueAsync(cancellationToken);
-        if (residue.Count == 0)
-            return;
-        var left = await provider.ReapAsync(residue, cancellationToken);
-        _log.LogInformation("{Provider}: {Count} things of earlier boxes found, {Left} could not be removed", provider.Name, residue.Count, left.Count);
-    }
 
     private void Fence(Failure failure)
     {

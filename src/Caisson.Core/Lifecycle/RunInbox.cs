@@ -106,7 +106,8 @@ internal sealed class RunInbox(RunSession session, RunServices services) : IDisp
 
     private Task<AppendOutcome> ApprovalAsync(InboxInput input, InputBody.Approval answer)
     {
-        if (session.History.Approvals.GetValueOrDefault(answer.Key) is not { } open)
+        // A decision fits only what was seen: another question may stand under the same key by now.
+        if (session.History.Approvals.GetValueOrDefault(answer.Key) is not { } open || (answer.Binding is { } seen && seen != open.Request.Binding))
             return ConsumeAsync(input);
 
         // Four eyes are two people: the same one twice is still one.

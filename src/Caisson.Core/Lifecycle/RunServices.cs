@@ -11,6 +11,7 @@ internal sealed record RunServices(IRunStore Store, IRunReader Reader, IBlobStor
     internal required EngineTasks Tasks { get; init; }
     internal required IAdmission Admission { get; init; }
     internal required IModels Models { get; init; }
+    internal required BoxReaping Reaping { get; init; }
     internal required IReadOnlyList<ISandboxProvider> Sandboxes { get; init; }
     internal required IReadOnlyDictionary<string, Agents.IAgent> CodeAgents { get; init; }
     internal required AgentBuilds Builds { get; init; }

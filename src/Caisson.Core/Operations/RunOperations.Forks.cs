@@ -52,6 +52,7 @@ public sealed partial class RunOperations
             Parent = parent.Parent,
             Depth = parent.Depth,
             Origin = parent.Id,
+            MinEngine = Math.Max(parent.MinEngine, EngineVersion.Level),
             Caps = CountLimits.CapsOf(limits),
             More = [new JournalDraft(EntryKind.ForkedFrom, JournalJson.Write(plan.From)), .. plan.Copies],
         };

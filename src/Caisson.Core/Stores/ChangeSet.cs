@@ -73,6 +73,9 @@ public sealed record RunSummary
     public Failure? Failure { get; init; }
     public string? WorkspaceRoot { get; init; }
 
+    /// <summary>It ended, but something of it may still act: a box that is not confirmed gone.</summary>
+    public bool Unconfirmed { get; init; }
+
     /// <summary>The limit that a run paused by its budget has reached.</summary>
     public LimitDimension? LimitAt { get; init; }
 
@@ -105,6 +108,9 @@ public sealed record RunRecord(
 
     /// <summary>Generations above this run.</summary>
     public int Depth { get; init; }
+
+    /// <summary>The least <see cref="EngineVersion.Level"/> that can read its journal.</summary>
+    public int MinEngine { get; init; } = EngineVersion.Level;
 
     /// <summary>The run that it was forked from.</summary>
     public RunId? Origin { get; init; }

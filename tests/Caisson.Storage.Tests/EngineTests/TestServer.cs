@@ -25,7 +25,7 @@ internal sealed class TestServer : IAsyncDisposable
     private readonly RunSignals _signals = new();
     private bool _stopped;
 
-    internal TestServer(string folder, TimeProvider? clock = null, IModels? models = null, Random? random = null, EngineOptions? options = null, bool signals = true, AgentBuilds? builds = null, Func<IBlobStore, IBlobStore>? blobs = null)
+    internal TestServer(string folder, TimeProvider? clock = null, IModels? models = null, Random? random = null, EngineOptions? options = null, bool signals = true, AgentBuilds? builds = null, Func<IBlobStore, IBlobStore>? blobs = null, IReadOnlyList<ISandboxProvider>? sandboxes = null)
     {
         builds ??= Builds;
         clock ??= TimeProvider.System;
@@ -34,7 +34,7 @@ internal sealed class TestServer : IAsyncDisposable
         Store = SqliteStoreHost.Open(folder, clock);
         IBlobStore files = new FileBlobStore(Path.Combine(folder, "blobs"), Store.TenantKey.Span);
         var content = blobs?.Invoke(files) ?? files;
-        var newRuns = new NewRuns(content, models, [], builds, clock, ids);
+        var newRuns = new NewRuns(content, models, sandboxes ?? [], builds, clock, ids);
         Engine = new Engine(options ?? new EngineOptions(), new EngineParts
         {
             Store = Store,
@@ -43,7 +43,8 @@ internal sealed class TestServer : IAsyncDisposable
             Budgets = Store,
             Blobs = content,
             Models = models,
-            Sandboxes = [],
+            Sandboxes = sandboxes ?? [],
+            Unconfirmed = Store,
             CodeAgents = Agents,
             Builds = builds,
             NewRuns = newRuns,
