@@ -10,6 +10,7 @@ internal sealed class PeerTools(string folder)
     {
         var start = new ProcessStartInfo("node", [Path.Combine(folder, worker)]) { WorkingDirectory = folder };
         start.Environment["NODE_ENV"] = "production";
+        start.Environment["RESTATE_LOGGING"] = "ERROR";
         return start;
     }
 
@@ -22,7 +23,7 @@ internal sealed class PeerTools(string folder)
             WorkingDirectory = data,
         };
         start.Environment["RESTATE_DISABLE_TELEMETRY"] = "true";
-        start.Environment["RESTATE_LOG_FILTER"] = "error";
+        start.Environment["RESTATE_LOG_FILTER"] = "off";
         return start;
     }
 
