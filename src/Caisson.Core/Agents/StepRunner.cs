@@ -74,7 +74,7 @@ internal sealed class StepRunner(RunSession session, RunServices services, Func<
                     await session.FailAttemptAsync(call, prior + attempt, failed.Failure, HoldFate.Release, services.Clock.GetUtcNow() + wait, session.Owned);
                     if (wait is not { } delay)
                         throw new RunHaltException(failed.Failure.Retryable ? new RunHalt.Exhausted(failed.Failure) : new RunHalt.Failed(failed.Failure));
-                    await Task.Delay(delay, services.Clock, session.Halting);
+                    await services.Tasks.DelayAsync(delay, services.Clock, session.Halting);
                     break;
             }
         }

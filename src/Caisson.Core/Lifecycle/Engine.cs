@@ -97,6 +97,7 @@ public sealed class Engine : IAsyncDisposable
     public async Task DrainAsync(TimeSpan limit)
     {
         _stopClaiming.End();
+        _services.Signals.Look();
         await _loop;
         await _reaping;
 
@@ -115,7 +116,6 @@ public sealed class Engine : IAsyncDisposable
 
     private async Task DispatchAsync()
     {
-        var due = _services.Signals.DueRuns;
         var ct = _stopClaiming.Token;
         try
         {
@@ -127,11 +127,10 @@ public sealed class Engine : IAsyncDisposable
                 NudgeOnAdmission();
 
                 // One signal is enough to sweep again; the rest of the burst is swallowed, since the sweep sees it all.
-                using var pause = CancellationTokenSource.CreateLinkedTokenSource(ct);
-                var signal = due.WaitToReadAsync(pause.Token).AsTask();
-                await Task.WhenAny(signal, Task.Delay(SweepEvery, _services.Clock, pause.Token));
+                using var pause = new CancellationTokenSource();
+                await Task.WhenAny(_services.Signals.AnyDue, Task.Delay(SweepEvery, _services.Clock, pause.Token));
                 pause.End();
-                while (due.TryRead(out var run))
+                foreach (var run in _services.Signals.TakeDue())
                 {
                     if (_drives.TryGetValue(run, out var drive))
                         Poke(run, drive.Driver);

@@ -17,8 +17,8 @@ internal sealed class RunInbox(RunSession session, RunServices services) : IDisp
 
     internal async Task DrainAsync()
     {
-        // One at a time: two readers would take the same row over twice.
-        await _one.WaitAsync(session.Owned);
+        // One at a time: two readers would take the same row over twice. A wait with a token would leave the engine's scheduler.
+        await _one.WaitAsync(CancellationToken.None);
         try
         {
             foreach (var input in await services.Reader.ReadInboxAsync(session.Run, PageSize, session.Owned))
@@ -36,7 +36,7 @@ internal sealed class RunInbox(RunSession session, RunServices services) : IDisp
     /// </summary>
     internal async Task ClosedAsync(Func<Task> halt)
     {
-        await _one.WaitAsync(session.Owned);
+        await _one.WaitAsync(CancellationToken.None);
         try
         {
             await halt();
