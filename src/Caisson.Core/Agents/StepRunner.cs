@@ -84,6 +84,7 @@ internal sealed class StepRunner(RunSession session, RunServices services, Func<
     {
         try
         {
+            await session.WaitForLeaveAsync();
             return await body(attempt, session.Interrupted);
         }
         catch (CaissonException problem)

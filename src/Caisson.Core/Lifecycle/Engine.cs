@@ -159,8 +159,12 @@ public sealed class Engine : IAsyncDisposable
             var fresh = Poison.Admit([.. claimable.Where(run => !_drives.ContainsKey(run))], suspects, [.. _drives.Keys]);
             if (fresh.Count == 0)
                 break;
-            await Task.WhenAll(fresh.Select(run => ClaimAsync(run, cancellationToken)));
+            var claimed = await Task.WhenAll(fresh.Select(run => ClaimAsync(run, cancellationToken)));
             _lease.DispatcherAlive();
+
+            // What the store refuses (others were faster, or hold this node for dead) it would refuse again at once.
+            if (!claimed.Contains(true))
+                break;
         }
 
         if (_drives.Count >= _options.MaxConcurrentRuns && (await _services.Reader.FindClaimableAsync(_lease.Node, 1, cancellationToken)).Count > 0)
@@ -179,10 +183,10 @@ public sealed class Engine : IAsyncDisposable
         }
     }
 
-    private async Task ClaimAsync(RunId run, CancellationToken cancellationToken)
+    private async Task<bool> ClaimAsync(RunId run, CancellationToken cancellationToken)
     {
         if (await _services.Store.ClaimAsync(run, _lease.Node, cancellationToken) is not ClaimOutcome.Claimed claimed)
-            return;
+            return false;
         var driver = new RunDriver(_services, _lease, _log);
         var gate = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var drive = _tasks.Run(async () =>
@@ -194,6 +198,7 @@ public sealed class Engine : IAsyncDisposable
         // Listed before it starts, so that its end always finds the entry that it removes.
         _drives[run] = (driver, drive);
         gate.SetResult();
+        return true;
     }
 
     private async Task DriveAsync(RunDriver driver, RunRecord run)

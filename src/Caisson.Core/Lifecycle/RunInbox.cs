@@ -164,12 +164,13 @@ internal sealed class RunInbox(RunSession session, RunServices services) : IDisp
             }],
             Transition = s => s is { Status: RunStatus.Paused, Paused: PauseCause.Unknown } ? RunStateMachine.Apply(s, new RunCommand.Resume(resolve.By)) : null,
             Consumed = [input.Id],
-            Update = s => s with { Detail = null },
+            Update = s => session.State is { Status: RunStatus.Paused, Paused: not PauseCause.Unknown } ? s : s with { Detail = null },
         }, session.Owned);
     }
 
+    /// <summary>A paused run takes it over and stays paused, with what it says about why.</summary>
     private Task<AppendOutcome> EntryAsync(InboxInput input, EntryDraft entry) =>
-        session.WriteAsync(new Unit { Entries = [entry], Transition = RunSession.Proceed, Consumed = [input.Id], Update = s => s with { Detail = null } }, session.Owned);
+        session.WriteAsync(new Unit { Entries = [entry], Transition = RunSession.Proceed, Consumed = [input.Id], Update = s => session.State.Status == RunStatus.Paused ? s : s with { Detail = null } }, session.Owned);
 
     private Task<AppendOutcome> ConsumeAsync(InboxInput input) => session.WriteAsync(new Unit { Consumed = [input.Id] }, session.Owned);
 

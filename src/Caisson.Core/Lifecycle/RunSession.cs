@@ -358,8 +358,7 @@ internal sealed partial class RunSession : IDisposable
         {
             foreach (var subject in _open.All)
                 _services.Tree.Counts.Abandon(_path, CountLimits.CountsOf(subject.Kind));
-            if (_state.IsFinal)
-                _services.Tree.Counts.Forget(_path[^1]);
+            _services.Tree.Counts.Release(_path);
         }
 
         _interrupt.Dispose();

@@ -183,17 +183,21 @@ public sealed class TreeCountsTests
     }
 
     [Fact]
-    public void A_node_is_forgotten_when_nothing_is_under_way_below_it()
+    public void A_node_is_forgotten_when_no_run_uses_it_and_nothing_is_under_way_on_it()
     {
-        var tree = Loaded();
+        var tree = new TreeCounts();
+        foreach (var node in Child)
+            tree.Load(node, []);
+        Assert.True(tree.TryUse("run:root"));
         Assert.Null(tree.TryBegin(Child, Steps));
 
-        Assert.False(tree.Forget("run:root"));
+        tree.Release(Child);
         Assert.Empty(tree.Missing(Child));
         tree.Complete(Child, Steps);
-        Assert.True(tree.Forget("run:root"));
-        Assert.Equal(["run:root"], tree.Missing(Child));
-        Assert.True(tree.Forget("run:never"));
+        Assert.Equal(["tenant:t", "run:child"], tree.Missing(Child));
+        tree.Release(["run:root"]);
+        Assert.Equal(Child, tree.Missing(Child));
+        Assert.False(tree.TryUse("run:root"));
     }
 
     private enum Act { Begin, Complete, Abandon, SetCap }

@@ -20,6 +20,16 @@ public sealed class RunHistoryTests
         Assert.False(history.Replaying);
     }
 
+    /// <summary>Owners' clocks differ: a replay that begins at a snapshot must not see an earlier time than the agent saw there.</summary>
+    [Fact]
+    public void The_time_of_a_snapshot_is_that_of_the_latest_answer_before_it()
+    {
+        var saved = Entry(3, EntryKind.Snapshot, new EntryBody.Snapshot(new Dictionary<string, int>(), [])) with { Key = "s", At = Start.AddSeconds(-9) };
+        var history = Read(Created(), Completed(2, "b", Named("work")) with { At = Start.AddSeconds(7) }, saved);
+
+        Assert.Equal(Start.AddSeconds(7), history.SavedAt);
+    }
+
     [Theory]
     [InlineData(1)]
     [InlineData(3)]

@@ -28,6 +28,7 @@ internal static class StuckCheck
     private static string? Problem(MemoryState state, MemoryRun run, DateTimeOffset now) => run.Record switch
     {
         _ when !run.Inbox.IsEmpty => $"{run.Inbox[0].Kind} {run.Inbox[0].InputId} is not taken over",
+        { Status: RunStatus.Paused, Summary.Detail: null } => "it does not say why",
         { Status: RunStatus.Paused } => Stated.Contains(run.Record.Paused) ? null : run.Record.Summary.Detail,
         _ when run.Journal.Exists(e => e.Entry.Kind == EntryKind.CancelRequested) => "it was to be cancelled",
         { Status: RunStatus.Waiting, DueAt: { } due } => due < now - Slack ? "its time is over" : null,

@@ -17,6 +17,8 @@ internal sealed class SimLoop
 {
     internal static readonly DateTimeOffset Birth = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
 
+    private const int LongestStory = 200;
+
     private readonly List<SimProcess> _processes = [];
     private readonly PriorityQueue<(SimTimer Timer, long Version), (long Due, long Order)> _timers = new();
     private readonly int _thread = Environment.CurrentManagedThreadId;
@@ -43,6 +45,18 @@ internal sealed class SimLoop
     internal ulong Trace { get; private set; } = 14695981039346656037;
 
     internal Violation? Violation { get; private set; }
+
+    /// <summary>What happened last, for whoever looks at one seed; <c>null</c> where nobody does.</summary>
+    internal Queue<string>? Story { get; init; }
+
+    internal void Tell(FormattableString what)
+    {
+        if (Story is not { } story)
+            return;
+        story.Enqueue(FormattableString.Invariant($"{Now:g} {Steps} {FormattableString.Invariant(what)}"));
+        if (story.Count > LongestStory)
+            story.Dequeue();
+    }
 
     internal SimProcess NewProcess(string name)
     {

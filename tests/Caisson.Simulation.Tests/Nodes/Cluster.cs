@@ -80,6 +80,7 @@ internal sealed class Cluster(SimProcess outside, Site site)
     /// <summary>Without a word: what it had under way stays where it was.</summary>
     private void Kill(int slot)
     {
+        outside.Loop.Tell($"{_slots[slot]!.Process.Name} is killed");
         _slots[slot]!.Process.Kill();
         _slots[slot] = null;
         Keep(slot);
@@ -88,8 +89,10 @@ internal sealed class Cluster(SimProcess outside, Site site)
     /// <summary>It does not run, and its lease runs out; then it goes on as if nothing had been.</summary>
     private async Task FreezeAsync(SimProcess process)
     {
+        outside.Loop.Tell($"{process.Name} freezes");
         process.Frozen = true;
         await outside.DelayAsync(_random.Time(500, _random.Chance(100) ? 70_000 : 15_000));
+        outside.Loop.Tell($"{process.Name} thaws");
         process.Frozen = false;
     }
 }

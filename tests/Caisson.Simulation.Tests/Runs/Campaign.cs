@@ -54,7 +54,14 @@ internal sealed class Campaign(ulong first, int count, bool all = false)
         var seed = args.Count > 0 && args[0].Length > 0 ? Parse(args[0]) : BitConverter.ToUInt64(RandomNumberGenerator.GetBytes(8));
         if (count == 1)
         {
-            var only = new Simulation(seed).Run();
+            var simulation = new Simulation(seed, tells: true);
+            var only = simulation.Run();
+            if (only.Violation is not null)
+            {
+                foreach (var line in simulation.Story)
+                    Console.WriteLine(line);
+            }
+
             Console.WriteLine(only.Line);
             return only.Violation is null ? 0 : 1;
         }

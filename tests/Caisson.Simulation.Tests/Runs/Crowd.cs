@@ -18,6 +18,8 @@ namespace Caisson.Simulation.Tests.Runs;
 /// <summary>People and programs outside: they start runs and meddle with them, through the same operations as the API.</summary>
 internal sealed class Crowd
 {
+    private const int PatientRounds = 12;
+
     private static readonly IReadOnlyList<string> People = ["ann", "bob"];
 
     private readonly SimProcess _outside;
@@ -61,7 +63,8 @@ internal sealed class Crowd
     }
 
     /// <summary>Does for every run what only people can do for it.</summary>
-    internal async Task HelpAsync()
+    /// <param name="round">After some, what still stands paused is given up: a limit of a parent that has ended is nobody's to raise.</param>
+    internal async Task HelpAsync(int round)
     {
         await TryAsync(() => _operations.SetTenantCapsAsync("default", new Dictionary<string, string> { ["usd"] = "none" }, default));
         foreach (var run in Live)
@@ -71,7 +74,7 @@ internal sealed class Crowd
             foreach (var name in Programs.Names)
                 await TryAsync(() => SignalAsync(run, name));
             if (State.Find(run)!.Record.Status == RunStatus.Paused)
-                await TryAsync(() => LetGoOnAsync(run, generous: true));
+                await TryAsync(() => round < PatientRounds ? LetGoOnAsync(run, generous: true) : _runs.CancelAsync(run, "bob", "given up", default));
         }
     }
 

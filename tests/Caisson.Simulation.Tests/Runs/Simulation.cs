@@ -37,11 +37,11 @@ internal sealed class Simulation
     private readonly Site _site;
     private readonly Checker _checker;
 
-    internal Simulation(ulong seed, Breakage breakage = Breakage.None)
+    internal Simulation(ulong seed, Breakage breakage = Breakage.None, bool tells = false)
     {
         _seed = seed;
         var random = new SimRandom(seed);
-        _loop = new SimLoop(random.Next());
+        _loop = new SimLoop(random.Next()) { Story = tells ? new Queue<string>() : null };
         _outside = _loop.NewProcess("outside");
         var weather = new Weather(random);
         var blobs = new MemoryBlobs();
@@ -52,6 +52,8 @@ internal sealed class Simulation
     }
 
     private MemoryState State => _site.Hub.Store.Snapshot();
+
+    internal IReadOnlyCollection<string> Story => _loop.Story ?? [];
 
     internal SimulationResult Run()
     {
@@ -84,7 +86,7 @@ internal sealed class Simulation
                 _loop.Fail("I5", "whatever people did, this never ended: " + Describe(State.Runs.Values.First(r => !r.Record.Status.IsFinal())));
 
             // 3.
-            await crowd.HelpAsync();
+            await crowd.HelpAsync(round);
         }
 
         _checker.CheckEnd(State);

@@ -102,6 +102,8 @@ internal sealed class StoreHub(SimProcess outside, Weather weather, SimRandom ra
             world.Registered(caller, node.Id);
         Broken.After(operation, request, before);
         var after = store.Snapshot();
+        if (operation != "renew")
+            Loop.Tell($"{caller.Name}: {operation} {Words(run, request)}: {outcome}");
         Loop.Note(operation);
         Loop.Note((ulong)caller.Number);
         if (run is { } id)
@@ -109,6 +111,13 @@ internal sealed class StoreHub(SimProcess outside, Weather weather, SimRandom ra
         checker.Check(new Commit(operation, run, request, outcome, before, after));
         return outcome;
     }
+
+    private static string Words(RunId? run, object? request) => request switch
+    {
+        ChangeSet unit => $"{run} epoch {unit.Fence.Epoch} seq {unit.FirstSeq} [{string.Join(" ", unit.Entries.Select(e => e.Kind))}] {unit.State.Status} {unit.State.Waiting} due {unit.State.DueAt:HH:mm:ss.fff}{(unit.State.Release ? " release" : "")} consumes {string.Join(",", unit.ConsumedInputs)} at {unit.At:HH:mm:ss.fff}",
+        NewInput input => $"{run} {input.Kind} {input.InputId}",
+        _ => $"{run} {request}",
+    };
 
 #pragma warning disable VSTHRD002 // The memory store's answers are there when it returns.
     private static T Result<T>(Task<T> done) => done.IsCompleted ? done.GetAwaiter().GetResult() : throw new InvalidOperationException("the memory store answers at once");

@@ -42,6 +42,25 @@ public sealed class FamilyTests : EngineTestBase
         Assert.Equal(detach ? 0 : 1, (await server.KindsAsync(child)).Count(k => k == EntryKind.CancelRequested) + (await server.Store.ReadInboxAsync(child, 10, default)).Count);
     }
 
+    /// <summary>Its steps count on its parent's node, which nobody else needs any more.</summary>
+    [Fact]
+    public async Task A_detached_child_goes_on_after_its_parents_end()
+    {
+        var server = await ParentAsync(async context => (await context.SpawnAsync(new ChildSpec("child", "") { Detach = true })).Id.ToString(), async context =>
+        {
+            await context.WaitForSignalAsync("go");
+            await StepAsync(context, "a");
+            return "on its own";
+        });
+        var parent = await server.CreateAsync(Manifest);
+        var child = RunId.Parse((await server.UntilAsync(parent, RunStatus.Completed)).Summary.Result!);
+        await server.UntilAsync(child, RunStatus.Waiting);
+
+        await server.Operations.SignalAsync(child, "go", default, null, null, default);
+
+        Assert.Equal("on its own", (await server.UntilAsync(child, RunStatus.Completed)).Summary.Result);
+    }
+
     [Fact]
     public async Task A_run_that_spawns_its_own_like_is_refused_and_a_replay_gets_the_same_answer()
     {
