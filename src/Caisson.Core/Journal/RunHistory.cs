@@ -246,7 +246,7 @@ internal sealed class RunHistory
 
         // Signals that nobody had taken are the only answers that a snapshot leaves open.
         var open = snapshot.Signals.ToHashSet();
-        var kept = _arrivals.Where(a => open.Contains(a.Seq)).ToList();
+        var kept = _arrivals.Where(a => open.Contains(a.Seq) || (a.Kind == EntryKind.SignalConsumed && a.Seq > snapshot.Seen)).ToList();
         _arrivals.Clear();
         foreach (var arrival in kept)
             _arrivals.Enqueue(arrival);

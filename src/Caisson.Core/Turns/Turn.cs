@@ -20,6 +20,8 @@ namespace Caisson.Core.Turns;
 /// </summary>
 internal sealed class Turn : IDisposable
 {
+    private static readonly TimeSpan AdmissionLook = TimeSpan.FromSeconds(1);
+
     private readonly RunSession _session;
     private readonly EngineTasks _tasks;
     private readonly TimeProvider _clock;
@@ -61,8 +63,9 @@ internal sealed class Turn : IDisposable
 
     internal bool Replaying => _session.History.Replaying;
 
-    /// <summary>Entries of signals that nobody took yet.</summary>
-    internal IReadOnlyList<long> UntakenSignals => [.. _signals.Values.SelectMany(q => q).Select(a => a.Seq).Order()];
+    /// <summary>Entries of signals that nobody took yet; of those after <see cref="Answered"/> nobody could.</summary>
+    internal IReadOnlyList<long> UntakenSignals =>
+        [.. _signals.Values.SelectMany(q => q).Concat(_session.History.Arrivals.Where(a => a.Kind == EntryKind.SignalConsumed)).Select(a => a.Seq).Where(seq => seq <= Answered).Order()];
 
     /// <summary>Whether nothing else is asked for: a snapshot has no place for what is under way.</summary>
     internal bool NothingOpen => _open.Count == 0;
@@ -149,14 +152,20 @@ internal sealed class Turn : IDisposable
             _live.Enqueue(arrival);
     }
 
+    /// <summary>Whether an answer waits that the code can still be given.</summary>
     private bool HasArrivals
     {
         get
         {
+            if (_halt is RunHalt.Drifted || _agent is { IsCompleted: true })
+                return false;
             lock (_inbound)
                 return _live.Count > 0;
         }
     }
+
+    /// <summary>Whether the code asked for something that admission keeps from beginning.</summary>
+    private bool IsHeldBack => _fresh.Count > 0 && _halt is null && _agent is not { IsCompleted: true };
 
     private Arrival? Next()
     {
@@ -294,6 +303,13 @@ internal sealed class Turn : IDisposable
             await HarvestAsync();
             if (_wake.Take() || HasArrivals || (_halt is not null && _executing.Count == 0))
                 return true;
+            if (IsHeldBack)
+            {
+                // What has not begun has no due time yet: the run must not be unloaded with it, and the word that admission is back may be lost.
+                await RestAsync(AdmissionLook);
+                return true;
+            }
+
             if (_executing.Count > 0)
             {
                 if (_session.StepsAbandoned)
@@ -325,11 +341,17 @@ internal sealed class Turn : IDisposable
         if (toDue <= TimeSpan.Zero)
             return true;
         var unloads = toDue is null || toDue > _hold;
+        return await RestAsync(unloads ? _hold : toDue!.Value) || !unloads || _wake.IsSet;
+    }
+
+    /// <returns>Whether something happened before the time was over.</returns>
+    private async Task<bool> RestAsync(TimeSpan most)
+    {
         using var cancel = new CancellationTokenSource();
-        var timer = Task.Delay(unloads ? _hold : toDue!.Value, _clock, cancel.Token);
+        var timer = Task.Delay(most, _clock, cancel.Token);
         var woken = await Task.WhenAny(_wake.Next, timer);
         cancel.End();
-        return woken != timer || !unloads || _wake.IsSet;
+        return woken != timer;
     }
 
     /// <summary>Takes the executions that have ended off the list, and what they ended with.</summary>
@@ -349,8 +371,9 @@ internal sealed class Turn : IDisposable
             {
                 _halt ??= halted.Halt;
             }
-            catch (OperationCanceledException) when (!_session.Owned.IsCancellationRequested && _session.Halting.IsCancellationRequested)
+            catch (OperationCanceledException) when (!_session.Owned.IsCancellationRequested)
             {
+                // Told to give up waiting. Whoever told it may have taken that back since.
                 _halt ??= new RunHalt.Requested();
             }
         }

@@ -30,6 +30,17 @@ public sealed class RunHistoryTests
         Assert.Equal(Start.AddSeconds(7), history.SavedAt);
     }
 
+    /// <summary>It was journaled while the agent asked for the snapshot, which therefore does not name it.</summary>
+    [Fact]
+    public void A_signal_that_a_snapshot_came_too_early_for_is_kept()
+    {
+        var signals = new[] { 2L, 3, 4 }.Select(seq => Entry(seq, EntryKind.SignalConsumed, new EntryBody.SignalConsumed($"i{seq}", "go", "1", "me")));
+        var saved = Entry(5, EntryKind.Snapshot, new EntryBody.Snapshot(new Dictionary<string, int>(), [2]) { Seen = 3 }) with { Key = "s" };
+        var history = Read([Created(), .. signals, saved]);
+
+        Assert.Equal([2L, 4], history.Arrivals.Select(a => a.Seq));
+    }
+
     [Theory]
     [InlineData(1)]
     [InlineData(3)]
