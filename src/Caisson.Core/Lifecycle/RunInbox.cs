@@ -131,7 +131,7 @@ internal sealed class RunInbox(RunSession session, RunServices services) : IDisp
             Budget = caps,
             Transition = s => s is { Status: RunStatus.Paused, Paused: PauseCause.Budget } ? RunStateMachine.Apply(s, new RunCommand.Resume(answer.By)) : null,
             Consumed = [input.Id],
-            Update = s => s with { Detail = null, LimitAt = null, LimitNeeds = null },
+            Update = s => StaysPaused(PauseCause.Budget) ? s : s with { Detail = null, LimitAt = null, LimitNeeds = null },
         }, session.Owned);
     }
 
@@ -164,13 +164,16 @@ internal sealed class RunInbox(RunSession session, RunServices services) : IDisp
             }],
             Transition = s => s is { Status: RunStatus.Paused, Paused: PauseCause.Unknown } ? RunStateMachine.Apply(s, new RunCommand.Resume(resolve.By)) : null,
             Consumed = [input.Id],
-            Update = s => session.State is { Status: RunStatus.Paused, Paused: not PauseCause.Unknown } ? s : s with { Detail = null },
+            Update = s => StaysPaused(PauseCause.Unknown) ? s : s with { Detail = null },
         }, session.Owned);
     }
 
-    /// <summary>A paused run takes it over and stays paused, with what it says about why.</summary>
+    /// <summary>What it says about why it is paused must stay too.</summary>
+    /// <param name="ended">The cause that the input ends.</param>
+    private bool StaysPaused(PauseCause ended) => session.State.Status == RunStatus.Paused && session.State.Paused != ended;
+
     private Task<AppendOutcome> EntryAsync(InboxInput input, EntryDraft entry) =>
-        session.WriteAsync(new Unit { Entries = [entry], Transition = RunSession.Proceed, Consumed = [input.Id], Update = s => session.State.Status == RunStatus.Paused ? s : s with { Detail = null } }, session.Owned);
+        session.WriteAsync(new Unit { Entries = [entry], Transition = RunSession.Proceed, Consumed = [input.Id], Update = s => StaysPaused(PauseCause.None) ? s : s with { Detail = null } }, session.Owned);
 
     private Task<AppendOutcome> ConsumeAsync(InboxInput input) => session.WriteAsync(new Unit { Consumed = [input.Id] }, session.Owned);
 

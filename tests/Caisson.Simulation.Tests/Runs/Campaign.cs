@@ -12,14 +12,14 @@ internal sealed class Campaign(ulong first, int count, bool all = false)
     private int _next;
     private int _done;
     private long _steps;
-    private SimulationResult? _bad;
+    private ScenarioResult? _bad;
 
     internal int Done => _done;
 
     internal long Steps => _steps;
 
     /// <returns>The first bad seed, or <c>null</c>.</returns>
-    internal SimulationResult? Run(Action<Campaign>? progress = null)
+    internal ScenarioResult? Run(Action<Campaign>? progress = null)
     {
         var threads = Enumerable.Range(0, Math.Min(_threads, count)).Select(_ => new Thread(() => Work(progress)) { IsBackground = true, Name = "simulation" }).ToList();
         foreach (var thread in threads)
@@ -33,7 +33,7 @@ internal sealed class Campaign(ulong first, int count, bool all = false)
     {
         while ((all || Volatile.Read(ref _bad) is null) && Interlocked.Increment(ref _next) is var nth && nth <= count)
         {
-            var result = new Simulation(first + (ulong)(nth - 1)).Run();
+            var result = new Scenario(first + (ulong)(nth - 1)).Run();
             Interlocked.Increment(ref _done);
             Interlocked.Add(ref _steps, result.Steps);
             if (result.Violation is not null)
@@ -54,11 +54,11 @@ internal sealed class Campaign(ulong first, int count, bool all = false)
         var seed = args.Count > 0 && args[0].Length > 0 ? Parse(args[0]) : BitConverter.ToUInt64(RandomNumberGenerator.GetBytes(8));
         if (count == 1)
         {
-            var simulation = new Simulation(seed, tells: true);
-            var only = simulation.Run();
+            var scenario = new Scenario(seed, tells: true);
+            var only = scenario.Run();
             if (only.Violation is not null)
             {
-                foreach (var line in simulation.Story)
+                foreach (var line in scenario.Story)
                     Console.WriteLine(line);
             }
 

@@ -12,7 +12,7 @@ namespace Caisson.Simulation.Tests.Runs;
 
 /// <param name="Trace">Hash over everything that happened.</param>
 /// <param name="Ended">Runs that came to their end.</param>
-internal sealed record SimulationResult(ulong Seed, ulong Trace, long Steps, TimeSpan Time, int Ended, Violation? Violation)
+internal sealed record ScenarioResult(ulong Seed, ulong Trace, long Steps, TimeSpan Time, int Ended, Violation? Violation)
 {
     /// <summary>The one line that says what is wrong and how to see it again.</summary>
     internal string Line => Violation is null
@@ -25,7 +25,7 @@ internal sealed record SimulationResult(ulong Seed, ulong Trace, long Steps, Tim
 /// go wrong. 2. Nothing goes wrong any more; whatever needs nobody comes to an end by itself. 3. People do what only they
 /// can do, and every run ends. Throughout, every write is held against the invariants.
 /// </summary>
-internal sealed class Simulation
+internal sealed class Scenario
 {
     private const long MostSteps = 3_000_000;
     private const int MostRounds = 60;
@@ -37,7 +37,7 @@ internal sealed class Simulation
     private readonly Site _site;
     private readonly Checker _checker;
 
-    internal Simulation(ulong seed, Breakage breakage = Breakage.None, bool tells = false)
+    internal Scenario(ulong seed, Breakage breakage = Breakage.None, bool tells = false)
     {
         _seed = seed;
         var random = new SimRandom(seed);
@@ -55,10 +55,10 @@ internal sealed class Simulation
 
     internal IReadOnlyCollection<string> Story => _loop.Story ?? [];
 
-    internal SimulationResult Run()
+    internal ScenarioResult Run()
     {
         _loop.Run(_outside.Run(LiveAsync), MostSteps);
-        return new SimulationResult(_seed, _loop.Trace, _loop.Steps, _loop.Now, State.Runs.Values.Count(r => r.Record.Status.IsFinal()), _loop.Violation);
+        return new ScenarioResult(_seed, _loop.Trace, _loop.Steps, _loop.Now, State.Runs.Values.Count(r => r.Record.Status.IsFinal()), _loop.Violation);
     }
 
     private async Task LiveAsync()
