@@ -16,6 +16,13 @@ internal sealed class Checker(SimLoop loop, MemoryBlobs blobs)
 
     internal void Check(Commit commit)
     {
+        if (commit is { Request: ChangeSet unit, Outcome: AppendOutcome.Committed })
+        {
+            Report(_books[unit.Run].CheckFence(commit, unit));
+            Report(LedgerCheck.Admission(commit, unit));
+            Report(InputCheck.Consumed(commit, unit));
+        }
+
         foreach (var run in commit.After.Runs.Values)
         {
             var before = commit.Before.Find(run.Id);
@@ -24,13 +31,6 @@ internal sealed class Checker(SimLoop loop, MemoryBlobs blobs)
             if (!_books.TryGetValue(run.Id, out var book))
                 _books[run.Id] = book = new RunBook(run.Id, blobs);
             Report(book.Follow(commit, before, run));
-        }
-
-        if (commit is { Request: ChangeSet unit, Outcome: AppendOutcome.Committed })
-        {
-            Report(_books[unit.Run].CheckFence(commit, unit));
-            Report(LedgerCheck.Admission(commit, unit));
-            Report(InputCheck.Consumed(commit, unit));
         }
 
         if (!ReferenceEquals(commit.Before.Ledger, commit.After.Ledger))

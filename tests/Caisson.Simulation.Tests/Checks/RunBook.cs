@@ -56,6 +56,8 @@ internal sealed class RunBook(RunId run, MemoryBlobs blobs)
             return ReferenceEquals(commit.Before, commit.After) ? null : ("I2", $"a unit of run {run} was written twice");
         if (unit.Fence.Epoch != _owner.Epoch || unit.Fence.Owner != _owner.Owner)
             return ("I1", $"run {run} took a write of epoch {unit.Fence.Epoch}, and epoch {_owner.Epoch} owns it");
+        if (commit.After.Find(run)!.Record.LastSeq < unit.FirstSeq + unit.Entries.Count - 1)
+            return ("acknowledged", $"run {run} was told that entry {unit.FirstSeq} is written, and it is not there");
         return commit.Before.IsAlive(unit.Fence.Owner) ? null : ("I1", $"run {run} took a write of a node that is held for dead");
     }
 

@@ -60,7 +60,7 @@ internal sealed class BrokenStore(Breakage breakage, MemoryStore store)
                 store.Restore(state with { Ledger = ledger });
                 return unit;
             case Breakage.NoStart:
-                // The end of its start in the journal; the owner's own count of entries must fit, so another entry takes its place.
+                // The owner counts the entries, so one that says nothing takes its place.
                 return unit with { Entries = [.. unit.Entries.Select(e => e.Kind == Contracts.EntryKind.StepStarted && e.Body.Span.IndexOf("at_most_once"u8) >= 0 ? Other(e) : e)] };
             case Breakage.LostTimer when unit.State is { Release: true, Status: Contracts.RunStatus.Waiting, DueAt: not null }:
                 return unit with { State = unit.State with { DueAt = null } };
@@ -114,5 +114,5 @@ internal sealed class BrokenStore(Breakage breakage, MemoryStore store)
     }
 
     private static JournalDraft Other(JournalDraft start) =>
-        start with { Kind = Contracts.EntryKind.TimerSet, Body = JournalJson.Write(new EntryBody.TimerSet("", DateTimeOffset.UnixEpoch)), Key = start.Key + start.Attempt };
+        start with { Kind = Contracts.EntryKind.LimitRaised, Body = JournalJson.Write(new EntryBody.LimitRaised(new RaisedLimits(), "nobody")), Key = null, Attempt = 0 };
 }
