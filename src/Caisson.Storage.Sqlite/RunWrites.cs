@@ -19,21 +19,21 @@ namespace Caisson.Storage.Sqlite;
 internal sealed class RunWrites(SqliteConnection connection, JournalRows journal, RunCreation creation, BudgetWrites budgets, SealedColumns columns, TimeProvider clock) : IDisposable
 {
     private readonly Statement _state = new(connection, """
-        SELECT r.id, r.status, r.owner, r.epoch, r.last_seq, r.due_at, r.chain, r.append_id, n.node IS NOT NULL, r.path, r.tenant
+        SELECT r.id, r.status, r.owner, r.epoch, r.last_seq, r.due_at, r.chain, r.append_id, n.node IS NOT NULL, r.path, r.tenant, r.suspicion
         FROM runs r LEFT JOIN nodes n ON n.node = r.owner AND n.dead_at IS NULL WHERE r.run_id = ?1
         """, 1);
     private readonly Statement _appendIdAt = new(connection, "SELECT append_id FROM journal WHERE run = ?1 AND seq = ?2", 2);
     private readonly Statement _goOn = new(connection, """
-        UPDATE runs SET waiting = ?2, paused = ?3, updated_at = ?4, last_seq = ?5, summary = ?6, chain = ?7, append_id = ?8,
-            suspicion = iif(?9, 0, suspicion), lone_crashes = iif(?9, 0, lone_crashes)
-        WHERE id = ?1
-        """, 9);
+        UPDATE runs SET waiting = ?2, paused = ?3, updated_at = ?4, last_seq = ?5, summary = ?6, chain = ?7, append_id = ?8 WHERE id = ?1
+        """, 8);
     private readonly Statement _move = new(connection, "UPDATE runs SET status = ?2, ended_at = ?3, due_at = ?4, owner = ?5 WHERE id = ?1", 5);
+    private readonly Statement _absolve = new(connection, "UPDATE runs SET suspicion = 0, lone_crashes = 0 WHERE id = ?1", 1);
     private readonly Statement _isAlive = new(connection, "SELECT 1 FROM nodes WHERE node = ?1 AND dead_at IS NULL", 1);
     private readonly Statement _claim = new(connection, """
         UPDATE runs SET status = ?2, waiting = 0, owner = ?3, epoch = ?4, last_seq = ?5, updated_at = ?6, due_at = ?6, chain = ?7 WHERE id = ?1
         """, 7);
     private readonly Statement _holdsOf = new(connection, "SELECT step_key, epoch, nano_usd, tokens FROM holds WHERE run = ?1", 1);
+    private readonly Statement _isForked = new(connection, "SELECT 1 FROM runs WHERE origin = ?1 AND ended_at IS NULL", 1);
     private readonly Statement _insertInput = new(connection, "INSERT INTO inbox (run, input_id, kind, payload, at) VALUES (?1, ?2, ?3, ?4, ?5)", 5);
     private readonly Statement _inputExists = new(connection, "SELECT 1 FROM inbox WHERE run = ?1 AND input_id = ?2", 2);
     private readonly Statement _makeDue = new(connection, "UPDATE runs SET due_at = min(coalesce(due_at, ?2), ?2) WHERE id = ?1", 2);
@@ -107,7 +107,9 @@ internal sealed class RunWrites(SqliteConnection connection, JournalRows journal
         if (state.Release && !ends && _hasInput.Value(row.Id) is 1L)
             due = Ms(unit.At);
         _goOn.Run(row.Id, (int)state.Waiting, (int)state.Paused, Ms(unit.At), seq, columns.Seal(row.Tenant, SealedColumns.Summary(unit.Run), summary),
-            chain is null ? null : columns.Seal(row.Tenant, SealedColumns.Head(unit.Run), chain), appendId, progressed ? 1 : 0);
+            chain is null ? null : columns.Seal(row.Tenant, SealedColumns.Head(unit.Run), chain), appendId);
+        if (progressed && row.IsSuspect)
+            _absolve.Run(row.Id);
 
         // The columns that indexes are made of are written only where they change: SQLite would renew each entry otherwise.
         var released = ends || state.Release;
@@ -130,10 +132,12 @@ internal sealed class RunWrites(SqliteConnection connection, JournalRows journal
         return (new PostOutcome.Posted(), true);
     }
 
-    /// <summary>An ended run whose holds nobody settled: they would be held for ever on the nodes above. <c>null</c> where it lives or is gone.</summary>
+    internal bool IsEnded(RunId run) => Read(run) is { } row && row.Status.IsFinal();
+
+    /// <summary>An ended run whose holds nobody settled: they would be held for ever on the nodes above. <c>null</c> where it lives or is gone, or a live fork needs it.</summary>
     internal long? Close(RunId run)
     {
-        if (Read(run, withPath: true) is not { } row || !row.Status.IsFinal())
+        if (Read(run, withPath: true) is not { } row || !row.Status.IsFinal() || _isForked.Value(run.ToString()) is not null)
             return null;
         foreach (var hold in Holds(row.Id))
             budgets.Doubt(row.Id, row.Path, hold.StepKey, "deleted", clock.GetUtcNow());
@@ -151,7 +155,7 @@ internal sealed class RunWrites(SqliteConnection connection, JournalRows journal
 
     /// <param name="Chain">As stored.</param>
     /// <param name="Path">Empty where it was not asked for.</param>
-    private sealed record Row(long Id, RunStatus Status, string? Owner, long Epoch, long LastSeq, long? DueAt, byte[]? Chain, byte[]? AppendId, bool OwnerLives, string[] Path, string Tenant);
+    private sealed record Row(long Id, RunStatus Status, string? Owner, long Epoch, long LastSeq, long? DueAt, byte[]? Chain, byte[]? AppendId, bool OwnerLives, string[] Path, string Tenant, bool IsSuspect);
 
     private Row? Read(RunId run, bool withPath = false)
     {
@@ -159,7 +163,7 @@ internal sealed class RunWrites(SqliteConnection connection, JournalRows journal
         return rows.Read()
             ? new Row(rows.GetInt64(0), (RunStatus)rows.GetInt32(1), rows.IsDBNull(2) ? null : rows.GetString(2), rows.GetInt64(3), rows.GetInt64(4),
                 rows.IsDBNull(5) ? null : rows.GetInt64(5), rows.IsDBNull(6) ? null : rows.GetBytes(6), rows.IsDBNull(7) ? null : rows.GetBytes(7),
-                rows.GetBoolean(8), withPath ? rows.GetString(9).Split('\n') : [], rows.GetString(10))
+                rows.GetBoolean(8), withPath ? rows.GetString(9).Split('\n') : [], rows.GetString(10), rows.GetInt64(11) > 0)
             : null;
     }
 
@@ -173,7 +177,7 @@ internal sealed class RunWrites(SqliteConnection connection, JournalRows journal
 
     public void Dispose()
     {
-        foreach (var statement in new[] { _state, _appendIdAt, _goOn, _move, _isAlive, _claim, _holdsOf, _insertInput, _inputExists, _makeDue, _consume, _hasInput })
+        foreach (var statement in new[] { _state, _appendIdAt, _goOn, _move, _absolve, _isAlive, _claim, _holdsOf, _isForked, _insertInput, _inputExists, _makeDue, _consume, _hasInput })
             statement.Dispose();
     }
 }

@@ -1,4 +1,5 @@
 using Caisson.Contracts;
+using Caisson.Core.Budgets;
 using Caisson.Core.Journal;
 using Caisson.Core.Stores;
 using Caisson.Storage.Sqlite.Disk;
@@ -35,6 +36,7 @@ public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IBudgetStor
     private readonly RunCreation _creation;
     private readonly RunWrites _writes;
     private readonly ScheduleWrites _schedules;
+    private readonly ReadConnections _readers;
     private readonly Reads _reads;
     private readonly LedgerReads _ledgers;
     private readonly NodeRows _nodes;
@@ -56,7 +58,7 @@ public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IBudgetStor
         _writes = new RunWrites(connection, _journal, _creation, _budgets, columns, clock);
         _schedules = new ScheduleWrites(connection, _creation, _writes, columns);
         _writer = new Writer(connection, log);
-        var reads = new ReadConnections(connectionString);
+        var reads = _readers = new ReadConnections(connectionString);
         (_reads, _ledgers) = (new Reads(reads, columns, clock), new LedgerReads(reads, columns));
         _nodes = new NodeRows(Connect(connectionString), _writer, clock);
         _checkpointer = new Checkpointer(Connect(connectionString), directory.Database + "-wal", s_log, () => _writer.PagesWritten, _writer.Between, _writer.Fail, clock, log);
@@ -178,10 +180,10 @@ public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IBudgetStor
 
     public Task SetCapAsync(string node, LimitDimension dimension, long? cap, CancellationToken cancellationToken)
     {
-        if (node.StartsWith("run:", StringComparison.Ordinal))
-            throw new ArgumentException("a run's caps go through its inbox", nameof(node));
         return _writer.DoAsync(() =>
         {
+            if (BudgetNodes.RunOf(node) is { } run && !_writes.IsEnded(run))
+                throw BudgetNodes.CapOfLiveRun(run);
             _budgets.SetCap(node, dimension, cap);
             return (true, true);
         });
@@ -229,6 +231,7 @@ public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IBudgetStor
         if (Interlocked.Exchange(ref _disposed, true))
             return;
         _checkpointer.Dispose();
+        _readers.Dispose();
         await Task.Run(() =>
         {
             _writer.Dispose();

@@ -95,7 +95,7 @@ internal sealed class RunContext : IRunContext
             Give(answer, record!, read);
             return null;
         })
-        { Execute = execute, Text = RunHistory.Describe(call.Subject) });
+        { Execute = execute, Step = call.Subject });
         return answer.Task;
     }
 
@@ -163,9 +163,13 @@ internal sealed class RunContext : IRunContext
         options ??= new ApprovalOptions();
         var key = Occurrences.Next("approval", _scope, question).Hash;
         var expires = _turn.Now + options.Timeout;
+        var text = options.Arguments is null ? question : $"{question}\n{options.Arguments}";
         var answer = new TaskCompletionSource<ApprovalDecision>();
         _turn.Ask(new Operation(Slots.Approval(key), arrival =>
         {
+            // A decision is for what its person saw: code that comes with other arguments took another way.
+            if (Session.History.QuestionOf(key) is { } shown && shown != text)
+                return new DriftReport(arrival.Seq, $"approval of '{shown}'", $"approval of '{text}'");
             var decided = (EntryBody.ApprovalDecided)arrival.Body;
             answer.SetResult(new ApprovalDecision(decided.Approved, decided.By, decided.Comment, decided.Expired));
             return null;
@@ -173,20 +177,19 @@ internal sealed class RunContext : IRunContext
         {
             Waits = WaitReason.Approval,
             Text = $"approval of '{question}'",
-            Intent = () => Request(key, question, options, expires),
+            Intent = () => Request(key, text, options, expires),
             AtDue = expires is null ? null : () => !Session.History.Approvals.ContainsKey(key) ? null : new EntryDraft(EntryKind.ApprovalDecided, new EntryBody.ApprovalDecided(false, [], null, Expired: true)) { Scope = _scope, Key = key },
         });
         return answer.Task;
     }
 
-    private Intent Request(string key, string question, ApprovalOptions options, DateTimeOffset? expires)
+    private Intent Request(string key, string text, ApprovalOptions options, DateTimeOffset? expires)
     {
         if (Session.History.Approvals.GetValueOrDefault(key) is { } open)
             return new Intent([], open.Request.ExpiresAt);
 
         // What is approved is this step, with these arguments, on these files, by this agent: a decision fits nothing else.
         var binding = StepHash.Of("approval", key, options.Arguments ?? "", Session.Summary.WorkspaceRoot ?? "", Session.History.Created!.ManifestHash);
-        var text = options.Arguments is null ? question : $"{question}\n{options.Arguments}";
         return new Intent([new EntryDraft(EntryKind.ApprovalRequested, new EntryBody.ApprovalRequested(text, binding, expires, options.FourEyes ? 2 : 1)) { Scope = _scope, Key = key }], expires);
     }
 

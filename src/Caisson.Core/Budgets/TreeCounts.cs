@@ -11,12 +11,11 @@ namespace Caisson.Core.Budgets;
 /// the same time, and a count must cost no durable write before the step. So the runs that this process drives share
 /// these counters: a step begins on all nodes of its path or on none. States of a count: begun → completed or
 /// abandoned. Invariants: spent + in flight ≤ cap at every admission, on every node; what was begun ends once; a node
-/// is known as long as a run below it is driven here.
+/// is known before anything begins on it, and as long as a run at or below it is owned here.
 /// </para>
 /// <para>
 /// The store has the completed counts (<see cref="BudgetChange.Count"/>, in the step's own unit). When this process
-/// dies, what was in flight is forgotten and the next one loads what was completed. A node that nobody here uses any
-/// more is forgotten too: what others complete on it meanwhile stands in the store. Runs of a tree that other
+/// dies, what was in flight is forgotten and the next one loads what was completed. Runs of a tree that other
 /// processes drive are seen when their node is loaded, and not before: across processes a cap may be passed by what is
 /// under way there.
 /// </para>
@@ -33,33 +32,8 @@ internal sealed class TreeCounts
             return [.. path.Where(node => !_nodes.ContainsKey(node))];
     }
 
-    /// <summary>Uses a node for a run that is driven here, until it is released. <c>false</c>: it has to be loaded first.</summary>
-    internal bool TryUse(string node)
-    {
-        lock (_lock)
-        {
-            if (!_nodes.TryGetValue(node, out var known))
-                return false;
-            known.Users++;
-            return true;
-        }
-    }
-
-    /// <summary>Nodes that a run used; each is forgotten when nobody uses it and nothing is under way on it.</summary>
-    internal void Release(IReadOnlyList<string> nodes)
-    {
-        lock (_lock)
-        {
-            foreach (var node in nodes)
-            {
-                _nodes[node].Users--;
-                Forget_NeedsLock(node);
-            }
-        }
-    }
-
     /// <summary>
-    /// Makes a node known, and uses it. A node that is known already stays as it is: its counts are newer than the rows.
+    /// Makes a node known. A node that is known already stays as it is: its counts are newer than the rows.
     /// </summary>
     /// <param name="rows">As the store has them: caps, and what the runs below this node have completed.</param>
     /// <param name="own">What the run of this node has completed itself, as its own row says: the store counts only what is done below it. Of <see cref="LimitDimension.ChildBreadth"/>, its children alive.</param>
@@ -67,13 +41,8 @@ internal sealed class TreeCounts
     {
         lock (_lock)
         {
-            if (_nodes.TryGetValue(node, out var known))
-            {
-                known.Users++;
+            if (!_nodes.TryAdd(node, new Node()))
                 return;
-            }
-
-            _nodes[node] = new Node { Users = 1 };
             foreach (var row in rows)
             {
                 var count = _nodes[node].Of(row.Dimension);
@@ -152,6 +121,33 @@ internal sealed class TreeCounts
         }
     }
 
+    /// <summary>An ownership begins: the nodes of its path stay known until it leaves them.</summary>
+    /// <returns>Whether all of them are known; otherwise nothing was entered.</returns>
+    internal bool TryEnter(IReadOnlyList<string> path)
+    {
+        lock (_lock)
+        {
+            if (!path.All(_nodes.ContainsKey))
+                return false;
+            foreach (var node in path)
+                _nodes[node].Users++;
+            return true;
+        }
+    }
+
+    /// <summary>The ownership is over, and nothing of it is under way. A node that nobody is left on is forgotten: the store has what was done below it.</summary>
+    internal void Leave(IReadOnlyList<string> path)
+    {
+        lock (_lock)
+        {
+            foreach (var node in path)
+            {
+                if (--Known_NeedsLock(node).Users == 0)
+                    _nodes.Remove(node);
+            }
+        }
+    }
+
     private void End(IReadOnlyList<string> path, ReadOnlySpan<LimitDimension> dimensions, int spent)
     {
         lock (_lock)
@@ -167,9 +163,6 @@ internal sealed class TreeCounts
                     count.Spent += spent;
                 }
             }
-
-            foreach (var node in path)
-                Forget_NeedsLock(node);
         }
     }
 
@@ -179,12 +172,6 @@ internal sealed class TreeCounts
     /// </summary>
     private static int First(IReadOnlyList<string> path, LimitDimension dimension) => dimension == LimitDimension.ChildBreadth ? path.Count - 1 : 0;
 
-    private void Forget_NeedsLock(string node)
-    {
-        if (_nodes.TryGetValue(node, out var known) && known is { Users: 0, IsBusy: false })
-            _nodes.Remove(node);
-    }
-
     private Node Known_NeedsLock(string name) =>
         _nodes.GetValueOrDefault(name) ?? throw new InvalidOperationException($"the budget node {name} is not loaded");
 
@@ -192,9 +179,8 @@ internal sealed class TreeCounts
     {
         private readonly Dictionary<LimitDimension, Count> _counts = [];
 
+        /// <summary>Ownerships at or below this node.</summary>
         internal int Users { get; set; }
-
-        internal bool IsBusy => _counts.Values.Any(count => count.InFlight > 0);
 
         internal Count Of(LimitDimension dimension)
         {

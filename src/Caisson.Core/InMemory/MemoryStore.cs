@@ -1,4 +1,5 @@
 using Caisson.Contracts;
+using Caisson.Core.Budgets;
 using Caisson.Core.Journal;
 using Caisson.Core.Stores;
 
@@ -93,8 +94,8 @@ internal sealed class MemoryStore(TimeProvider clock, bool shared = false, IStor
 
     public Task SetCapAsync(string node, LimitDimension dimension, long? cap, CancellationToken cancellationToken)
     {
-        if (node.StartsWith("run:", StringComparison.Ordinal))
-            throw new ArgumentException("a run's caps go through its inbox", nameof(node));
+        if (BudgetNodes.RunOf(node) is { } run && Snapshot().Find(run) is not { Record.Status: RunStatus.Completed or RunStatus.Failed or RunStatus.Cancelled })
+            throw BudgetNodes.CapOfLiveRun(run);
         return WriteAsync("set_cap", null, state => (state with { Ledger = state.Ledger.SetCap(node, dimension, cap, () => RunUnits.HeldBelow(state, node, dimension)) }, true));
     }
 

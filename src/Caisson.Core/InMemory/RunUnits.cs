@@ -23,8 +23,10 @@ internal static class RunUnits
         var at = MemoryState.Ms(run.At);
         var record = new RunRecord(run.Id, run.Agent, RunStatus.Ready, WaitReason.None, PauseCause.None, at, at, null, MemoryState.Ms(run.DueAt ?? run.At), null, 0, 0,
             run.Summary with { CurrentStep = null }, BudgetState.None, BudgetState.None)
-        { Tenant = run.Tenant, Parent = run.Parent, Depth = run.Depth };
-        var created = new MemoryRun(state.LastRow + 1, record, run.RequestHash, parent is null ? [tenant, own] : parent.Path.Add(own), run.IdempotencyKey);
+        { Tenant = run.Tenant, Parent = run.Parent, Depth = run.Depth, Origin = run.Origin };
+        var origin = run.Parent is null && run.Origin is { } forked ? state.Find(forked) : null;
+        ImmutableArray<string> path = parent is not null ? parent.Path.Add(own) : origin is not null ? [tenant, origin.Path[1], own] : [tenant, own];
+        var created = new MemoryRun(state.LastRow + 1, record, run.RequestHash, path, run.IdempotencyKey);
         foreach (var draft in run.More.Prepend(run.Created))
             created = created.Append(0, run.At, Guid.Empty, draft);
 

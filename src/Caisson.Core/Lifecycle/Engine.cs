@@ -13,14 +13,14 @@ namespace Caisson.Core.Lifecycle;
 /// <para>
 /// Problem: every live run must be driven by exactly one process, also after any of them died, and no hint may be
 /// needed for it. One loop claims what is due, woken by signals and, without any, by a sweep every half second; the
-/// store decides each claim. The sweep also compares what the store says this node owns with what it drives, so that a
-/// run whose driver was lost is adopted again. When this process dies its runs stay in the store with a dead owner,
-/// and the first sweep of the next process claims them.
+/// store decides each claim. Twice a second it also compares what the store says this node owns with what it drives, so
+/// that a run whose driver was lost is adopted again. It claims in small batches (<see cref="ClaimPace"/>), and between
+/// two of them it tells drivers of their inputs: a crowd that comes does not make those wait that are here. When this
+/// process dies its runs stay in the store with a dead owner, and the first sweep of the next process claims them.
 /// </para>
 /// </summary>
 public sealed class Engine : IAsyncDisposable
 {
-    private const int ClaimBatch = 100;
     private const int SuspectPage = 10_000;
     private static readonly TimeSpan SweepEvery = TimeSpan.FromMilliseconds(500);
     private static readonly TimeSpan ReapEvery = TimeSpan.FromSeconds(30);
@@ -31,6 +31,7 @@ public sealed class Engine : IAsyncDisposable
     private readonly IReadOnlyList<ISandboxProvider> _sandboxes;
     private readonly Random _random;
     private readonly EngineTasks _tasks;
+    private readonly ClaimPace _pace;
     private readonly ILogger _log;
     private readonly NodeLease _lease;
     private readonly ConcurrentDictionary<RunId, (RunDriver Driver, Task Drive)> _drives = new();
@@ -41,13 +42,14 @@ public sealed class Engine : IAsyncDisposable
     private Task _reaping = Task.CompletedTask;
     private readonly NodeRegistration? _self;
     private readonly bool _ownThread;
-    private bool _wasRefused;
+    private long? _comparedAt;
     private bool _started;
 
     public Engine(EngineOptions options, EngineParts parts)
     {
         (_options, _nodes, _sandboxes, _random) = (options, parts.Nodes, parts.Sandboxes, parts.Random);
         _tasks = new EngineTasks(parts.Scheduler ?? TaskScheduler.Default);
+        _pace = new ClaimPace(_tasks);
         _services = new RunServices(parts.Store, parts.Reader, parts.Blobs, parts.Signals, parts.Clock, parts.Ids)
         {
             Tasks = _tasks,
@@ -122,19 +124,15 @@ public sealed class Engine : IAsyncDisposable
             while (!ct.IsCancellationRequested)
             {
                 _lease.DispatcherAlive();
-                if (_lease.State == LeaseState.Live)
-                    await SweepAsync(ct);
-                NudgeOnAdmission();
 
-                // One signal is enough to sweep again; the rest of the burst is swallowed, since the sweep sees it all.
-                using var pause = new CancellationTokenSource();
-                await Task.WhenAny(_services.Signals.AnyDue, Task.Delay(SweepEvery, _services.Clock, pause.Token));
-                pause.End();
-                foreach (var run in _services.Signals.TakeDue())
-                {
-                    if (_drives.TryGetValue(run, out var drive))
-                        Poke(run, drive.Driver);
-                }
+                // Before the claims: who was told of while they are looked for is seen in the next round.
+                PokeDue();
+                var more = _lease.State == LeaseState.Live && await ClaimSomeAsync(ct);
+                if (_lease.State == LeaseState.Live && (_comparedAt is not { } at || _services.Clock.GetElapsedTime(at) >= SweepEvery))
+                    await CompareAsync(ct);
+                NudgeOnAdmission();
+                if (!more)
+                    await RestAsync();
             }
         }
         catch (OperationCanceledException) when (ct.IsCancellationRequested)
@@ -147,26 +145,28 @@ public sealed class Engine : IAsyncDisposable
         }
     }
 
-    private async Task SweepAsync(CancellationToken cancellationToken)
+    /// <summary>Until there is a signal, room for more claims, or the time of the next sweep.</summary>
+    private async Task RestAsync()
     {
-        while (_drives.Count < _options.MaxConcurrentRuns)
+        using var pause = new CancellationTokenSource();
+        await Task.WhenAny(_services.Signals.AnyDue, _pace.Freed, Task.Delay(SweepEvery, _services.Clock, pause.Token));
+        pause.End();
+    }
+
+    /// <summary>One signal is enough to look for claims; the rest of a burst only tells drivers of their inputs.</summary>
+    private void PokeDue()
+    {
+        foreach (var run in _services.Signals.TakeDue())
         {
-            var limit = Math.Min(ClaimBatch, _options.MaxConcurrentRuns - _drives.Count);
-            if (_services.Admission.Refusal is not null)
-                break;
-            var claimable = await _services.Reader.FindClaimableAsync(_lease.Node, limit, cancellationToken);
-            var suspects = await _services.Reader.ListSuspectsAsync(SuspectPage, cancellationToken);
-            var fresh = Poison.Admit([.. claimable.Where(run => !_drives.ContainsKey(run))], suspects, [.. _drives.Keys]);
-            if (fresh.Count == 0)
-                break;
-            var claimed = await Task.WhenAll(fresh.Select(run => ClaimAsync(run, cancellationToken)));
-            _lease.DispatcherAlive();
-
-            // What the store refuses (others were faster, or hold this node for dead) it would refuse again at once.
-            if (!claimed.Contains(true))
-                break;
+            if (_drives.TryGetValue(run, out var drive))
+                Poke(run, drive.Driver);
         }
+    }
 
+    /// <returns>Whether something was claimed: there may be more.</returns>
+    private async Task<bool> ClaimSomeAsync(CancellationToken cancellationToken)
+    {
+        var room = Math.Min(_pace.TakeRoom(), _options.MaxConcurrentRuns - _drives.Count);
         if (_drives.Count >= _options.MaxConcurrentRuns && (await _services.Reader.FindClaimableAsync(_lease.Node, 1, cancellationToken)).Count > 0)
         {
             // A run that waits for its child must not keep the place that the child needs.
@@ -174,6 +174,20 @@ public sealed class Engine : IAsyncDisposable
                 driver.LetGo();
         }
 
+        if (room <= 0 || _services.Admission.Refusal is not null)
+            return false;
+        var claimable = await _services.Reader.FindClaimableAsync(_lease.Node, room, cancellationToken);
+        if (claimable.Count == 0)
+            return false;
+        var suspects = await _services.Reader.ListSuspectsAsync(SuspectPage, cancellationToken);
+        var fresh = Poison.Admit(claimable, suspects, _drives.ContainsKey);
+        return (await Task.WhenAll(fresh.Take(room).Select(run => ClaimAsync(run, cancellationToken)))).Any(claimed => claimed);
+    }
+
+    /// <summary>What the store says this node owns, against what it drives.</summary>
+    private async Task CompareAsync(CancellationToken cancellationToken)
+    {
+        _comparedAt = _services.Clock.GetTimestamp();
         foreach (var owned in await _services.Reader.ListOwnedAsync(_lease.Node, cancellationToken))
         {
             if (!_drives.TryGetValue(owned.Run, out var drive))
@@ -187,7 +201,8 @@ public sealed class Engine : IAsyncDisposable
     {
         if (await _services.Store.ClaimAsync(run, _lease.Node, cancellationToken) is not ClaimOutcome.Claimed claimed)
             return false;
-        var driver = new RunDriver(_services, _lease, _log);
+        _pace.Claimed();
+        var driver = new RunDriver(_services, _lease, _pace.Opened, _log);
         var gate = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var drive = _tasks.Run(async () =>
         {
@@ -235,14 +250,11 @@ public sealed class Engine : IAsyncDisposable
     /// <summary>Turns that waited to begin something look again when the server admits work again.</summary>
     private void NudgeOnAdmission()
     {
-        var refused = _services.Admission.Refusal is not null || _lease.State != LeaseState.Live;
-        if (_wasRefused && !refused)
-        {
-            foreach (var (driver, _) in _drives.Values)
-                driver.Nudge();
-        }
-
-        _wasRefused = refused;
+        // Turns say it themselves: a refusal may be over before this loop has seen it.
+        if (_services.Admission.Refusal is not null || _lease.State != LeaseState.Live || !_services.TakeHeldBack())
+            return;
+        foreach (var (driver, _) in _drives.Values)
+            driver.Nudge();
     }
 
     private void Poke(RunId run, RunDriver driver) => _ = _tasks.Run(async () =>

@@ -39,11 +39,12 @@ internal sealed partial class RunSession : IDisposable
     private Action? _wake;
     private RunState _state;
     private RunSummary _summary;
+    private KnownLimits? _limits;
     private DateTimeOffset? _dueAt;
     private bool _released;
 
     /// <param name="path">Budget nodes from the tenant to the run, all of them loaded.</param>
-    internal RunSession(RunRecord claimed, RunHistory history, IReadOnlyList<string> path, NodeLease lease, RunServices services, CancellationToken ended)
+    internal RunSession(RunRecord claimed, RunHistory history, AgentManifest manifest, IReadOnlyList<string> path, NodeLease lease, RunServices services, CancellationToken ended)
     {
         _path = path;
         _suspect = claimed.Suspicion > 0;
@@ -61,7 +62,7 @@ internal sealed partial class RunSession : IDisposable
         _state = new RunState(claimed.Status, claimed.Waiting, claimed.Paused);
         _summary = claimed.Summary;
         _dueAt = claimed.DueAt;
-        Manifest = history.Created?.Manifest ?? throw new CaissonException(ErrorCodes.DatabaseCorrupt, $"run {Run} has no RunCreated entry");
+        Manifest = manifest;
         Inbox = new RunInbox(this, services);
         _current = CurrentSteps;
         services.Signals.ShowSteps(Run, _current);
@@ -114,7 +115,19 @@ internal sealed partial class RunSession : IDisposable
     /// <summary>Why nothing new may begin on this server, or <c>null</c>.</summary>
     internal string? Admission => _lease.State == LeaseState.Live ? _services.Admission.Refusal : "the lease is in doubt";
 
-    internal CountLimits Limits => CountLimits.Of(Run, Manifest.Limits, History.Raised, History.BeganAt);
+    internal void HoldBack() => _services.HoldBack();
+
+    internal CountLimits Limits
+    {
+        get
+        {
+            // Asked for at every step, and changed by an operator at most: the record of raised limits is another one then.
+            var (known, history) = (_limits, History);
+            if (known is null || !ReferenceEquals(known.Raised, history.Raised))
+                _limits = known = new KnownLimits(history.Raised, CountLimits.Of(Run, Manifest.Limits, history.Raised, history.BeganAt));
+            return known.Limits;
+        }
+    }
 
     internal int LoopRepeats => History.Raised.LoopRepeats ?? Manifest.LoopGuard.Repeats;
 
@@ -334,6 +347,8 @@ internal sealed partial class RunSession : IDisposable
             _services.Signals.Due(post.Run);
     }
 
+    private sealed record KnownLimits(RaisedLimits Raised, CountLimits Limits);
+
     private static bool Has(IReadOnlyList<EntryDraft> entries, EntryKind kind)
     {
         for (var i = 0; i < entries.Count; i++)
@@ -358,7 +373,7 @@ internal sealed partial class RunSession : IDisposable
         {
             foreach (var subject in _open.All)
                 _services.Tree.Counts.Abandon(_path, CountLimits.CountsOf(subject.Kind));
-            _services.Tree.Counts.Release(_path);
+            _services.Tree.Counts.Leave(_path);
         }
 
         _interrupt.Dispose();

@@ -9,51 +9,50 @@ internal sealed class TreeLedger(IBudgetStore budgets, IRunReader reader)
 {
     internal TreeCounts Counts { get; } = new();
 
-    /// <returns>The path, from the tenant to the run; in use until it is released.</returns>
+    /// <returns>The path, from the tenant to the run; to be left with <see cref="TreeCounts.Leave"/>.</returns>
     internal async Task<IReadOnlyList<string>> OpenAsync(RunRecord run, CancellationToken cancellationToken)
     {
-        var path = new List<string>();
-        try
+        while (true)
         {
-            for (var next = run; ;)
-            {
-                await UseAsync(path, next, cancellationToken);
-                if (next.Parent is not { } above)
-                    break;
-                if (await reader.FindAsync(above, cancellationToken) is not { } parent)
-                {
-                    await UseAsync(path, BudgetNodes.Of(above), null, cancellationToken);
-                    break;
-                }
+            var path = await LoadPathAsync(run, cancellationToken);
 
-                next = parent;
-            }
-
-            await UseAsync(path, BudgetNodes.OfTenant(run.Tenant), null, cancellationToken);
+            // While one node was loaded, the last user of another may have left.
+            if (Counts.TryEnter(path))
+                return path;
         }
-        catch
+    }
+
+    private async Task<IReadOnlyList<string>> LoadPathAsync(RunRecord run, CancellationToken cancellationToken)
+    {
+        var path = new List<string> { BudgetNodes.Of(run.Id) };
+        await LoadAsync(run, cancellationToken);
+        for (var above = run.Parent; above is { } id;)
         {
-            Counts.Release(path);
-            throw;
+            path.Add(BudgetNodes.Of(id));
+            if (await reader.FindAsync(id, cancellationToken) is not { } parent)
+                break;
+            await LoadAsync(parent, cancellationToken);
+            above = parent.Parent;
         }
 
+        path.Add(BudgetNodes.OfTenant(run.Tenant));
+        if (Counts.Missing([path[^1]]).Count > 0)
+            Counts.Load(path[^1], await budgets.ReadBudgetAsync(path[^1], cancellationToken));
         path.Reverse();
         return path;
     }
 
-    private Task UseAsync(List<string> path, RunRecord run, CancellationToken cancellationToken) => UseAsync(path, BudgetNodes.Of(run.Id), new Dictionary<LimitDimension, long>
+    private async Task LoadAsync(RunRecord run, CancellationToken cancellationToken)
     {
-        [LimitDimension.Steps] = run.Summary.Steps,
-        [LimitDimension.ToolCalls] = run.Summary.ToolCalls,
-        [LimitDimension.ModelCalls] = run.Summary.ModelCalls,
-        [LimitDimension.Children] = run.Summary.Children,
-    }, cancellationToken);
-
-    /// <param name="own">What the node's own run has done; read before the rows, so that nothing is counted twice.</param>
-    private async Task UseAsync(List<string> path, string node, IReadOnlyDictionary<LimitDimension, long>? own, CancellationToken cancellationToken)
-    {
-        if (!Counts.TryUse(node))
-            Counts.Load(node, await budgets.ReadBudgetAsync(node, cancellationToken), own);
-        path.Add(node);
+        var node = BudgetNodes.Of(run.Id);
+        if (Counts.Missing([node]).Count == 0)
+            return;
+        Counts.Load(node, await budgets.ReadBudgetAsync(node, cancellationToken), new Dictionary<LimitDimension, long>
+        {
+            [LimitDimension.Steps] = run.Summary.Steps,
+            [LimitDimension.ToolCalls] = run.Summary.ToolCalls,
+            [LimitDimension.ModelCalls] = run.Summary.ModelCalls,
+            [LimitDimension.Children] = run.Summary.Children,
+        });
     }
 }

@@ -1,5 +1,6 @@
 using System.Globalization;
 using Caisson.Contracts;
+using Caisson.Core.Budgets;
 using Caisson.Core.Journal;
 using Caisson.Core.Lifecycle;
 using Caisson.Core.Manifests;
@@ -10,8 +11,8 @@ namespace Caisson.Core.Operations;
 public sealed partial class RunOperations
 {
     /// <summary>
-    /// Starts another run that goes on from a place in this one. It draws on the same tenant, and below the same
-    /// parent's budget, so that no spending escapes a cap by it.
+    /// Starts another run that goes on from a place in this one. It draws on the same tenant and the same root, so that
+    /// no spending escapes a cap by it. What it counts (steps, calls) begins with what it brings along.
     /// </summary>
     /// <param name="key">The same key with the same request answers the same fork.</param>
     public async Task<CreateRunOutcome> ForkAsync(RunId run, ForkSpec spec, string? key, CancellationToken cancellationToken)
@@ -48,6 +49,8 @@ public sealed partial class RunOperations
             Tenant = parent.Tenant,
             Parent = parent.Parent,
             Depth = parent.Depth,
+            Origin = parent.Id,
+            Caps = CountLimits.CapsOf(limits),
             More = [new JournalDraft(EntryKind.ForkedFrom, JournalJson.Write(plan.From)), .. plan.Copies],
         };
         switch (await store.CreateAsync(run, cancellationToken))

@@ -106,6 +106,12 @@ public sealed record RunRecord(
     /// <summary>Generations above this run.</summary>
     public int Depth { get; init; }
 
+    /// <summary>The run that it was forked from.</summary>
+    public RunId? Origin { get; init; }
+
+    /// <summary>Budget nodes that a hold of it counts on, from the tenant to its own.</summary>
+    public IReadOnlyList<string> Path { get; init; } = [];
+
     /// <summary>Crashes in a row in which this run was at work, without a completed step since.</summary>
     public int Suspicion { get; init; }
 

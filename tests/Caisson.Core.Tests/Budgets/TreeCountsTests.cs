@@ -183,21 +183,21 @@ public sealed class TreeCountsTests
     }
 
     [Fact]
-    public void A_node_is_forgotten_when_no_run_uses_it_and_nothing_is_under_way_on_it()
+    public void A_node_is_forgotten_when_nobody_is_left_at_or_below_it()
     {
-        var tree = new TreeCounts();
-        foreach (var node in Child)
-            tree.Load(node, []);
-        Assert.True(tree.TryUse("run:root"));
-        Assert.Null(tree.TryBegin(Child, Steps));
+        var tree = Loaded();
+        var root = Child[..^1];
+        Assert.True(tree.TryEnter(Child));
+        Assert.True(tree.TryEnter(root));
 
-        tree.Release(Child);
+        tree.Leave(root);
         Assert.Empty(tree.Missing(Child));
+        Assert.Null(tree.TryBegin(Child, Steps));
         tree.Complete(Child, Steps);
-        Assert.Equal(["tenant:t", "run:child"], tree.Missing(Child));
-        tree.Release(["run:root"]);
+
+        tree.Leave(Child);
         Assert.Equal(Child, tree.Missing(Child));
-        Assert.False(tree.TryUse("run:root"));
+        Assert.False(tree.TryEnter(Child));
     }
 
     private enum Act { Begin, Complete, Abandon, SetCap }

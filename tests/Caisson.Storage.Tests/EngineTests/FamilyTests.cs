@@ -42,23 +42,27 @@ public sealed class FamilyTests : EngineTestBase
         Assert.Equal(detach ? 0 : 1, (await server.KindsAsync(child)).Count(k => k == EntryKind.CancelRequested) + (await server.Store.ReadInboxAsync(child, 10, default)).Count);
     }
 
-    /// <summary>Its steps count on its parent's node, which nobody else needs any more.</summary>
     [Fact]
-    public async Task A_detached_child_goes_on_after_its_parents_end()
+    public async Task A_detached_child_goes_on_after_its_parent_has_ended()
     {
-        var server = await ParentAsync(async context => (await context.SpawnAsync(new ChildSpec("child", "") { Detach = true })).Id.ToString(), async context =>
+        var server = await ParentAsync(async context =>
         {
+            await context.SpawnAsync(new ChildSpec("child", "") { Detach = true });
+            return "";
+        }, async context =>
+        {
+            await context.StepAsync("before", () => Task.FromResult(1));
             await context.WaitForSignalAsync("go");
-            await StepAsync(context, "a");
-            return "on its own";
+            return await context.StepAsync("after", () => Task.FromResult("done"));
         });
         var parent = await server.CreateAsync(Manifest);
-        var child = RunId.Parse((await server.UntilAsync(parent, RunStatus.Completed)).Summary.Result!);
+        await server.UntilAsync(parent, RunStatus.Completed);
+        var child = await OnlyChildAsync(server, parent);
         await server.UntilAsync(child, RunStatus.Waiting);
 
-        await server.Operations.SignalAsync(child, "go", default, null, null, default);
+        await server.Operations.SignalAsync(child, "go", "null"u8.ToArray(), null, "me", default);
 
-        Assert.Equal("on its own", (await server.UntilAsync(child, RunStatus.Completed)).Summary.Result);
+        Assert.Equal("done", (await server.UntilAsync(child, RunStatus.Completed)).Summary.Result);
     }
 
     [Fact]
@@ -123,6 +127,9 @@ public sealed class FamilyTests : EngineTestBase
     private static async Task<RunId> ChildAsync(TestServer server, RunId parent)
     {
         await server.UntilAsync(parent, RunStatus.Waiting);
-        return (await server.Store.ListAsync(new RunFilter(null, null, null, 10), default)).Single(r => r.Parent == parent).Id;
+        return await OnlyChildAsync(server, parent);
     }
+
+    private static async Task<RunId> OnlyChildAsync(TestServer server, RunId parent) =>
+        (await server.Store.ListAsync(new RunFilter(null, null, null, 10), default)).Single(r => r.Parent == parent).Id;
 }
