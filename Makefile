@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup build publish demo test mutants format lint bench bench-hot bench-peers soak clean
+.PHONY: help setup build publish demo test sim mutants format lint bench bench-hot bench-peers soak clean
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
 
@@ -10,6 +10,11 @@ export TESTS
 export TEST_TIMEOUT
 export ROUNDS
 GUARDS ?=
+
+# Of the simulation: SEED= draws one, N= is how many from there on, ALL=1 does not stop at a bad one.
+SEED ?=
+N ?=
+ALL ?=
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s  %s\n", $$1, $$2 }' Makefile
@@ -28,6 +33,10 @@ demo: setup publish ## crash, escape and loop: the three incidents, on real file
 
 test: setup ## run all tests (TESTS="Core Tidy" for some of them)
 	@scripts/test
+
+sim: ## run seeds of the simulation until a bad one (SEED=0x… N=1000; see docs/simulation.md)
+	@dotnet build tests/Caisson.Simulation.Tests -c $(CONFIGURATION) -v quiet
+	@tests/Caisson.Simulation.Tests/bin/$(CONFIGURATION)/net10.0/Caisson.Simulation.Tests sim "$(SEED)" "$(N)" "$(ALL)"
 
 mutants: ## take each guard of the engine away and see a test fail (GUARDS="fence epoch" for some)
 	@dotnet build tests/Caisson.Tidy.Tests -c Release -v quiet -nologo
