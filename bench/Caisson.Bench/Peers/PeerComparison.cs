@@ -33,7 +33,8 @@ internal static class PeerComparison
     internal static async Task<int> RunAsync(string toolsFolder, int rounds)
     {
         var tools = new PeerTools(toolsFolder);
-        if (tools.Missing() is { } missing)
+        var inMemory = new DriveInfo(Path.GetTempPath()).DriveFormat is "tmpfs" or "ramfs";
+        if ((inMemory ? $"{Path.GetTempPath()} is in memory, where a sync costs nothing: set TMPDIR to a folder on a disk" : tools.Missing()) is { } missing)
         {
             await Console.Error.WriteLineAsync(missing);
             return 1;
@@ -46,18 +47,10 @@ internal static class PeerComparison
             foreach (var (name, start) in Known)
             {
                 // Outside of the checkout: PostgreSQL's own user has to reach its folder, and all have to be on one disk.
-                var folder = Directory.CreateTempSubdirectory("caisson-bench-").FullName;
-                try
-                {
-                    floor.Add(Sync, Statistics.Median(DiskProbe.Syncs(folder, 400)));
-                    await using var peer = await start(folder, tools);
+                using var scratch = Scratch.InTemporary();
+                floor.Add(Sync, Statistics.Median(DiskProbe.Syncs(scratch.Path, 400)));
+                await using (var peer = await start(scratch.Path, tools))
                     await MeasureAsync(peer, name, table);
-                }
-                finally
-                {
-                    Directory.Delete(folder, recursive: true);
-                }
-
                 await Console.Error.WriteLineAsync($"round {number} of {rounds}: {name} done");
             }
         }
