@@ -14,8 +14,8 @@ namespace Caisson.Storage.Sqlite;
 internal sealed class BudgetWrites : IDisposable
 {
     // Of the dimensions that are held: the amount for a row's own, out of four parameters.
-    private const string Held = "CASE dimension WHEN 1 THEN $2 WHEN 2 THEN $3 WHEN 7 THEN $4 ELSE $5 END";
-    private const string Spent = "CASE dimension WHEN 1 THEN $6 WHEN 2 THEN $7 WHEN 7 THEN $8 ELSE $9 END";
+    private const string Held = "CASE dimension WHEN 1 THEN ?2 WHEN 2 THEN ?3 WHEN 7 THEN ?4 ELSE ?5 END";
+    private const string Spent = "CASE dimension WHEN 1 THEN ?6 WHEN 2 THEN ?7 WHEN 7 THEN ?8 ELSE ?9 END";
     private const string Max = "9223372036854775807";
 
     private readonly Statement _read;
@@ -35,29 +35,29 @@ internal sealed class BudgetWrites : IDisposable
 
     internal BudgetWrites(SqliteConnection connection)
     {
-        _read = new Statement(connection, "SELECT dimension, cap, spent, held FROM budgets WHERE node = $1 AND dimension IN (1, 2, 7, 8) ORDER BY dimension", 1);
-        _hold = new Statement(connection, $"UPDATE budgets SET held = min(held, {Max} - {Held}) + {Held} WHERE node = $1 AND dimension IN (1, 2, 7, 8)", 5);
+        _read = new Statement(connection, "SELECT dimension, cap, spent, held FROM budgets WHERE node = ?1 AND dimension IN (1, 2, 7, 8) ORDER BY dimension", 1);
+        _hold = new Statement(connection, $"UPDATE budgets SET held = min(held, {Max} - {Held}) + {Held} WHERE node = ?1 AND dimension IN (1, 2, 7, 8)", 5);
         _settle = new Statement(connection, $"""
-            UPDATE budgets SET held = max(0, held - {Held}), spent = min(spent, {Max} - {Spent}) + {Spent}, in_doubt = min(in_doubt, {Max} - $10 * {Spent}) + $10 * {Spent}
-            WHERE node = $1 AND dimension IN (1, 2, 7, 8)
+            UPDATE budgets SET held = max(0, held - {Held}), spent = min(spent, {Max} - {Spent}) + {Spent}, in_doubt = min(in_doubt, {Max} - ?10 * {Spent}) + ?10 * {Spent}
+            WHERE node = ?1 AND dimension IN (1, 2, 7, 8)
             """, 10);
         _count = new Statement(connection, $"""
-            UPDATE budgets SET spent = CASE WHEN $3 >= 0 THEN min(spent, {Max} - $3) + $3 ELSE max(0, spent + $3) END WHERE node = $1 AND dimension = $2
+            UPDATE budgets SET spent = CASE WHEN ?3 >= 0 THEN min(spent, {Max} - ?3) + ?3 ELSE max(0, spent + ?3) END WHERE node = ?1 AND dimension = ?2
             """, 3);
-        _exists = new Statement(connection, "SELECT 1 FROM budgets WHERE node = $1 AND dimension = $2", 2);
-        _setCap = new Statement(connection, "INSERT INTO budgets (node, dimension, cap, held) VALUES ($1, $2, $3, $4) ON CONFLICT DO UPDATE SET cap = excluded.cap", 4);
-        _open = new Statement(connection, "INSERT INTO budgets (node, dimension) VALUES ($1, $2) ON CONFLICT DO NOTHING", 2);
+        _exists = new Statement(connection, "SELECT 1 FROM budgets WHERE node = ?1 AND dimension = ?2", 2);
+        _setCap = new Statement(connection, "INSERT INTO budgets (node, dimension, cap, held) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET cap = excluded.cap", 4);
+        _open = new Statement(connection, "INSERT INTO budgets (node, dimension) VALUES (?1, ?2) ON CONFLICT DO NOTHING", 2);
         _holdsBelow = new Statement(connection, """
             SELECT h.nano_usd, h.tokens, h.input_tokens, h.output_tokens FROM holds h JOIN runs r ON r.id = h.run
-            WHERE instr(char(10) || r.path || char(10), char(10) || $1 || char(10))
+            WHERE instr(char(10) || r.path || char(10), char(10) || ?1 || char(10))
             """, 1);
         _insertHold = new Statement(connection, $"""
-            INSERT INTO holds (run, step_key, epoch, nano_usd, tokens, input_tokens, output_tokens) VALUES ($1, $2, $3, $4, $5, $6, $7)
-            ON CONFLICT DO UPDATE SET nano_usd = min(nano_usd, {Max} - $4) + $4, tokens = min(tokens, {Max} - $5) + $5,
-                input_tokens = min(input_tokens, {Max} - $6) + $6, output_tokens = min(output_tokens, {Max} - $7) + $7
+            INSERT INTO holds (run, step_key, epoch, nano_usd, tokens, input_tokens, output_tokens) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+            ON CONFLICT DO UPDATE SET nano_usd = min(nano_usd, {Max} - ?4) + ?4, tokens = min(tokens, {Max} - ?5) + ?5,
+                input_tokens = min(input_tokens, {Max} - ?6) + ?6, output_tokens = min(output_tokens, {Max} - ?7) + ?7
             """, 7);
-        _takeHold = new Statement(connection, "DELETE FROM holds WHERE run = $1 AND step_key = $2 RETURNING epoch, nano_usd, tokens, input_tokens, output_tokens", 2);
-        _insertWaste = new Statement(connection, "INSERT INTO waste (run, step_key, epoch, nano_usd, tokens, cause, at) VALUES ($1, $2, $3, $4, $5, $6, $7)", 7);
+        _takeHold = new Statement(connection, "DELETE FROM holds WHERE run = ?1 AND step_key = ?2 RETURNING epoch, nano_usd, tokens, input_tokens, output_tokens", 2);
+        _insertWaste = new Statement(connection, "INSERT INTO waste (run, step_key, epoch, nano_usd, tokens, cause, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)", 7);
 
         using var counted = new Statement(connection, "SELECT node, dimension FROM budgets WHERE node >= 'tenant:' AND node < 'tenant;' AND dimension NOT IN (1, 2, 7, 8)");
         using var rows = counted.Rows();
@@ -183,7 +183,7 @@ internal sealed class BudgetWrites : IDisposable
         return rows.Read() ? (rows.GetInt64(0), Read(rows, 1)) : null;
     }
 
-    private static Amounts Read(SqliteDataReader rows, int column) =>
+    private static Amounts Read(in Rows rows, int column) =>
         new(rows.GetInt64(column), rows.GetInt64(column + 1), rows.GetInt64(column + 2), rows.GetInt64(column + 3));
 
     public void Dispose()

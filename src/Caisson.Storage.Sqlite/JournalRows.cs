@@ -12,7 +12,7 @@ internal sealed class JournalRows(SqliteConnection connection, SealedColumns col
 
     private readonly Statement _insert = new(connection, """
         INSERT INTO journal (run, seq, epoch, at, kind, scope, key, attempt, append_id, schema, body, payload, blob, chain)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
         """, 14);
 
     /// <summary>The chain's head with this entry at its end.</summary>

@@ -32,8 +32,14 @@ internal sealed class LedgerReads(ReadConnections connections, SealedColumns col
             [("$now", RunWrites.Ms(now)), ("$limit", limit)], r => Schedule(columns, r), cancellationToken);
 
     internal Task<IReadOnlyList<RunId>> EndedAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) =>
-        connections.ListAsync("SELECT run_id FROM runs WHERE ended_at < $before ORDER BY ended_at, id LIMIT $limit",
+        connections.ListAsync("""
+            SELECT r.run_id FROM runs r WHERE r.ended_at < $before AND NOT EXISTS (SELECT 1 FROM runs f WHERE f.origin = r.run_id AND f.ended_at IS NULL)
+            ORDER BY r.ended_at, r.id LIMIT $limit
+            """,
             [("$before", RunWrites.Ms(before)), ("$limit", limit)], r => r.Run(0), cancellationToken);
+
+    internal Task<IReadOnlyList<RunId>> UnconfirmedAsync(int limit, CancellationToken cancellationToken) =>
+        connections.ListAsync("SELECT run_id FROM runs WHERE unconfirmed = 1 ORDER BY id LIMIT $limit", [("$limit", limit)], r => r.Run(0), cancellationToken);
 
     internal async IAsyncEnumerable<BlobReference> ReferencesAsync([EnumeratorCancellation] CancellationToken cancellationToken)
     {

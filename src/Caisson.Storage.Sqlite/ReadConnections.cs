@@ -1,34 +1,115 @@
+using System.Collections.Concurrent;
 using Caisson.Contracts;
 using Microsoft.Data.Sqlite;
 
 namespace Caisson.Storage.Sqlite;
 
-/// <summary>Reads on pooled connections of their own, each one short: an idle reader would keep the write-ahead log from shrinking.</summary>
-internal sealed class ReadConnections(string connectionString)
+/// <summary>
+/// Reads on connections of their own, each one short: a reader in the middle of something would keep the write-ahead log
+/// from shrinking. A connection keeps its statements prepared, since preparing one takes longer than most of them run.
+/// </summary>
+internal sealed class ReadConnections(string connectionString) : IDisposable
 {
-    internal async Task<IReadOnlyList<T>> ListAsync<T>(string sql, IReadOnlyList<(string Name, object Value)> values, Func<SqliteDataReader, T> map, CancellationToken cancellationToken)
+    private const int MostIdle = 8;
+
+    private readonly ConcurrentBag<Connection> _idle = [];
+    private bool _disposed;
+
+    internal Task<IReadOnlyList<T>> ListAsync<T>(string sql, IReadOnlyList<(string Name, object Value)> values, Func<SqliteDataReader, T> map, CancellationToken cancellationToken)
     {
+        // SQLite has no asynchronous reads: what is answered is answered at once.
         try
         {
-            await using var connection = new SqliteConnection(connectionString);
-            await connection.OpenAsync(cancellationToken);
-            await using var command = connection.CreateCommand();
-            command.CommandText = sql;
-            foreach (var (name, value) in values)
-                command.Parameters.AddWithValue(name, value);
-            await using var reader = await command.ExecuteReaderAsync(cancellationToken);
-            var rows = new List<T>();
-            while (await reader.ReadAsync(cancellationToken))
-                rows.Add(map(reader));
-            return rows;
+            cancellationToken.ThrowIfCancellationRequested();
+            var connection = _idle.TryTake(out var idle) ? idle : new Connection(connectionString);
+            try
+            {
+                return Task.FromResult<IReadOnlyList<T>>(connection.List(sql, values, map));
+            }
+            finally
+            {
+                Return(connection);
+            }
         }
         catch (SqliteException problem) when (problem.SqliteErrorCode is 11 or 26)
         {
-            throw new CaissonException(ErrorCodes.DatabaseCorrupt, "the database is damaged: restore the data directory from a backup", inner: problem);
+            return Task.FromException<IReadOnlyList<T>>(new CaissonException(ErrorCodes.DatabaseCorrupt, "the database is damaged: restore the data directory from a backup", inner: problem));
         }
         catch (SqliteException problem)
         {
-            throw new CaissonException(ErrorCodes.StorageFailed, $"the database could not be read: {problem.Message}", inner: problem);
+            return Task.FromException<IReadOnlyList<T>>(new CaissonException(ErrorCodes.StorageFailed, $"the database could not be read: {problem.Message}", inner: problem));
+        }
+        catch (Exception problem) when (problem is CaissonException or OperationCanceledException)
+        {
+            return Task.FromException<IReadOnlyList<T>>(problem);
+        }
+    }
+
+    private void Return(Connection connection)
+    {
+        if (!_disposed && _idle.Count < MostIdle)
+            _idle.Add(connection);
+        else
+            connection.Dispose();
+    }
+
+    public void Dispose()
+    {
+        _disposed = true;
+        while (_idle.TryTake(out var connection))
+            connection.Dispose();
+    }
+
+    /// <summary>One thread at a time.</summary>
+    private sealed class Connection : IDisposable
+    {
+        // Filters of lists make many different texts; the usual ones are few.
+        private const int MostPrepared = 32;
+
+        private readonly SqliteConnection _connection;
+        private readonly Dictionary<string, SqliteCommand> _prepared = new(StringComparer.Ordinal);
+
+        internal Connection(string connectionString)
+        {
+            _connection = new SqliteConnection(connectionString);
+            _connection.Open();
+        }
+
+        internal List<T> List<T>(string sql, IReadOnlyList<(string Name, object Value)> values, Func<SqliteDataReader, T> map)
+        {
+            if (!_prepared.TryGetValue(sql, out var command))
+                command = Prepare(sql, values);
+            for (var i = 0; i < values.Count; i++)
+                command.Parameters[i].Value = values[i].Value;
+            using var reader = command.ExecuteReader();
+            var rows = new List<T>();
+            while (reader.Read())
+                rows.Add(map(reader));
+            return rows;
+        }
+
+        private SqliteCommand Prepare(string sql, IReadOnlyList<(string Name, object Value)> values)
+        {
+            if (_prepared.Count >= MostPrepared)
+                Forget();
+            var command = _connection.CreateCommand();
+            command.CommandText = sql;
+            foreach (var (name, value) in values)
+                command.Parameters.AddWithValue(name, value);
+            return _prepared[sql] = command;
+        }
+
+        private void Forget()
+        {
+            foreach (var command in _prepared.Values)
+                command.Dispose();
+            _prepared.Clear();
+        }
+
+        public void Dispose()
+        {
+            Forget();
+            _connection.Dispose();
         }
     }
 }

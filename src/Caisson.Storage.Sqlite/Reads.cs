@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json;
 using Caisson.Contracts;
+using Caisson.Core;
 using Caisson.Core.Journal;
 using Caisson.Core.Stores;
 using Caisson.Storage.Sqlite.Sealing;
@@ -13,7 +14,7 @@ internal sealed class Reads(ReadConnections connections, SealedColumns columns, 
 {
     private const string RunColumns = """
         r.run_id, r.agent, r.status, r.waiting, r.paused, r.created_at, r.updated_at, r.ended_at, r.due_at, r.owner, r.epoch, r.last_seq, r.summary,
-        m.cap, m.spent, m.held, m.in_doubt, t.cap, t.spent, t.held, t.in_doubt, r.tenant, r.parent, r.depth, r.suspicion, r.lone_crashes
+        m.cap, m.spent, m.held, m.in_doubt, t.cap, t.spent, t.held, t.in_doubt, r.tenant, r.parent, r.depth, r.suspicion, r.lone_crashes, r.origin, r.path, r.min_engine
         FROM runs r
         LEFT JOIN budgets m ON m.node = 'run:' || r.run_id AND m.dimension = 1
         LEFT JOIN budgets t ON t.node = 'run:' || r.run_id AND t.dimension = 2
@@ -62,42 +63,55 @@ internal sealed class Reads(ReadConnections connections, SealedColumns columns, 
             r => new InboxInput(r.GetInt64(0), r.GetString(1), (InputKind)r.GetInt32(2), columns.Open(SealedColumns.Input(run, r.GetString(1)), r.GetFieldValue<byte[]>(3)), r.At(4)), cancellationToken);
 
     // Tenants with unowned runs, each found by one step through the index.
-    private const string Tenants = """
+    private static string Tenants(string which) => $"""
         WITH RECURSIVE t (tenant) AS (
-            SELECT min(tenant) FROM runs WHERE owner IS NULL AND due_at IS NOT NULL
+            SELECT min(tenant) FROM runs WHERE owner IS NULL AND due_at IS NOT NULL{which}
             UNION ALL
-            SELECT (SELECT min(tenant) FROM runs WHERE owner IS NULL AND due_at IS NOT NULL AND tenant > t.tenant) FROM t WHERE t.tenant IS NOT NULL)
+            SELECT (SELECT min(tenant) FROM runs WHERE owner IS NULL AND due_at IS NOT NULL{which} AND tenant > t.tenant) FROM t WHERE t.tenant IS NOT NULL)
         """;
 
-    /// <summary>
-    /// Runs of dead owners come first, those at work before all: a backlog of new ones must not make them wait. Then those
-    /// due, earliest first, but a tenant's second one only after every tenant's first.
-    /// </summary>
+    private static readonly string s_orphans = """
+        SELECT run_id FROM (
+            SELECT run_id, id, idle, calls_no_model, row_number() OVER (PARTITION BY tenant, idle, calls_no_model ORDER BY id) AS turn FROM (
+                SELECT r.run_id, r.id, r.tenant, r.status <> 2 AS idle, NOT EXISTS (SELECT 1 FROM holds h WHERE h.run = r.id) AS calls_no_model
+                FROM nodes n JOIN runs r ON r.owner = n.node WHERE n.dead_at IS NOT NULL AND r.min_engine <= $level))
+        ORDER BY idle, calls_no_model, turn, id LIMIT $limit
+        """;
+
+    private static readonly string s_dueBelow = Due(" AND depth > 0", "d.depth DESC, ", "depth DESC, ");
+
+    private static readonly string s_due = Due("", "", "");
+
+    private static string Due(string which, string innerOrder, string order) => $"""
+        {Tenants(which)}
+        SELECT run_id FROM (
+            SELECT r.run_id, r.depth, r.due_at, r.id, row_number() OVER (PARTITION BY r.tenant ORDER BY {order}r.due_at, r.id) AS turn
+            FROM t JOIN runs r ON r.id IN (
+                SELECT d.id FROM runs d WHERE d.tenant = t.tenant AND d.owner IS NULL AND d.due_at IS NOT NULL{which} AND d.due_at <= $now AND d.min_engine <= $level ORDER BY {innerOrder}d.due_at, d.id LIMIT $limit))
+        ORDER BY turn, {order}due_at, id LIMIT $limit
+        """;
+
     public async Task<IReadOnlyList<RunId>> FindClaimableAsync(NodeId node, int limit, CancellationToken cancellationToken)
     {
-        var orphans = await connections.ListAsync("""
-            SELECT r.run_id FROM nodes n JOIN runs r ON r.owner = n.node WHERE n.dead_at IS NOT NULL ORDER BY r.status <> 2, r.id LIMIT $limit
-            """, [("$limit", limit)], r => r.Run(0), cancellationToken);
+        var orphans = await connections.ListAsync(s_orphans, [("$level", EngineVersion.Level), ("$limit", limit)], r => r.Run(0), cancellationToken);
         if (orphans.Count == limit)
             return orphans;
-        var due = await connections.ListAsync($"""
-            {Tenants}
-            SELECT run_id FROM (
-                SELECT r.run_id, r.due_at, r.id, row_number() OVER (PARTITION BY r.tenant ORDER BY r.due_at, r.id) AS turn
-                FROM t JOIN runs r ON r.id IN (
-                    SELECT d.id FROM runs d WHERE d.tenant = t.tenant AND d.owner IS NULL AND d.due_at IS NOT NULL AND d.due_at <= $now ORDER BY d.due_at, d.id LIMIT $limit))
-            ORDER BY turn, due_at, id LIMIT $limit
-            """, [("$now", RunWrites.Ms(clock.GetUtcNow())), ("$limit", limit - orphans.Count)], r => r.Run(0), cancellationToken);
-        return [.. orphans, .. due];
+        var now = RunWrites.Ms(clock.GetUtcNow());
+        var room = limit - orphans.Count;
+        var below = await connections.ListAsync(s_dueBelow, [("$now", now), ("$level", EngineVersion.Level), ("$limit", ClaimOrder.ShareBelow(room))], r => r.Run(0), cancellationToken);
+        var due = below.Count == room ? [] : await connections.ListAsync(s_due, [("$now", now), ("$level", EngineVersion.Level), ("$limit", room)], r => r.Run(0), cancellationToken);
+        return [.. orphans, .. ClaimOrder.Merge(below, due, room)];
     }
 
     public async Task<DateTimeOffset?> NextDueAsync(CancellationToken cancellationToken) =>
         (await connections.ListAsync($"""
-            {Tenants}
+            {Tenants("")}
             SELECT min((SELECT min(due_at) FROM runs WHERE tenant = t.tenant AND owner IS NULL AND due_at IS NOT NULL)) FROM t
             """, [], r => r.AtOrNull(0), cancellationToken))[0];
 
-    public Task<IReadOnlyList<(RunId Run, int Suspicion)>> ListSuspectsAsync(int limit, CancellationToken cancellationToken) => Task.FromResult<IReadOnlyList<(RunId, int)>>([]);
+    public Task<IReadOnlyList<(RunId Run, int Suspicion)>> ListSuspectsAsync(int limit, CancellationToken cancellationToken) =>
+        connections.ListAsync("SELECT run_id, suspicion FROM runs WHERE suspicion > 0 AND status IN (1, 2) ORDER BY suspicion DESC, run_id LIMIT $limit",
+            [("$limit", limit)], r => (r.Run(0), r.GetInt32(1)), cancellationToken);
 
     public Task<IReadOnlyList<OwnedRun>> ListOwnedAsync(NodeId node, CancellationToken cancellationToken) =>
         connections.ListAsync("""
@@ -126,6 +140,9 @@ internal sealed class Reads(ReadConnections connections, SealedColumns columns, 
         Depth = r.GetInt32(23),
         Suspicion = r.GetInt32(24),
         LoneCrashes = r.GetInt32(25),
+        Origin = r.RunOrNull(26),
+        Path = r.GetString(27).Split('\n'),
+        MinEngine = r.GetInt32(28),
     };
 
     /// <summary>The journal has all of it: a damaged summary must not keep a run from being found and driven.</summary>

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Caisson.Contracts;
+using Caisson.Core;
 using Caisson.Core.Budgets;
 using Caisson.Core.Journal;
 using Caisson.Core.Stores;
@@ -19,30 +20,34 @@ namespace Caisson.Storage.Sqlite;
 internal sealed class RunWrites(SqliteConnection connection, JournalRows journal, RunCreation creation, BudgetWrites budgets, SealedColumns columns, TimeProvider clock) : IDisposable
 {
     private readonly Statement _state = new(connection, """
-        SELECT r.id, r.status, r.owner, r.epoch, r.last_seq, r.due_at, r.chain, r.append_id, n.node IS NOT NULL, r.path, r.tenant
-        FROM runs r LEFT JOIN nodes n ON n.node = r.owner AND n.dead_at IS NULL WHERE r.run_id = $1
+        SELECT r.id, r.status, r.owner, r.epoch, r.last_seq, r.due_at, r.chain, r.append_id, n.node IS NOT NULL, r.path, r.tenant, r.suspicion, r.min_engine
+        FROM runs r LEFT JOIN nodes n ON n.node = r.owner AND n.dead_at IS NULL WHERE r.run_id = ?1
         """, 1);
-    private readonly Statement _appendIdAt = new(connection, "SELECT append_id FROM journal WHERE run = $1 AND seq = $2", 2);
-    private readonly Statement _updateRun = new(connection, """
-        UPDATE runs SET status = $2, waiting = $3, paused = $4, updated_at = $5, ended_at = $6, due_at = $7, owner = $8, last_seq = $9, summary = $10,
-            chain = $11, append_id = $12, suspicion = iif($13, 0, suspicion), lone_crashes = iif($13, 0, lone_crashes)
-        WHERE id = $1
-        """, 13);
-    private readonly Statement _isAlive = new(connection, "SELECT 1 FROM nodes WHERE node = $1 AND dead_at IS NULL", 1);
+    private readonly Statement _appendIdAt = new(connection, "SELECT append_id FROM journal WHERE run = ?1 AND seq = ?2", 2);
+    private readonly Statement _goOn = new(connection, """
+        UPDATE runs SET waiting = ?2, paused = ?3, updated_at = ?4, last_seq = ?5, summary = ?6, chain = ?7, append_id = ?8 WHERE id = ?1
+        """, 8);
+    private readonly Statement _move = new(connection, "UPDATE runs SET status = ?2, ended_at = ?3, due_at = ?4, owner = ?5 WHERE id = ?1", 5);
+    private readonly Statement _absolve = new(connection, "UPDATE runs SET suspicion = 0, lone_crashes = 0 WHERE id = ?1", 1);
+    private readonly Statement _isAlive = new(connection, "SELECT 1 FROM nodes WHERE node = ?1 AND dead_at IS NULL", 1);
     private readonly Statement _claim = new(connection, """
-        UPDATE runs SET status = $2, waiting = 0, owner = $3, epoch = $4, last_seq = $5, updated_at = $6, due_at = $6, chain = $7 WHERE id = $1
-        """, 7);
-    private readonly Statement _holdsOf = new(connection, "SELECT step_key, epoch, nano_usd, tokens FROM holds WHERE run = $1", 1);
-    private readonly Statement _insertInput = new(connection, "INSERT INTO inbox (run, input_id, kind, payload, at) VALUES ($1, $2, $3, $4, $5)", 5);
-    private readonly Statement _inputExists = new(connection, "SELECT 1 FROM inbox WHERE run = $1 AND input_id = $2", 2);
-    private readonly Statement _makeDue = new(connection, "UPDATE runs SET due_at = min(coalesce(due_at, $2), $2) WHERE id = $1", 2);
-    private readonly Statement _consume = new(connection, "UPDATE inbox SET consumed_seq = $2 WHERE id = $1 AND run = $3 AND consumed_seq IS NULL", 3);
-    private readonly Statement _hasInput = new(connection, "SELECT EXISTS (SELECT 1 FROM inbox WHERE run = $1 AND consumed_seq IS NULL)", 1);
+        UPDATE runs SET status = ?2, waiting = 0, owner = ?3, epoch = ?4, last_seq = ?5, updated_at = ?6, due_at = ?6, chain = ?7, min_engine = ?8 WHERE id = ?1
+        """, 8);
+    private readonly Statement _holdsOf = new(connection, "SELECT step_key, epoch, nano_usd, tokens FROM holds WHERE run = ?1", 1);
+    private readonly Statement _markUnconfirmed = new(connection, "UPDATE runs SET unconfirmed = 1 WHERE id = ?1", 1);
+    private readonly Statement _summaryOf = new(connection, "SELECT summary FROM runs WHERE id = ?1 AND unconfirmed = 1", 1);
+    private readonly Statement _confirm = new(connection, "UPDATE runs SET unconfirmed = 0, summary = ?2 WHERE id = ?1", 2);
+    private readonly Statement _isForked = new(connection, "SELECT 1 FROM runs WHERE origin = ?1 AND ended_at IS NULL", 1);
+    private readonly Statement _insertInput = new(connection, "INSERT INTO inbox (run, input_id, kind, payload, at) VALUES (?1, ?2, ?3, ?4, ?5)", 5);
+    private readonly Statement _inputExists = new(connection, "SELECT 1 FROM inbox WHERE run = ?1 AND input_id = ?2", 2);
+    private readonly Statement _makeDue = new(connection, "UPDATE runs SET due_at = min(coalesce(due_at, ?2), ?2) WHERE id = ?1", 2);
+    private readonly Statement _consume = new(connection, "UPDATE inbox SET consumed_seq = ?2 WHERE id = ?1 AND run = ?3 AND consumed_seq IS NULL", 3);
+    private readonly Statement _hasInput = new(connection, "SELECT EXISTS (SELECT 1 FROM inbox WHERE run = ?1 AND consumed_seq IS NULL)", 1);
 
     internal (bool Claimed, bool Keep) Claim(RunId run, NodeId node)
     {
         var now = clock.GetUtcNow();
-        if (_isAlive.Value(node.ToString()) is null || Read(run, withPath: true) is not { } row || row.Status.IsFinal())
+        if (_isAlive.Value(node.ToString()) is null || Read(run, withPath: true) is not { } row || row.Status.IsFinal() || row.MinEngine > EngineVersion.Level)
             return (false, false);
         var reason = row.Owner is null ? row.DueAt <= Ms(now) ? (_hasInput.Value(row.Id) is 1L ? "input" : row.Epoch == 0 ? "start" : "due") : null
             : row.Owner == node.ToString() || !row.OwnerLives ? "recovery"
@@ -58,11 +63,12 @@ internal sealed class RunWrites(SqliteConnection connection, JournalRows journal
         var seq = row.LastSeq + 1;
         var chain = JournalRows.Next(columns.OpenOrNull(SealedColumns.Head(run), row.Chain), run, seq, epoch, now, entry);
         journal.Insert(row.Id, run, row.Tenant, seq, epoch, now, Guid.Empty.ToByteArray(), entry, chain);
-        _claim.Run(row.Id, (int)RunClaims.StatusAfter(row.Status), node.ToString(), epoch, seq, Ms(now), columns.Seal(row.Tenant, SealedColumns.Head(run), chain));
+        _claim.Run(row.Id, (int)RunClaims.StatusAfter(row.Status), node.ToString(), epoch, seq, Ms(now), columns.Seal(row.Tenant, SealedColumns.Head(run), chain), EngineVersion.Level);
         return (true, true);
     }
 
-    internal (AppendOutcome, bool) Append(ChangeSet unit)
+    /// <param name="summary">The unit's summary as JSON.</param>
+    internal (AppendOutcome, bool) Append(ChangeSet unit, byte[] summary)
     {
         if (Read(unit.Run, withPath: unit.Budget.Count > 0) is not { } row)
             return (new AppendOutcome.Fenced(), false);
@@ -99,15 +105,32 @@ internal sealed class RunWrites(SqliteConnection connection, JournalRows journal
                 Post(post);
         }
 
-        var due = state.DueAt is { } at ? Ms(at) : (long?)null;
+        var due = MsOrNull(state.DueAt);
 
         // An input that came between the owner's last look and this release must find the run due.
         if (state.Release && !ends && _hasInput.Value(row.Id) is 1L)
             due = Ms(unit.At);
-        _updateRun.Run(row.Id, (int)state.Status, (int)state.Waiting, (int)state.Paused, Ms(unit.At), ends ? Ms(unit.At) : null, ends ? null : due,
-            ends || state.Release ? null : row.Owner, seq,
-            columns.Seal(row.Tenant, SealedColumns.Summary(unit.Run), Json(state.Summary)), chain is null ? null : columns.Seal(row.Tenant, SealedColumns.Head(unit.Run), chain), appendId, progressed ? 1L : 0L);
+        _goOn.Run(row.Id, (int)state.Waiting, (int)state.Paused, Ms(unit.At), seq, columns.Seal(row.Tenant, SealedColumns.Summary(unit.Run), summary),
+            chain is null ? null : columns.Seal(row.Tenant, SealedColumns.Head(unit.Run), chain), appendId);
+        if (progressed && row.IsSuspect)
+            _absolve.Run(row.Id);
+
+        // The columns that indexes are made of are written only where they change: SQLite would renew each entry otherwise.
+        var released = ends || state.Release;
+        if (state.Status != row.Status || released || due != row.DueAt)
+            _move.Run(row.Id, (int)state.Status, ends ? MsOrNull(unit.At) : null, ends ? null : due, released ? null : row.Owner);
+        if (ends && state.Summary.Unconfirmed)
+            _markUnconfirmed.Run(row.Id);
         return (new AppendOutcome.Committed(), true);
+    }
+
+    /// <summary>Nothing of the run acts any more. Its journal is closed: the row alone tells.</summary>
+    internal (bool, bool) ConfirmEnd(RunId run)
+    {
+        if (Read(run) is not { } row || !row.Status.IsFinal() || _summaryOf.Value(row.Id) is not byte[] stored || Reads.Summary(columns, run, stored) is not { Unconfirmed: true } summary)
+            return (false, false);
+        _confirm.Run(row.Id, columns.Seal(row.Tenant, SealedColumns.Summary(run), Json(summary with { Unconfirmed = false, Detail = UnconfirmedEnds.Later })));
+        return (true, true);
     }
 
     internal (PostOutcome, bool) Post(NewInput input)
@@ -124,10 +147,12 @@ internal sealed class RunWrites(SqliteConnection connection, JournalRows journal
         return (new PostOutcome.Posted(), true);
     }
 
-    /// <summary>An ended run whose holds nobody settled: they would be held for ever on the nodes above. <c>null</c> where it lives or is gone.</summary>
+    internal bool IsEnded(RunId run) => Read(run) is { } row && row.Status.IsFinal();
+
+    /// <summary>An ended run whose holds nobody settled: they would be held for ever on the nodes above. <c>null</c> where it lives or is gone, or a live fork needs it.</summary>
     internal long? Close(RunId run)
     {
-        if (Read(run, withPath: true) is not { } row || !row.Status.IsFinal())
+        if (Read(run, withPath: true) is not { } row || !row.Status.IsFinal() || _isForked.Value(run.ToString()) is not null)
             return null;
         foreach (var hold in Holds(row.Id))
             budgets.Doubt(row.Id, row.Path, hold.StepKey, "deleted", clock.GetUtcNow());
@@ -145,15 +170,15 @@ internal sealed class RunWrites(SqliteConnection connection, JournalRows journal
 
     /// <param name="Chain">As stored.</param>
     /// <param name="Path">Empty where it was not asked for.</param>
-    private sealed record Row(long Id, RunStatus Status, string? Owner, long Epoch, long LastSeq, long? DueAt, byte[]? Chain, byte[]? AppendId, bool OwnerLives, string[] Path, string Tenant);
+    private sealed record Row(long Id, RunStatus Status, string? Owner, long Epoch, long LastSeq, long? DueAt, byte[]? Chain, byte[]? AppendId, bool OwnerLives, string[] Path, string Tenant, bool IsSuspect, long MinEngine);
 
     private Row? Read(RunId run, bool withPath = false)
     {
         using var rows = _state.Rows(run.ToString());
         return rows.Read()
             ? new Row(rows.GetInt64(0), (RunStatus)rows.GetInt32(1), rows.IsDBNull(2) ? null : rows.GetString(2), rows.GetInt64(3), rows.GetInt64(4),
-                rows.IsDBNull(5) ? null : rows.GetInt64(5), rows.IsDBNull(6) ? null : rows.GetFieldValue<byte[]>(6), rows.IsDBNull(7) ? null : rows.GetFieldValue<byte[]>(7),
-                rows.GetBoolean(8), withPath ? rows.GetString(9).Split('\n') : [], rows.GetString(10))
+                rows.IsDBNull(5) ? null : rows.GetInt64(5), rows.IsDBNull(6) ? null : rows.GetBytes(6), rows.IsDBNull(7) ? null : rows.GetBytes(7),
+                rows.GetBoolean(8), withPath ? rows.GetString(9).Split('\n') : [], rows.GetString(10), rows.GetInt64(11) > 0, rows.GetInt64(12))
             : null;
     }
 
@@ -163,9 +188,11 @@ internal sealed class RunWrites(SqliteConnection connection, JournalRows journal
 
     internal static long Ms(DateTimeOffset at) => at.ToUnixTimeMilliseconds();
 
+    internal static long? MsOrNull(DateTimeOffset? at) => at?.ToUnixTimeMilliseconds();
+
     public void Dispose()
     {
-        foreach (var statement in new[] { _state, _appendIdAt, _updateRun, _isAlive, _claim, _holdsOf, _insertInput, _inputExists, _makeDue, _consume, _hasInput })
+        foreach (var statement in new[] { _state, _appendIdAt, _goOn, _move, _absolve, _isAlive, _claim, _holdsOf, _markUnconfirmed, _summaryOf, _confirm, _isForked, _insertInput, _inputExists, _makeDue, _consume, _hasInput })
             statement.Dispose();
     }
 }

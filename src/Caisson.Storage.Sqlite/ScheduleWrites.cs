@@ -9,37 +9,42 @@ namespace Caisson.Storage.Sqlite;
 /// <summary>Schedules, and what retention removes. Runs on the writer's thread only.</summary>
 internal sealed class ScheduleWrites(SqliteConnection connection, RunCreation creation, RunWrites runs, SealedColumns columns) : IDisposable
 {
-    private readonly Statement _put = new(connection, $"""
-        INSERT INTO schedules (name, uid, generation, definition, created_at, next_at, paused) VALUES ($1, $2, 1, $3, $4, $5, $6)
+    private readonly Statement _put = new(connection, """
+        INSERT INTO schedules (name, uid, generation, definition, created_at, next_at, paused) VALUES (?1, ?2, 1, ?3, ?4, ?5, ?6)
         ON CONFLICT DO UPDATE SET uid = excluded.uid, generation = generation + 1, definition = excluded.definition, next_at = excluded.next_at, paused = excluded.paused
-        RETURNING {LedgerReads.ScheduleColumns}
         """, 6);
-    private readonly Statement _standsAt = new(connection, "SELECT 1 FROM schedules WHERE name = $1 AND generation = $2 AND next_at IS $3", 3);
-    private readonly Statement _isThere = new(connection, "SELECT 1 FROM schedules WHERE name = $1", 1);
-    private readonly Statement _remove = new(connection, "DELETE FROM schedules WHERE name = $1", 1);
-    private readonly Statement _stands = new(connection, "SELECT 1 FROM schedules WHERE name = $1 AND generation = $2 AND next_at = $3 AND paused = 0", 3);
+    private readonly Statement _standsAt = new(connection, "SELECT 1 FROM schedules WHERE name = ?1 AND generation = ?2 AND next_at IS ?3", 3);
+    private readonly Statement _isThere = new(connection, "SELECT 1 FROM schedules WHERE name = ?1", 1);
+    private readonly Statement _remove = new(connection, "DELETE FROM schedules WHERE name = ?1", 1);
+    private readonly Statement _stands = new(connection, "SELECT 1 FROM schedules WHERE name = ?1 AND generation = ?2 AND next_at = ?3 AND paused = 0", 3);
     private readonly Statement _move = new(connection, """
-        UPDATE schedules SET next_at = $2, last_run = coalesce($3, last_run), last_at = iif($3 IS NULL, last_at, $4) WHERE name = $1
+        UPDATE schedules SET next_at = ?2, last_run = coalesce(?3, last_run), last_at = iif(?3 IS NULL, last_at, ?4) WHERE name = ?1
         """, 4);
     private readonly Statement[] _delete =
     [
-        .. new[] { "journal WHERE run", "inbox WHERE run", "holds WHERE run", "waste WHERE run", "runs WHERE id" }.Select(table => new Statement(connection, $"DELETE FROM {table} = $1", 1)),
+        .. new[] { "journal WHERE run", "inbox WHERE run", "holds WHERE run", "waste WHERE run", "runs WHERE id" }.Select(table => new Statement(connection, $"DELETE FROM {table} = ?1", 1)),
     ];
-    private readonly Statement _deleteBudget = new(connection, "DELETE FROM budgets WHERE node = $1", 1);
+    private readonly Statement _deleteBudget = new(connection, "DELETE FROM budgets WHERE node = ?1", 1);
 
     internal (ScheduleRecord?, bool) Put(NewSchedule schedule)
     {
         if (schedule.Stands is { } stands && !IsAt(schedule.Name, stands))
             return (null, false);
-        using var rows = _put.Rows(schedule.Name, schedule.Uid.ToByteArray(), columns.Seal(BudgetNodes.DefaultTenant, SealedColumns.Schedule(schedule.Name), schedule.Definition), RunWrites.Ms(schedule.At),
-            schedule.Next is { } next ? RunWrites.Ms(next) : null, schedule.Paused ? 1L : 0L);
+        _put.Run(schedule.Name, schedule.Uid.ToByteArray(), columns.Seal(BudgetNodes.DefaultTenant, SealedColumns.Schedule(schedule.Name), schedule.Definition), RunWrites.Ms(schedule.At),
+            RunWrites.MsOrNull(schedule.Next), schedule.Paused ? 1L : 0L);
+
+        // Read as the readers do, so that there is one form of the record.
+        using var command = connection.CreateCommand();
+        command.CommandText = $"SELECT {LedgerReads.ScheduleColumns} FROM schedules WHERE name = $name";
+        command.Parameters.AddWithValue("$name", schedule.Name);
+        using var rows = command.ExecuteReader();
         rows.Read();
         return (LedgerReads.Schedule(columns, rows), true);
     }
 
     private bool IsAt(string name, ScheduleStand stands) => stands.Generation == 0
         ? _isThere.Value(name) is null
-        : _standsAt.Value(name, stands.Generation, stands.Next is { } next ? RunWrites.Ms(next) : null) is not null;
+        : _standsAt.Value(name, stands.Generation, RunWrites.MsOrNull(stands.Next)) is not null;
 
     internal (bool, bool) Remove(string name)
     {
@@ -60,7 +65,7 @@ internal sealed class ScheduleWrites(SqliteConnection connection, RunCreation cr
 
         foreach (var post in fire.Posts)
             runs.Post(post);
-        _move.Run(fire.Name, fire.To is { } to ? RunWrites.Ms(to) : null, run, RunWrites.Ms(fire.From));
+        _move.Run(fire.Name, RunWrites.MsOrNull(fire.To), run, RunWrites.Ms(fire.From));
         return (true, true);
     }
 

@@ -1,4 +1,5 @@
 using Caisson.Contracts;
+using Caisson.Core.Budgets;
 using Caisson.Core.Journal;
 using Caisson.Core.Stores;
 using Caisson.Storage.Sqlite.Disk;
@@ -20,10 +21,12 @@ public abstract record SqliteOpenOutcome
 /// The embedded store: one SQLite database in one data directory, owned by one process at a time. Write-ahead log with
 /// full sync; one writer thread; checkpoints by a second thread, so that no batch pays for them.
 /// </summary>
-public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IBudgetStore, IScheduleStore, IRetentionStore, IAsyncDisposable
+public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IBudgetStore, IScheduleStore, IRetentionStore, IUnconfirmedEnds, IAsyncDisposable
 {
-    private const long CheckpointBytes = 16L << 20;
-    private const long LongestLogBytes = 64L << 20;
+    private static readonly LogLimits s_log = new(Copy: 8L << 20, Restart: 24L << 20, Shrink: 96L << 20, Reserve: 32L << 20);
+
+    // Only programs of other people, such as a backup, can be in the writer's way.
+    private static readonly TimeSpan OthersMayHoldIt = TimeSpan.FromSeconds(30);
 
     private readonly DataDirectory _directory;
     private readonly TimeProvider _clock;
@@ -33,6 +36,7 @@ public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IBudgetStor
     private readonly RunCreation _creation;
     private readonly RunWrites _writes;
     private readonly ScheduleWrites _schedules;
+    private readonly ReadConnections _readers;
     private readonly Reads _reads;
     private readonly LedgerReads _ledgers;
     private readonly NodeRows _nodes;
@@ -46,6 +50,7 @@ public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IBudgetStor
     {
         (_directory, _connectionString, _clock, _keys) = (directory, connectionString, clock, keys);
         var connection = _connection = Connect(connectionString);
+        _ = SQLitePCL.raw.sqlite3_busy_timeout(connection.Handle, (int)OthersMayHoldIt.TotalMilliseconds);
         var columns = new SealedColumns(keys.Seal);
         _journal = new JournalRows(connection, columns);
         _budgets = new BudgetWrites(connection);
@@ -53,10 +58,10 @@ public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IBudgetStor
         _writes = new RunWrites(connection, _journal, _creation, _budgets, columns, clock);
         _schedules = new ScheduleWrites(connection, _creation, _writes, columns);
         _writer = new Writer(connection, log);
-        var reads = new ReadConnections(connectionString);
+        var reads = _readers = new ReadConnections(connectionString);
         (_reads, _ledgers) = (new Reads(reads, columns, clock), new LedgerReads(reads, columns));
         _nodes = new NodeRows(Connect(connectionString), _writer, clock);
-        _checkpointer = new Checkpointer(Connect(connectionString), directory.Database + "-wal", CheckpointBytes, LongestLogBytes, _writer.Between, _writer.Fail, clock, log);
+        _checkpointer = new Checkpointer(Connect(connectionString), directory.Database + "-wal", s_log, () => _writer.PagesWritten, _writer.Between, _writer.Fail, clock, log);
     }
 
     /// <summary>Key of the hashes that name blobs: equal contents of different installations have different names.</summary>
@@ -141,7 +146,8 @@ public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IBudgetStor
     {
         foreach (var child in unit.Children)
             await _keys.EnsureAsync(child.Tenant, _connection, _writer);
-        return await _writer.DoAsync(() => _writes.Append(unit));
+        var summary = RunWrites.Json(unit.State.Summary);
+        return await _writer.DoAsync(() => _writes.Append(unit, summary));
     }
 
     public Task<PostOutcome> PostAsync(NewInput input, CancellationToken cancellationToken) => _writer.DoAsync(() => _writes.Post(input));
@@ -174,10 +180,10 @@ public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IBudgetStor
 
     public Task SetCapAsync(string node, LimitDimension dimension, long? cap, CancellationToken cancellationToken)
     {
-        if (node.StartsWith("run:", StringComparison.Ordinal))
-            throw new ArgumentException("a run's caps go through its inbox", nameof(node));
         return _writer.DoAsync(() =>
         {
+            if (BudgetNodes.RunOf(node) is { } run && !_writes.IsEnded(run))
+                throw BudgetNodes.CapOfLiveRun(run);
             _budgets.SetCap(node, dimension, cap);
             return (true, true);
         });
@@ -202,6 +208,10 @@ public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IBudgetStor
 
     public Task<IReadOnlyList<RunId>> FindEndedAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) => _ledgers.EndedAsync(before, limit, cancellationToken);
 
+    public Task<IReadOnlyList<RunId>> FindUnconfirmedAsync(int limit, CancellationToken cancellationToken) => _ledgers.UnconfirmedAsync(limit, cancellationToken);
+
+    public Task<bool> ConfirmEndAsync(RunId run, CancellationToken cancellationToken) => _writer.DoAsync(() => _writes.ConfirmEnd(run));
+
     public Task<bool> DeleteRunAsync(RunId run, CancellationToken cancellationToken) => _writer.DoAsync(() => _schedules.Delete(run));
 
     public IAsyncEnumerable<BlobReference> ReadReferencesAsync(CancellationToken cancellationToken) => _ledgers.ReferencesAsync(cancellationToken);
@@ -225,6 +235,7 @@ public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IBudgetStor
         if (Interlocked.Exchange(ref _disposed, true))
             return;
         _checkpointer.Dispose();
+        _readers.Dispose();
         await Task.Run(() =>
         {
             _writer.Dispose();
@@ -245,13 +256,16 @@ public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IBudgetStor
         return command.ExecuteScalar() is long ms ? DateTimeOffset.FromUnixTimeMilliseconds(ms) : DateTimeOffset.MinValue;
     }
 
-    /// <summary>Every connection has the same durability settings; the default of SQLite would lose the last commits at a power cut.</summary>
+    /// <summary>
+    /// Every connection has the same durability settings; the default of SQLite would lose the last commits at a power cut.
+    /// The page size is a new database's: three entries of 2 KiB stand on a page of 8 KiB, and only one on the usual 4 KiB.
+    /// </summary>
     private static SqliteConnection Connect(string connectionString)
     {
         var connection = new SqliteConnection(connectionString);
         connection.Open();
         using var pragma = connection.CreateCommand();
-        pragma.CommandText = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -65536;";
+        pragma.CommandText = "PRAGMA page_size = 8192; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -65536;";
         pragma.ExecuteNonQuery();
         return connection;
     }

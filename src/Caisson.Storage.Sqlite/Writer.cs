@@ -1,20 +1,22 @@
-using System.Collections.Concurrent;
 using Caisson.Contracts;
 using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.Logging;
+using SQLitePCL;
 
 namespace Caisson.Storage.Sqlite;
 
 /// <summary>
-/// The one thread that writes.
+/// The one way to write: one batch at a time.
 /// <para>
 /// Problem: a durable write costs a disk sync, and a sync costs the same for one row as for five hundred. So there is
-/// one writer, and a batch is whatever arrived while the previous sync ran: no artificial wait, no lost time. Each unit
-/// stands in a savepoint of its own, decided in the writer: a refused unit leaves no trace and its neighbours go on.
-/// Answers are given after the commit, never before. When the disk fails, the outcome of the batch is unknown and
-/// asking again could lie, so nothing is retried: <see cref="Faulted"/> completes, every waiter gets the fault, and the
-/// process has to end; the next one reads what is really there. When the process dies in a batch, the whole batch is
-/// there after the restart or none of it is, and nobody was told otherwise.
+/// one writer, and a batch is whatever arrived while the previous sync ran: no artificial wait, no lost time. A caller
+/// that finds the writer idle and nothing else to do in this process commits its unit itself: waking a thread and being
+/// woken by it would take longer than the sync. Each unit stands in a savepoint of its own, decided in the batch: a
+/// refused unit leaves no trace and its neighbours go on. Answers are given after the commit, never before. Invariants:
+/// who commits holds the turn; units are committed in the order in which they came. When the disk fails, the outcome of
+/// the batch is unknown and asking again could lie, so nothing is retried: <see cref="Faulted"/> completes, every waiter
+/// gets the fault, and the process has to end; the next one reads what is really there. When the process dies in a
+/// batch, the whole batch is there after the restart or none of it is, and nobody was told otherwise.
 /// </para>
 /// </summary>
 internal sealed class Writer : IDisposable
@@ -22,17 +24,20 @@ internal sealed class Writer : IDisposable
     private const int MostInBatch = 512;
     private const int MostQueued = 20_000;
 
-    private readonly BlockingCollection<Unit> _queue = new(MostQueued);
+    private readonly Queue<IUnit> _queue = new();
     private readonly SqliteConnection _connection;
     private readonly ILogger _log;
     private readonly Thread _thread;
     private readonly TaskCompletionSource _faulted = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Lock _turn = new();
+    private readonly object _arrivals = new();
     private readonly Statement _begin;
     private readonly Statement _commit;
     private readonly Statement _savepoint;
     private readonly Statement _release;
     private readonly Statement _undo;
+    private long _pages;
+    private bool _closed;
 
     internal Writer(SqliteConnection connection, ILogger log)
     {
@@ -49,21 +54,16 @@ internal sealed class Writer : IDisposable
     /// <summary>Fails when the disk did; after that nothing is written any more.</summary>
     internal Task Faulted => _faulted.Task;
 
+    /// <summary>Pages that were written to the log since the start.</summary>
+    internal long PagesWritten => Interlocked.Read(ref _pages);
+
     /// <summary>Runs <paramref name="work"/> in the next batch; the answer comes when it is on stable storage.</summary>
     /// <param name="work">Answers the outcome and whether what it wrote is kept.</param>
     internal Task<T> DoAsync<T>(Func<(T Outcome, bool Keep)> work)
     {
         var unit = new Unit<T>(work);
-        try
-        {
-            _queue.Add(unit);
-        }
-        catch (InvalidOperationException)
-        {
-            return Task.FromException<T>(_faulted.Task.Exception?.InnerException
-                ?? new CaissonException(ErrorCodes.StorageFailed, "the store is closed"));
-        }
-
+        if (!TryCommitHere(unit))
+            Enqueue(unit);
         return unit.Task;
     }
 
@@ -81,28 +81,100 @@ internal sealed class Writer : IDisposable
             return work();
     }
 
-    private void Run()
+    /// <summary>Only where nobody waits for this thread and no unit came earlier.</summary>
+    private bool TryCommitHere(IUnit unit)
     {
-        var batch = new List<Unit>(MostInBatch);
+        if (ThreadPool.PendingWorkItemCount > 0 || !_turn.TryEnter())
+            return false;
+        List<IUnit> batch = [unit];
         try
         {
-            foreach (var first in _queue.GetConsumingEnumerable())
+            lock (_arrivals)
             {
-                batch.Add(first);
-                while (batch.Count < MostInBatch && _queue.TryTake(out var next))
-                    batch.Add(next);
-                lock (_turn)
-                    Commit(batch);
-                batch.Clear();
+                if (_closed || _queue.Count > 0)
+                    return false;
             }
+
+            Commit(batch);
         }
         catch (SqliteException problem)
         {
             Fault(batch, problem);
         }
+        finally
+        {
+            _turn.Exit();
+        }
+
+        return true;
     }
 
-    private void Commit(List<Unit> batch)
+    private void Enqueue(IUnit unit)
+    {
+        lock (_arrivals)
+        {
+            while (_queue.Count >= MostQueued && !_closed)
+                Monitor.Wait(_arrivals);
+            if (!_closed)
+            {
+                _queue.Enqueue(unit);
+                if (_queue.Count == 1)
+                    Monitor.PulseAll(_arrivals);
+                return;
+            }
+        }
+
+        unit.Fail(_faulted.Task.Exception?.InnerException ?? new CaissonException(ErrorCodes.StorageFailed, "the store is closed"));
+    }
+
+    private void Run()
+    {
+        var batch = new List<IUnit>(MostInBatch);
+        while (WaitForArrivals())
+        {
+            try
+            {
+                // Taken only when it is this thread's turn: so nothing that came later is committed elsewhere before it.
+                lock (_turn)
+                {
+                    Take(batch);
+                    if (batch.Count > 0)
+                        Commit(batch);
+                }
+            }
+            catch (SqliteException problem)
+            {
+                Fault(batch, problem);
+            }
+
+            batch.Clear();
+        }
+    }
+
+    /// <returns><c>false</c> when the writer is closed and everything is written.</returns>
+    private bool WaitForArrivals()
+    {
+        lock (_arrivals)
+        {
+            while (_queue.Count == 0 && !_closed)
+                Monitor.Wait(_arrivals);
+            return _queue.Count > 0;
+        }
+    }
+
+    private void Take(List<IUnit> batch)
+    {
+        lock (_arrivals)
+        {
+            var wasFull = _queue.Count >= MostQueued;
+            while (batch.Count < MostInBatch && _queue.TryDequeue(out var next))
+                batch.Add(next);
+            if (wasFull)
+                Monitor.PulseAll(_arrivals);
+        }
+    }
+
+    private void Commit(List<IUnit> batch)
     {
         _begin.Run();
         foreach (var unit in batch)
@@ -114,54 +186,66 @@ internal sealed class Writer : IDisposable
         }
 
         _commit.Run();
+        raw.sqlite3_db_status(_connection.Handle, raw.SQLITE_DBSTATUS_CACHE_WRITE, out var pages, out _, resetFlg: 1);
+        Interlocked.Add(ref _pages, pages);
         foreach (var unit in batch)
             unit.Answer();
     }
 
-    private void Fault(List<Unit> batch, SqliteException problem)
+    private void Fault(List<IUnit> batch, SqliteException problem)
     {
-        var full = problem.SqliteErrorCode == 13;
+        var full = problem.SqliteErrorCode == raw.SQLITE_FULL;
         var fault = new CaissonException(full ? ErrorCodes.DiskFull : ErrorCodes.StorageFailed,
             full ? "the disk of the data directory is full: free space, then start the server again" : $"the database failed: {problem.Message}: check the disk, then start the server again",
             inner: problem);
         _log.LogCritical("{Problem}", fault.Message);
-        _queue.CompleteAdding();
         _faulted.TrySetException(fault);
-        foreach (var unit in batch)
+        List<IUnit> waiting;
+        lock (_arrivals)
+        {
+            _closed = true;
+            waiting = [.. _queue];
+            _queue.Clear();
+            Monitor.PulseAll(_arrivals);
+        }
+
+        foreach (var unit in batch.Concat(waiting))
             unit.Fail(fault);
-        while (_queue.TryTake(out var waiting))
-            waiting.Fail(fault);
     }
 
     public void Dispose()
     {
-        _queue.CompleteAdding();
+        lock (_arrivals)
+        {
+            _closed = true;
+            Monitor.PulseAll(_arrivals);
+        }
+
         _thread.Join();
-        foreach (var statement in new[] { _begin, _commit, _savepoint, _release, _undo })
-            statement.Dispose();
-        _connection.Dispose();
-        _queue.Dispose();
+        lock (_turn)
+        {
+            foreach (var statement in new[] { _begin, _commit, _savepoint, _release, _undo })
+                statement.Dispose();
+            _connection.Dispose();
+        }
     }
 
-    private abstract class Unit
+    private interface IUnit
     {
         /// <summary>Whether what it wrote is kept. A constraint is part of the work's own decision, never an accident.</summary>
-        internal abstract bool Execute();
+        bool Execute();
 
-        internal abstract void Answer();
+        void Answer();
 
-        internal abstract void Fail(Exception fault);
+        void Fail(Exception fault);
     }
 
-    private sealed class Unit<T>(Func<(T Outcome, bool Keep)> work) : Unit
+    private sealed class Unit<T>(Func<(T Outcome, bool Keep)> work) : TaskCompletionSource<T>(TaskCreationOptions.RunContinuationsAsynchronously), IUnit
     {
-        private readonly TaskCompletionSource<T> _answer = new(TaskCreationOptions.RunContinuationsAsynchronously);
         private T _outcome = default!;
         private CaissonException? _refusal;
 
-        internal Task<T> Task => _answer.Task;
-
-        internal override bool Execute()
+        public bool Execute()
         {
             try
             {
@@ -176,14 +260,14 @@ internal sealed class Writer : IDisposable
             }
         }
 
-        internal override void Answer()
+        public void Answer()
         {
             if (_refusal is null)
-                _answer.TrySetResult(_outcome);
+                TrySetResult(_outcome);
             else
-                _answer.TrySetException(_refusal);
+                TrySetException(_refusal);
         }
 
-        internal override void Fail(Exception fault) => _answer.TrySetException(fault);
+        public void Fail(Exception fault) => TrySetException(fault);
     }
 }

@@ -13,6 +13,9 @@ namespace Caisson.Core.Agents;
 /// <summary>Turns an agent's calls into operations of its turn, each with an identity that is the same in every attempt.</summary>
 internal sealed class RunContext : IRunContext
 {
+    /// <summary>Version of the rules by which an approval counts.</summary>
+    private const string ApprovalPolicy = "1";
+
     private readonly Turn _turn;
     private readonly StepRunner _steps;
     private readonly string _scope;
@@ -95,7 +98,7 @@ internal sealed class RunContext : IRunContext
             Give(answer, record!, read);
             return null;
         })
-        { Execute = execute, Text = RunHistory.Describe(call.Subject) });
+        { Execute = execute, Step = call.Subject });
         return answer.Task;
     }
 
@@ -163,9 +166,13 @@ internal sealed class RunContext : IRunContext
         options ??= new ApprovalOptions();
         var key = Occurrences.Next("approval", _scope, question).Hash;
         var expires = _turn.Now + options.Timeout;
+        var text = options.Arguments is null ? question : $"{question}\n{options.Arguments}";
         var answer = new TaskCompletionSource<ApprovalDecision>();
         _turn.Ask(new Operation(Slots.Approval(key), arrival =>
         {
+            // A decision is for what its person saw: code that comes with other arguments took another way.
+            if (Session.History.QuestionOf(key) is { } shown && shown != text)
+                return new DriftReport(arrival.Seq, $"approval of '{shown}'", $"approval of '{text}'");
             var decided = (EntryBody.ApprovalDecided)arrival.Body;
             answer.SetResult(new ApprovalDecision(decided.Approved, decided.By, decided.Comment, decided.Expired));
             return null;
@@ -173,21 +180,23 @@ internal sealed class RunContext : IRunContext
         {
             Waits = WaitReason.Approval,
             Text = $"approval of '{question}'",
-            Intent = () => Request(key, question, options, expires),
+            Intent = () => Request(key, text, options, expires),
             AtDue = expires is null ? null : () => !Session.History.Approvals.ContainsKey(key) ? null : new EntryDraft(EntryKind.ApprovalDecided, new EntryBody.ApprovalDecided(false, [], null, Expired: true)) { Scope = _scope, Key = key },
         });
         return answer.Task;
     }
 
-    private Intent Request(string key, string question, ApprovalOptions options, DateTimeOffset? expires)
+    private Intent Request(string key, string text, ApprovalOptions options, DateTimeOffset? expires)
     {
         if (Session.History.Approvals.GetValueOrDefault(key) is { } open)
             return new Intent([], open.Request.ExpiresAt);
 
-        // What is approved is this step, with these arguments, on these files, by this agent: a decision fits nothing else.
-        var binding = StepHash.Of("approval", key, options.Arguments ?? "", Session.Summary.WorkspaceRoot ?? "", Session.History.Created!.ManifestHash);
-        var text = options.Arguments is null ? question : $"{question}\n{options.Arguments}";
-        return new Intent([new EntryDraft(EntryKind.ApprovalRequested, new EntryBody.ApprovalRequested(text, binding, expires, options.FourEyes ? 2 : 1)) { Scope = _scope, Key = key }], expires);
+        // What is approved is this step, with these arguments, on these files, by this agent, under this policy: a decision
+        // fits nothing else.
+        var approvers = options.FourEyes ? 2 : 1;
+        var binding = StepHash.Of("approval", key, options.Arguments ?? "", Session.Summary.WorkspaceRoot ?? "", Session.History.Created!.ManifestHash,
+            ApprovalPolicy, approvers.ToString(CultureInfo.InvariantCulture));
+        return new Intent([new EntryDraft(EntryKind.ApprovalRequested, new EntryBody.ApprovalRequested(text, binding, expires, approvers)) { Scope = _scope, Key = key }], expires);
     }
 
     public Task<ChildRun> SpawnAsync(ChildSpec child)
@@ -258,7 +267,7 @@ internal sealed class RunContext : IRunContext
     }
 
     /// <summary>A tool's step; its body works on the run's box.</summary>
-    internal Task<StepRecord> ToolAsync(StepKey key, StepSubject subject, Func<CancellationToken, Task<StepAttempt>> body)
+    internal Task<StepRecord> ToolAsync(StepKey key, StepSubject subject, Func<StepContext, Task<StepAttempt>> body)
     {
         var call = new StepCall(key, subject, _scope);
         return StepAsync(call, record => record, () => _steps.ExecuteAsync(call, Manifest.Retry, body));

@@ -1,4 +1,5 @@
 using System.Diagnostics.CodeAnalysis;
+using System.Text.Encodings.Web;
 using System.Text.Json;
 using Caisson.Contracts;
 using Caisson.Core.Journal;
@@ -11,13 +12,16 @@ internal static class StepJson
 {
     internal const int MaxResultBytes = 16 << 20;
 
+    // Nothing here is ever put into a page of HTML: the default's escapes would only make results longer.
+    private static readonly JsonSerializerOptions Compact = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
     [UnconditionalSuppressMessage("Trimming", "IL2026", Justification = "Agents in code are compiled into a host that is not trimmed.")]
     internal static T Read<T>(StepRecord record) => record.Failure is { } failure
         ? throw new StepFailedException(failure)
         : JsonSerializer.Deserialize<T>(record.Result.Span)!;
 
     [UnconditionalSuppressMessage("Trimming", "IL2026", Justification = "Agents in code are compiled into a host that is not trimmed.")]
-    internal static byte[] Write<T>(T result) => JsonSerializer.SerializeToUtf8Bytes(result);
+    internal static byte[] Write<T>(T result) => JsonSerializer.SerializeToUtf8Bytes(result, Compact);
 
     internal static (StepRecord? Record, DriftReport? Drift) Match(Arrival arrival, StepCall call)
     {

@@ -22,21 +22,23 @@ internal abstract record StepAttempt
 internal sealed class StepRunner(RunSession session, RunServices services, Func<double> dice)
 {
     /// <summary>A step that may be repeated at will.</summary>
-    internal Task ExecuteAsync(StepCall call, RetrySettings retry, Func<CancellationToken, Task<StepAttempt>> body) =>
-        ExecuteAsync(call, null, retry, (_, cancellation) => body(cancellation));
+    internal Task ExecuteAsync(StepCall call, RetrySettings retry, Func<StepContext, Task<StepAttempt>> body) =>
+        ExecuteAsync(call, null, retry, (attempt, cancellation) => body(Context(call, attempt, cancellation)));
 
     internal async Task ExecuteAsync<T>(StepCall call, NamedStep<T> step)
     {
         var effectful = step.Options.Effect is EffectClass.AtMostOnce or EffectClass.Compensable;
         if (effectful)
         {
-            if (await ForkRecords.AnswerAsync(session, services, call) is { } answered)
+            var answer = await ForkRecords.AnswerAsync(session, services, call);
+            if (answer is ForkAnswer.Given given)
             {
-                await session.CompleteAsync(call, answered);
+                await session.CompleteAsync(call, given.Result);
                 return;
             }
 
-            if (session.History.StartOf(call.Key.Hash) is { } interrupted && await new UnknownStep<T>(session, call, step).DecideAsync(interrupted, null) == UnknownEnd.Resolved)
+            var interrupted = session.History.StartOf(call.Key.Hash) ?? (answer is ForkAnswer.Open ? new OpenStart(0, call.Subject, step.Options.Effect, 1, Unknown: false) : null);
+            if (interrupted is not null && await new UnknownStep<T>(session, call, step).DecideAsync(interrupted, (answer as ForkAnswer.Open)?.Problem) == UnknownEnd.Resolved)
                 return;
         }
 

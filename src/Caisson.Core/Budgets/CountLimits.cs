@@ -87,6 +87,14 @@ internal sealed record CountLimits(string Node, long? Steps, long? ToolCalls, lo
 
 public static class BudgetNodes
 {
+    private const string RunPrefix = "run:";
+
+    /// <summary>The run whose node it is, or <c>null</c>.</summary>
+    public static RunId? RunOf(string node) =>
+        node.StartsWith(RunPrefix, StringComparison.Ordinal) && RunId.TryParse(node[RunPrefix.Length..], out var run) ? run : null;
+
+    public static CaissonException CapOfLiveRun(RunId run) => new(ErrorCodes.RunConflict, $"run {run} has not ended: its caps go through its inbox, so that its journal has them");
+
     public const string DefaultTenant = "default";
 
     public static string Of(RunId run) => $"run:{run}";

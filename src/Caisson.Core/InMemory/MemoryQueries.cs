@@ -23,22 +23,25 @@ internal static class MemoryQueries
     internal static IReadOnlyList<JournalEntry> Journal(this MemoryState state, RunId run, long afterSeq, int limit) =>
         state.Find(run) is { } found ? [.. found.Journal.Skip((int)Math.Clamp(afterSeq, 0, found.Journal.Count)).Take(limit).Select(e => e.Entry)] : [];
 
-    /// <summary>
-    /// Runs of dead owners come first, those at work before all: a backlog of new ones must not make them wait. Then those
-    /// due, earliest first, but a tenant's second one only after every tenant's first.
-    /// </summary>
     internal static IReadOnlyList<RunId> Claimable(this MemoryState state, DateTimeOffset now, int limit)
     {
         now = MemoryState.Ms(now);
-        var live = state.Runs.Values.Where(r => !r.Record.Status.IsFinal()).ToList();
+        var live = state.Runs.Values.Where(r => !r.Record.Status.IsFinal() && r.Record.MinEngine <= EngineVersion.Level).ToList();
         var orphans = live.Where(r => r.Record.Owner is { } owner && !state.IsAlive(owner))
-            .OrderBy(r => r.Record.Status != RunStatus.Running).ThenBy(r => r.Row);
-        var due = live.Where(r => r.Record.Owner is null && r.Record.DueAt <= now)
-            .GroupBy(r => r.Record.Tenant, StringComparer.Ordinal)
-            .SelectMany(tenant => tenant.OrderBy(r => r.Record.DueAt).ThenBy(r => r.Row).Select((run, turn) => (run, turn)))
-            .OrderBy(r => r.turn).ThenBy(r => r.run.Record.DueAt).ThenBy(r => r.run.Row).Select(r => r.run);
-        return [.. orphans.Concat(due).Take(limit).Select(r => r.Id)];
+            .GroupBy(r => (Idle: r.Record.Status != RunStatus.Running, CallsNoModel: r.Holds.IsEmpty))
+            .OrderBy(group => group.Key).SelectMany(group => InTurns(group.OrderBy(r => r.Row), r => r.Row))
+            .Take(limit).Select(r => r.Id).ToList();
+        var room = limit - orphans.Count;
+        var all = live.Where(r => r.Record.Owner is null && r.Record.DueAt <= now).OrderBy(r => r.Record.DueAt).ThenBy(r => r.Row).ToList();
+        var below = InTurns(all.Where(r => r.Record.Depth > 0).OrderByDescending(r => r.Record.Depth), r => (-r.Record.Depth, r.Record.DueAt, r.Row));
+        var due = InTurns(all, r => (r.Record.DueAt, r.Row));
+        return [.. orphans, .. ClaimOrder.Merge([.. below.Take(ClaimOrder.ShareBelow(room)).Select(r => r.Id)], [.. due.Take(room).Select(r => r.Id)], room)];
     }
+
+    /// <summary>A tenant's second one only after every tenant's first.</summary>
+    private static IEnumerable<MemoryRun> InTurns<T>(IEnumerable<MemoryRun> ordered, Func<MemoryRun, T> order) =>
+        ordered.GroupBy(r => r.Record.Tenant, StringComparer.Ordinal).SelectMany(tenant => tenant.Select((run, turn) => (run, turn)))
+            .OrderBy(r => r.turn).ThenBy(r => order(r.run)).Select(r => r.run);
 
     internal static DateTimeOffset? NextDue(this MemoryState state) => state.Runs.Values.Where(r => r.Record.Owner is null).Min(r => r.Record.DueAt);
 
@@ -46,7 +49,7 @@ internal static class MemoryQueries
         [.. state.Runs.Values.Where(r => r.Record.Owner == node).Select(r => new OwnedRun(r.Id, !r.Inbox.IsEmpty))];
 
     internal static IReadOnlyList<(RunId Run, int Suspicion)> Suspects(this MemoryState state, int limit) =>
-        [.. state.Runs.Values.Where(r => r.Record.Suspicion > 0 && !r.Record.Status.IsFinal() && r.Record.Status != RunStatus.Paused)
+        [.. state.Runs.Values.Where(r => r.Record.Suspicion > 0 && r.Record.Status is RunStatus.Ready or RunStatus.Running)
             .OrderByDescending(r => r.Record.Suspicion).ThenBy(r => r.Id).Take(limit).Select(r => (r.Id, r.Record.Suspicion))];
 
     internal static IReadOnlyList<BudgetRow> Budget(this MemoryState state, string node) =>
@@ -56,7 +59,10 @@ internal static class MemoryQueries
         [.. state.Schedules.Values.Where(s => !s.Paused && s.Next <= MemoryState.Ms(now)).OrderBy(s => s.Next).ThenBy(s => s.Name, StringComparer.Ordinal).Take(limit)];
 
     internal static IReadOnlyList<RunId> Ended(this MemoryState state, DateTimeOffset before, int limit) =>
-        [.. state.Runs.Values.Where(r => r.Record.EndedAt < MemoryState.Ms(before)).OrderBy(r => r.Record.EndedAt).ThenBy(r => r.Row).Take(limit).Select(r => r.Id)];
+        [.. state.Runs.Values.Where(r => r.Record.EndedAt < MemoryState.Ms(before) && !state.IsForked(r.Id)).OrderBy(r => r.Record.EndedAt).ThenBy(r => r.Row).Take(limit).Select(r => r.Id)];
+
+    /// <summary>Whether a live fork needs its records and its budget.</summary>
+    internal static bool IsForked(this MemoryState state, RunId run) => state.Runs.Values.Any(r => r.Record.Origin == run && !r.Record.Status.IsFinal());
 
     internal static IReadOnlyList<BlobReference> References(this MemoryState state) =>
         [.. state.Runs.Values.SelectMany(r => r.Journal).SelectMany(e => JournalReferences.Of(e.Entry)),

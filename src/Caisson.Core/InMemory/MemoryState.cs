@@ -40,7 +40,7 @@ internal sealed record MemoryState
     internal RunRecord Show(MemoryRun run)
     {
         var node = BudgetNodes.Of(run.Id);
-        return run.Record with { Money = Ledger.Of(node, LimitDimension.NanoUsd), Tokens = Ledger.Of(node, LimitDimension.Tokens) };
+        return run.Record with { Path = run.Path, Money = Ledger.Of(node, LimitDimension.NanoUsd), Tokens = Ledger.Of(node, LimitDimension.Tokens) };
     }
 
     /// <summary>A node that is not there was removed after its end.</summary>

@@ -1,4 +1,5 @@
 using Caisson.Contracts;
+using Caisson.Core.Budgets;
 using Caisson.Core.Journal;
 using Caisson.Core.Stores;
 
@@ -11,7 +12,7 @@ namespace Caisson.Core.InMemory;
 /// </summary>
 /// <param name="shared">Whether several nodes live on it: then registering declares nobody dead, and nodes judge each other by their beats.</param>
 internal sealed class MemoryStore(TimeProvider clock, bool shared = false, IStoreFaults? faults = null)
-    : IRunStore, IRunReader, INodeStore, IBudgetStore, IScheduleStore, IRetentionStore
+    : IRunStore, IRunReader, INodeStore, IBudgetStore, IScheduleStore, IRetentionStore, IUnconfirmedEnds
 {
     private readonly Lock _lock = new();
     private MemoryState _state = MemoryState.Empty;
@@ -93,8 +94,8 @@ internal sealed class MemoryStore(TimeProvider clock, bool shared = false, IStor
 
     public Task SetCapAsync(string node, LimitDimension dimension, long? cap, CancellationToken cancellationToken)
     {
-        if (node.StartsWith("run:", StringComparison.Ordinal))
-            throw new ArgumentException("a run's caps go through its inbox", nameof(node));
+        if (BudgetNodes.RunOf(node) is { } run && Snapshot().Find(run) is not { Record.Status: RunStatus.Completed or RunStatus.Failed or RunStatus.Cancelled })
+            throw BudgetNodes.CapOfLiveRun(run);
         return WriteAsync("set_cap", null, state => (state with { Ledger = state.Ledger.SetCap(node, dimension, cap, () => RunUnits.HeldBelow(state, node, dimension)) }, true));
     }
 
@@ -116,6 +117,11 @@ internal sealed class MemoryStore(TimeProvider clock, bool shared = false, IStor
         WriteAsync("fire", fire.Run?.Id, state => ScheduleUnits.Fire(state, fire, clock.GetUtcNow()));
 
     public Task<IReadOnlyList<RunId>> FindEndedAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) => ReadAsync(state => state.Ended(before, limit), cancellationToken);
+
+    public Task<IReadOnlyList<RunId>> FindUnconfirmedAsync(int limit, CancellationToken cancellationToken) =>
+        ReadAsync(IReadOnlyList<RunId> (state) => [.. state.Runs.Values.Where(r => r.Record is { Summary.Unconfirmed: true } && r.Record.Status.IsFinal()).Take(limit).Select(r => r.Id)], cancellationToken);
+
+    public Task<bool> ConfirmEndAsync(RunId run, CancellationToken cancellationToken) => WriteAsync("confirm_end", run, state => RunUnits.ConfirmEnd(state, run));
 
     public Task<bool> DeleteRunAsync(RunId run, CancellationToken cancellationToken) => WriteAsync("delete_run", run, state => ScheduleUnits.Delete(state, run, clock.GetUtcNow()));
 

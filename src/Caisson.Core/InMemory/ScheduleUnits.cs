@@ -36,7 +36,7 @@ internal static class ScheduleUnits
 
     internal static (MemoryState State, bool Deleted) Delete(MemoryState state, RunId id, DateTimeOffset now)
     {
-        if (state.Find(id) is not { } run || !run.Record.Status.IsFinal())
+        if (state.Find(id) is not { } run || !run.Record.Status.IsFinal() || state.IsForked(id))
             return (state, false);
         var ledger = state.Ledger;
 

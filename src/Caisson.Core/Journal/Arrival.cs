@@ -3,11 +3,10 @@ using Caisson.Contracts;
 namespace Caisson.Core.Journal;
 
 /// <summary>An entry that answers something an agent asked for. Agents get them one at a time, in the journal's order.</summary>
-internal sealed record Arrival(long Seq, DateTimeOffset At, EntryKind Kind, string? Key, EntryBody Body, ReadOnlyMemory<byte> Payload)
+/// <param name="Slot">The place where the call that it answers waits.</param>
+internal sealed record Arrival(long Seq, DateTimeOffset At, EntryKind Kind, string? Key, EntryBody Body, ReadOnlyMemory<byte> Payload, string Slot)
 {
-    /// <summary>The place where the call that it answers waits; <c>null</c> for an entry that answers nothing.</summary>
-    internal string? Slot => SlotOf(Kind, Key, Body);
-
+    /// <summary>The place of an entry's answer; <c>null</c> for an entry that answers nothing.</summary>
     internal static string? SlotOf(EntryKind kind, string? key, EntryBody body) => (kind, body) switch
     {
         (EntryKind.StepCompleted, _) => Slots.Step(key!),

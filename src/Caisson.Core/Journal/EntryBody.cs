@@ -208,7 +208,8 @@ internal static class InputBody
     internal sealed record Signal(string Name, string Payload, string By);
 
     /// <param name="Key">The approval's key.</param>
-    internal sealed record Approval(string Key, bool Approved, string By, string? Comment);
+    /// <param name="Binding">Of the question as the person saw it; <c>null</c> where nobody looked.</param>
+    internal sealed record Approval(string Key, bool Approved, string By, string? Comment, string? Binding = null);
 
     internal sealed record ChildEnd(string Child, RunStatus Status, string? Result, Failure? Failure);
 

@@ -1,6 +1,4 @@
 using System.Buffers.Binary;
-using System.Security.Cryptography;
-using System.Text;
 using Caisson.Contracts;
 
 namespace Caisson.Core.Journal;
@@ -13,28 +11,30 @@ public static class JournalChain
 {
     public static byte[] Next(ReadOnlySpan<byte> previous, RunId run, JournalEntry entry)
     {
-        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        Field(hash, previous);
-        Span<byte> numbers = stackalloc byte[16 + 5 * 8];
-        run.Value.TryWriteBytes(numbers, bigEndian: true, out _);
-        BinaryPrimitives.WriteInt64LittleEndian(numbers[16..], entry.Seq);
-        BinaryPrimitives.WriteInt64LittleEndian(numbers[24..], entry.Epoch);
-        BinaryPrimitives.WriteInt64LittleEndian(numbers[32..], entry.At.ToUnixTimeMilliseconds());
-        BinaryPrimitives.WriteInt64LittleEndian(numbers[40..], (int)entry.Kind);
-        BinaryPrimitives.WriteInt64LittleEndian(numbers[48..], entry.Attempt);
-        Field(hash, numbers);
-        Field(hash, Encoding.UTF8.GetBytes(entry.Scope));
-        Field(hash, Encoding.UTF8.GetBytes(entry.Key ?? ""));
-        Field(hash, entry.Body.Span);
-        Field(hash, entry.Blob is { } blob ? Encoding.UTF8.GetBytes(blob) : (entry.Payload ?? default).Span);
-        return hash.GetHashAndReset();
-    }
-
-    private static void Field(IncrementalHash hash, ReadOnlySpan<byte> field)
-    {
-        Span<byte> length = stackalloc byte[8];
-        BinaryPrimitives.WriteInt64LittleEndian(length, field.Length);
-        hash.AppendData(length);
-        hash.AppendData(field);
+        var fields = new HashFields(512 + entry.Body.Length + (entry.Payload ?? default).Length);
+        try
+        {
+            fields.Add(previous);
+            Span<byte> numbers = stackalloc byte[16 + 5 * 8];
+            run.Value.TryWriteBytes(numbers, bigEndian: true, out _);
+            BinaryPrimitives.WriteInt64LittleEndian(numbers[16..], entry.Seq);
+            BinaryPrimitives.WriteInt64LittleEndian(numbers[24..], entry.Epoch);
+            BinaryPrimitives.WriteInt64LittleEndian(numbers[32..], entry.At.ToUnixTimeMilliseconds());
+            BinaryPrimitives.WriteInt64LittleEndian(numbers[40..], (int)entry.Kind);
+            BinaryPrimitives.WriteInt64LittleEndian(numbers[48..], entry.Attempt);
+            fields.Add(numbers);
+            fields.Add(entry.Scope);
+            fields.Add(entry.Key ?? "");
+            fields.Add(entry.Body.Span);
+            if (entry.Blob is { } blob)
+                fields.Add(blob);
+            else
+                fields.Add((entry.Payload ?? default).Span);
+            return fields.Hash();
+        }
+        finally
+        {
+            fields.Dispose();
+        }
     }
 }

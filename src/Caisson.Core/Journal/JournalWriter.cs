@@ -7,7 +7,7 @@ namespace Caisson.Core.Journal;
 internal static class JournalWriter
 {
     /// <summary>A draft whose large part is durable as a blob before the entry that names it is written.</summary>
-    internal static async Task<JournalDraft> DraftAsync(
+    internal static async ValueTask<JournalDraft> DraftAsync(
         IBlobStore blobs, EntryKind kind, byte[] body, CancellationToken cancellationToken,
         string scope = "", string? key = null, int attempt = 0, ReadOnlyMemory<byte>? payload = null)
     {
@@ -19,7 +19,7 @@ internal static class JournalWriter
         return new JournalDraft(kind, payload is null ? ReadOnlyMemory<byte>.Empty : body, scope, key, attempt, null, address);
     }
 
-    internal static Task<JournalDraft> DraftAsync(IBlobStore blobs, EntryDraft draft, CancellationToken cancellationToken) =>
+    internal static ValueTask<JournalDraft> DraftAsync(IBlobStore blobs, EntryDraft draft, CancellationToken cancellationToken) =>
         DraftAsync(blobs, draft.Kind, EntryBodies.Write(draft.Body), cancellationToken, draft.Scope, draft.Key, draft.Attempt, draft.Payload);
 
     internal static async Task<IReadOnlyList<JournalEntry>> ResolveAsync(IBlobStore blobs, IReadOnlyList<JournalEntry> entries, CancellationToken cancellationToken)

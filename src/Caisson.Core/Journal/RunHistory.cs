@@ -17,6 +17,7 @@ internal sealed class RunHistory
     private readonly Dictionary<string, OpenStart> _started = new(StringComparer.Ordinal);
     private readonly Dictionary<string, DateTimeOffset> _timers = new(StringComparer.Ordinal);
     private readonly Dictionary<string, OpenApproval> _approvals = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, string> _questions = new(StringComparer.Ordinal);
     private readonly Dictionary<string, ChildState> _children = new(StringComparer.Ordinal);
     private readonly List<long> _loopResets = [];
     private readonly List<long> _effects = [];
@@ -124,6 +125,7 @@ internal sealed class RunHistory
                 break;
             case EntryBody.ApprovalRequested request:
                 _approvals[key!] = new OpenApproval(request, []);
+                _questions[key!] = request.Question;
                 break;
             case EntryBody.ApprovalDecided { Partial: true } partial:
                 _approvals[key!] = _approvals[key!] with { Yes = [.. _approvals[key!].Yes, .. partial.By] };
@@ -139,7 +141,7 @@ internal sealed class RunHistory
                 break;
             case EntryBody.Snapshot snapshot:
                 Snapshot(seq, at, snapshot, payload, replayed);
-                return replayed ? null : new Arrival(seq, at, kind, key, body, payload);
+                return replayed ? null : new Arrival(seq, at, kind, key, body, payload, Slots.Step(key!));
             case EntryBody.ForkedFrom fork:
                 (Fork, BeganAt, LastProgress) = (fork, at, at);
                 break;
@@ -169,9 +171,9 @@ internal sealed class RunHistory
                 break;
         }
 
-        if (Arrival.SlotOf(kind, key, body) is null)
+        if (Arrival.SlotOf(kind, key, body) is not { } slot)
             return null;
-        var arrival = new Arrival(seq, at, kind, key, body, payload);
+        var arrival = new Arrival(seq, at, kind, key, body, payload, slot);
         if (replayed)
             _arrivals.Enqueue(arrival);
         return arrival;
@@ -201,6 +203,9 @@ internal sealed class RunHistory
 
     /// <summary>The limit that a question of the policy <c>ask</c> is about.</summary>
     internal EntryBody.LimitHit? LimitAsked { get; private set; }
+
+    /// <summary>What a person was shown, arguments included, under the key of an approval.</summary>
+    internal string? QuestionOf(string key) => _questions.GetValueOrDefault(key);
 
     private void Attempted(string? key, int attempt)
     {

@@ -2,7 +2,6 @@ using System.Collections.Concurrent;
 using System.Diagnostics;
 using Caisson.Contracts;
 using Caisson.Core.Leases;
-using Caisson.Core.Sandboxes;
 using Caisson.Core.Stores;
 using Microsoft.Extensions.Logging;
 
@@ -13,24 +12,23 @@ namespace Caisson.Core.Lifecycle;
 /// <para>
 /// Problem: every live run must be driven by exactly one process, also after any of them died, and no hint may be
 /// needed for it. One loop claims what is due, woken by signals and, without any, by a sweep every half second; the
-/// store decides each claim. The sweep also compares what the store says this node owns with what it drives, so that a
-/// run whose driver was lost is adopted again. When this process dies its runs stay in the store with a dead owner,
-/// and the first sweep of the next process claims them.
+/// store decides each claim. Twice a second it also compares what the store says this node owns with what it drives, so
+/// that a run whose driver was lost is adopted again. It claims in small batches (<see cref="ClaimPace"/>), and between
+/// two of them it tells drivers of their inputs: a crowd that comes does not make those wait that are here. When this
+/// process dies its runs stay in the store with a dead owner, and the first sweep of the next process claims them.
 /// </para>
 /// </summary>
 public sealed class Engine : IAsyncDisposable
 {
-    private const int ClaimBatch = 100;
     private const int SuspectPage = 10_000;
     private static readonly TimeSpan SweepEvery = TimeSpan.FromMilliseconds(500);
-    private static readonly TimeSpan ReapEvery = TimeSpan.FromSeconds(30);
 
     private readonly EngineOptions _options;
     private readonly INodeStore _nodes;
     private readonly RunServices _services;
-    private readonly IReadOnlyList<ISandboxProvider> _sandboxes;
     private readonly Random _random;
     private readonly EngineTasks _tasks;
+    private readonly ClaimPace _pace;
     private readonly ILogger _log;
     private readonly NodeLease _lease;
     private readonly ConcurrentDictionary<RunId, (RunDriver Driver, Task Drive)> _drives = new();
@@ -41,19 +39,21 @@ public sealed class Engine : IAsyncDisposable
     private Task _reaping = Task.CompletedTask;
     private readonly NodeRegistration? _self;
     private readonly bool _ownThread;
-    private bool _wasRefused;
+    private long? _comparedAt;
     private bool _started;
 
     public Engine(EngineOptions options, EngineParts parts)
     {
-        (_options, _nodes, _sandboxes, _random) = (options, parts.Nodes, parts.Sandboxes, parts.Random);
+        (_options, _nodes, _random, _log) = (options, parts.Nodes, parts.Random, parts.Logs.CreateLogger("Caisson.Engine"));
         _tasks = new EngineTasks(parts.Scheduler ?? TaskScheduler.Default);
+        _pace = new ClaimPace(_tasks);
         _services = new RunServices(parts.Store, parts.Reader, parts.Blobs, parts.Signals, parts.Clock, parts.Ids)
         {
             Tasks = _tasks,
             Admission = parts.Admission ?? OpenDoor.Instance,
             Models = parts.Models,
             Sandboxes = parts.Sandboxes,
+            Reaping = new BoxReaping(parts.Sandboxes, parts.Unconfirmed, parts.Signals, _log),
             CodeAgents = parts.CodeAgents,
             Builds = parts.Builds,
             Spawner = new Spawner(parts.Clock, parts.NewRuns),
@@ -61,7 +61,6 @@ public sealed class Engine : IAsyncDisposable
             Dice = Dice,
             Options = options,
         };
-        _log = parts.Logs.CreateLogger("Caisson.Engine");
         _lease = new NodeLease(new NodeId(parts.Ids.NextRandom()), parts.Nodes, parts.Clock, parts.Logs.CreateLogger("Caisson.Lease")) { Fenced = Fence };
         _self = parts.Self;
         _ownThread = parts.Scheduler is null;
@@ -85,11 +84,10 @@ public sealed class Engine : IAsyncDisposable
     public async Task StartAsync(CancellationToken cancellationToken)
     {
         await _nodes.RegisterAsync(Registration(), cancellationToken);
-        foreach (var provider in _sandboxes)
-            await ReapAsync(provider, cancellationToken);
+        await _services.Reaping.FirstAsync(cancellationToken);
         _lease.Start(_ownThread);
         _loop = _tasks.Run(DispatchAsync);
-        _reaping = _tasks.Run(ReapForeverAsync);
+        _reaping = _tasks.Run(() => _services.Reaping.RunAsync(_services.Clock, _stopClaiming.Token));
         _started = true;
     }
 
@@ -115,27 +113,21 @@ public sealed class Engine : IAsyncDisposable
 
     private async Task DispatchAsync()
     {
-        var due = _services.Signals.DueRuns;
         var ct = _stopClaiming.Token;
         try
         {
             while (!ct.IsCancellationRequested)
             {
                 _lease.DispatcherAlive();
-                if (_lease.State == LeaseState.Live)
-                    await SweepAsync(ct);
-                NudgeOnAdmission();
 
-                // One signal is enough to sweep again; the rest of the burst is swallowed, since the sweep sees it all.
-                using var pause = CancellationTokenSource.CreateLinkedTokenSource(ct);
-                var signal = due.WaitToReadAsync(pause.Token).AsTask();
-                await Task.WhenAny(signal, Task.Delay(SweepEvery, _services.Clock, pause.Token));
-                pause.End();
-                while (due.TryRead(out var run))
-                {
-                    if (_drives.TryGetValue(run, out var drive))
-                        Poke(run, drive.Driver);
-                }
+                // Before the claims: who was told of while they are looked for is seen in the next round.
+                PokeDue();
+                var more = _lease.State == LeaseState.Live && await ClaimSomeAsync(ct);
+                if (_lease.State == LeaseState.Live && (_comparedAt is not { } at || _services.Clock.GetElapsedTime(at) >= SweepEvery))
+                    await CompareAsync(ct);
+                NudgeOnAdmission();
+                if (!more)
+                    await RestAsync(ct);
             }
         }
         catch (OperationCanceledException) when (ct.IsCancellationRequested)
@@ -148,22 +140,29 @@ public sealed class Engine : IAsyncDisposable
         }
     }
 
-    private async Task SweepAsync(CancellationToken cancellationToken)
+    /// <summary>Until there is a signal, room for more claims, or the time of the next sweep.</summary>
+    private async Task RestAsync(CancellationToken cancellationToken)
     {
-        while (_drives.Count < _options.MaxConcurrentRuns)
-        {
-            var limit = Math.Min(ClaimBatch, _options.MaxConcurrentRuns - _drives.Count);
-            if (_services.Admission.Refusal is not null)
-                break;
-            var claimable = await _services.Reader.FindClaimableAsync(_lease.Node, limit, cancellationToken);
-            var suspects = await _services.Reader.ListSuspectsAsync(SuspectPage, cancellationToken);
-            var fresh = Poison.Admit([.. claimable.Where(run => !_drives.ContainsKey(run))], suspects, [.. _drives.Keys]);
-            if (fresh.Count == 0)
-                break;
-            await Task.WhenAll(fresh.Select(run => ClaimAsync(run, cancellationToken)));
-            _lease.DispatcherAlive();
-        }
+        using var pause = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        var signal = _services.Signals.DueRuns.WaitToReadAsync(pause.Token).AsTask();
+        await Task.WhenAny(signal, _pace.Freed, Task.Delay(SweepEvery, _services.Clock, pause.Token));
+        pause.End();
+    }
 
+    /// <summary>One signal is enough to look for claims; the rest of a burst only tells drivers of their inputs.</summary>
+    private void PokeDue()
+    {
+        while (_services.Signals.DueRuns.TryRead(out var run))
+        {
+            if (_drives.TryGetValue(run, out var drive))
+                Poke(run, drive.Driver);
+        }
+    }
+
+    /// <returns>Whether something was claimed: there may be more.</returns>
+    private async Task<bool> ClaimSomeAsync(CancellationToken cancellationToken)
+    {
+        var room = Math.Min(_pace.TakeRoom(), _options.MaxConcurrentRuns - _drives.Count);
         if (_drives.Count >= _options.MaxConcurrentRuns && (await _services.Reader.FindClaimableAsync(_lease.Node, 1, cancellationToken)).Count > 0)
         {
             // A run that waits for its child must not keep the place that the child needs.
@@ -171,6 +170,20 @@ public sealed class Engine : IAsyncDisposable
                 driver.LetGo();
         }
 
+        if (room <= 0 || _services.Admission.Refusal is not null)
+            return false;
+        var claimable = await _services.Reader.FindClaimableAsync(_lease.Node, room, cancellationToken);
+        if (claimable.Count == 0)
+            return false;
+        var suspects = await _services.Reader.ListSuspectsAsync(SuspectPage, cancellationToken);
+        var fresh = Poison.Admit(claimable, suspects, _drives.ContainsKey);
+        return (await Task.WhenAll(fresh.Take(room).Select(run => ClaimAsync(run, cancellationToken)))).Any(claimed => claimed);
+    }
+
+    /// <summary>What the store says this node owns, against what it drives.</summary>
+    private async Task CompareAsync(CancellationToken cancellationToken)
+    {
+        _comparedAt = _services.Clock.GetTimestamp();
         foreach (var owned in await _services.Reader.ListOwnedAsync(_lease.Node, cancellationToken))
         {
             if (!_drives.TryGetValue(owned.Run, out var drive))
@@ -180,11 +193,12 @@ public sealed class Engine : IAsyncDisposable
         }
     }
 
-    private async Task ClaimAsync(RunId run, CancellationToken cancellationToken)
+    private async Task<bool> ClaimAsync(RunId run, CancellationToken cancellationToken)
     {
         if (await _services.Store.ClaimAsync(run, _lease.Node, cancellationToken) is not ClaimOutcome.Claimed claimed)
-            return;
-        var driver = new RunDriver(_services, _lease, _log);
+            return false;
+        _pace.Claimed();
+        var driver = new RunDriver(_services, _lease, _pace.Opened, _log);
         var gate = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var drive = _tasks.Run(async () =>
         {
@@ -195,6 +209,7 @@ public sealed class Engine : IAsyncDisposable
         // Listed before it starts, so that its end always finds the entry that it removes.
         _drives[run] = (driver, drive);
         gate.SetResult();
+        return true;
     }
 
     private async Task DriveAsync(RunDriver driver, RunRecord run)
@@ -231,14 +246,11 @@ public sealed class Engine : IAsyncDisposable
     /// <summary>Turns that waited to begin something look again when the server admits work again.</summary>
     private void NudgeOnAdmission()
     {
-        var refused = _services.Admission.Refusal is not null || _lease.State != LeaseState.Live;
-        if (_wasRefused && !refused)
-        {
-            foreach (var (driver, _) in _drives.Values)
-                driver.Nudge();
-        }
-
-        _wasRefused = refused;
+        // Turns say it themselves: a refusal may be over before this loop has seen it.
+        if (_services.Admission.Refusal is not null || _lease.State != LeaseState.Live || !_services.TakeHeldBack())
+            return;
+        foreach (var (driver, _) in _drives.Values)
+            driver.Nudge();
     }
 
     private void Poke(RunId run, RunDriver driver) => _ = _tasks.Run(async () =>
@@ -256,45 +268,6 @@ public sealed class Engine : IAsyncDisposable
             Die(problem);
         }
     });
-
-    private async Task ReapForeverAsync()
-    {
-        using var timer = new PeriodicTimer(ReapEvery, _services.Clock);
-        try
-        {
-            while (await timer.WaitForNextTickAsync(_stopClaiming.Token))
-            {
-                foreach (var provider in _sandboxes)
-                    await TryReapAsync(provider);
-            }
-        }
-        catch (OperationCanceledException) when (_stopClaiming.IsCancellationRequested)
-        {
-            // Draining.
-        }
-    }
-
-    private async Task TryReapAsync(ISandboxProvider provider)
-    {
-        try
-        {
-            await ReapAsync(provider, _stopClaiming.Token);
-        }
-        catch (Exception problem) when (problem is CaissonException or IOException or UnauthorizedAccessException)
-        {
-            // What was looked at may have gone meanwhile: the next round looks again.
-            _log.LogWarning("{Provider}: looking for residue failed: {Problem}", provider.Name, problem.Message);
-        }
-    }
-
-    private async Task ReapAsync(ISandboxProvider provider, CancellationToken cancellationToken)
-    {
-        var residue = await provider.ListResidueAsync(cancellationToken);
-        if (residue.Count == 0)
-            return;
-        var left = await provider.ReapAsync(residue, cancellationToken);
-        _log.LogInformation("{Provider}: {Count} things of earlier boxes found, {Left} could not be removed", provider.Name, residue.Count, left.Count);
-    }
 
     private void Fence(Failure failure)
     {

@@ -26,6 +26,9 @@ public sealed class EngineParts
     public required Random Random { get; init; }
     public required ILoggerFactory Logs { get; init; }
 
+    /// <summary>Where runs are told that ended before their boxes were confirmed gone. Default: nowhere, such an end stays unconfirmed.</summary>
+    public IUnconfirmedEnds? Unconfirmed { get; init; }
+
     /// <summary>Default: always admits.</summary>
     public IAdmission? Admission { get; init; }
 

@@ -47,8 +47,8 @@ internal sealed class Halts(RunSession session, RunBox box, RunServices services
                 break;
             case StopKind.Cancel:
                 // Cancelled means that nothing of the run acts any more: first the box, then the word.
-                var confirmed = await box.CloseAsync();
-                await session.ApplyAsync(new RunCommand.ConfirmCancel(!confirmed), s => s with { Detail = confirmed ? stop.Reason : "cancelled, but its box is not confirmed gone: the reaper goes on" }, [], []);
+                var confirmed = await box.CloseAsync() && !services.Reaping.IsLeft(session.Run);
+                await session.ApplyAsync(new RunCommand.ConfirmCancel(!confirmed), s => s with { Detail = confirmed ? stop.Reason : "cancelled, but its box is not confirmed gone: the reaper goes on", Unconfirmed = !confirmed }, [], []);
                 break;
             default:
                 await session.ApplyAsync(new RunCommand.Yield(), s => s, [], []);

@@ -15,18 +15,18 @@ internal static class Poison
     internal const int LoneCrashesToPause = 3;
     private const int CrashesToIsolate = 2;
 
-    /// <summary>Which of the claimable runs may be claimed now. Pure.</summary>
-    /// <param name="suspects">All live runs under suspicion.</param>
-    /// <param name="driven">Runs at work on this node.</param>
-    internal static IReadOnlyList<Contracts.RunId> Admit(IReadOnlyList<Contracts.RunId> claimable, IReadOnlyList<(Contracts.RunId Run, int Suspicion)> suspects, IReadOnlyCollection<Contracts.RunId> driven)
+    /// <summary>Which runs may be claimed now. Pure.</summary>
+    /// <param name="claimable">Some of those that could be: a page, in which suspects may be missing.</param>
+    /// <param name="suspects">All runs under suspicion that are ready or running.</param>
+    /// <param name="isDriven">Whether a run is at work on this node.</param>
+    internal static IReadOnlyList<Contracts.RunId> Admit(IReadOnlyList<Contracts.RunId> claimable, IReadOnlyList<(Contracts.RunId Run, int Suspicion)> suspects, Func<Contracts.RunId, bool> isDriven)
     {
         var worst = suspects.Count == 0 ? 0 : suspects.Max(s => s.Suspicion);
         if (worst < CrashesToIsolate)
-            return claimable;
+            return [.. claimable.Where(run => !isDriven(run))];
 
         // Halved with each crash after the first; whoever is suspected longest comes first, so the group narrows on him.
         var group = Math.Max(1, suspects.Count(s => s.Suspicion == worst) >> (worst - 1));
-        var first = suspects.Where(s => s.Suspicion == worst).Select(s => s.Run).Order().Take(group).ToHashSet();
-        return [.. claimable.Where(run => first.Contains(run) && !driven.Contains(run))];
+        return [.. suspects.Where(s => s.Suspicion == worst).Select(s => s.Run).Order().Take(group).Where(run => !isDriven(run))];
     }
 }

@@ -15,12 +15,13 @@ namespace Caisson.Core.Lifecycle;
 /// turn. 6. Throw the box away and confirm it.
 /// Whatever kills this process in between, the next owner starts at 1 and comes to the same place.
 /// </summary>
-internal sealed class RunDriver(RunServices services, NodeLease lease, ILogger log)
+/// <param name="opened">Called when the journal is loaded, or cannot be.</param>
+internal sealed class RunDriver(RunServices services, NodeLease lease, Action opened, ILogger log)
 {
     private static readonly TimeSpan CancelGrace = TimeSpan.FromSeconds(10);
 
     private readonly TaskCompletionSource<RunSession?> _session = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly Wake _input = new();
+    private readonly Wake _input = new(services.Tasks);
     private volatile bool _evicted;
 
     /// <summary>An input arrived for this run: the owner takes it over at once, also in the middle of a step.</summary>
@@ -65,6 +66,7 @@ internal sealed class RunDriver(RunServices services, NodeLease lease, ILogger l
     {
         // 1.
         using var session = await OpenAsync(claimed, processEnds);
+        opened();
         if (session is null)
             return;
         await using var box = new RunBox(session, services.Sandboxes, log);
@@ -97,7 +99,8 @@ internal sealed class RunDriver(RunServices services, NodeLease lease, ILogger l
         try
         {
             var history = await LoadAsync(claimed.Id, processEnds);
-            return new RunSession(claimed, history, await services.Tree.OpenAsync(claimed, processEnds), lease, services, processEnds);
+            var manifest = history.Created?.Manifest ?? throw new CaissonException(ErrorCodes.DatabaseCorrupt, $"run {claimed.Id} has no RunCreated entry");
+            return new RunSession(claimed, history, manifest, await services.Tree.OpenAsync(claimed, processEnds), lease, services, processEnds);
         }
         catch (CaissonException problem) when (problem.Code == ErrorCodes.DatabaseCorrupt)
         {

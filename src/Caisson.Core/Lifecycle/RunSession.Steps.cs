@@ -20,7 +20,6 @@ internal sealed partial class RunSession
             if (!_open.Contains(call.Key) && _services.Tree.Counts.TryBegin(_path, CountLimits.CountsOf(call.Subject.Kind)) is { } above)
                 return new BeginOutcome.Denied(above);
             _open.Add(call.Key, call.Subject);
-            ShowCurrent_NeedsLock();
             attempt = History.Attempts(call.Key) + 1;
         }
 

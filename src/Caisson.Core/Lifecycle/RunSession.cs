@@ -32,18 +32,19 @@ internal sealed partial class RunSession : IDisposable
     private readonly CancellationTokenSource _owned;
     private readonly OpenSteps _open = new();
     private readonly Lock _memory = new();
-    private TaskCompletionSource _abandoned = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly Func<string?> _current;
     private CancellationTokenSource _halting;
     private CancellationTokenSource _interrupt;
     private Action<Arrival>? _arrive;
     private Action? _wake;
     private RunState _state;
     private RunSummary _summary;
+    private KnownLimits? _limits;
     private DateTimeOffset? _dueAt;
     private bool _released;
 
     /// <param name="path">Budget nodes from the tenant to the run, all of them loaded.</param>
-    internal RunSession(RunRecord claimed, RunHistory history, IReadOnlyList<string> path, NodeLease lease, RunServices services, CancellationToken ended)
+    internal RunSession(RunRecord claimed, RunHistory history, AgentManifest manifest, IReadOnlyList<string> path, NodeLease lease, RunServices services, CancellationToken ended)
     {
         _path = path;
         _suspect = claimed.Suspicion > 0;
@@ -61,8 +62,10 @@ internal sealed partial class RunSession : IDisposable
         _state = new RunState(claimed.Status, claimed.Waiting, claimed.Paused);
         _summary = claimed.Summary;
         _dueAt = claimed.DueAt;
-        Manifest = history.Created?.Manifest ?? throw new CaissonException(ErrorCodes.DatabaseCorrupt, $"run {Run} has no RunCreated entry");
+        Manifest = manifest;
         Inbox = new RunInbox(this, services);
+        _current = CurrentSteps;
+        services.Signals.ShowSteps(Run, _current);
     }
 
     internal RunId Run { get; }
@@ -100,15 +103,31 @@ internal sealed partial class RunSession : IDisposable
     /// <summary>Called when limits were raised.</summary>
     internal Action? LimitsChanged { get; set; }
 
-    /// <summary>Completes when steps that did not stop are left behind.</summary>
-    internal Task Abandoned => _abandoned.Task;
+    /// <summary>Whether steps that did not stop are left behind.</summary>
+    internal bool StepsAbandoned { get; private set; }
 
-    internal void AbandonSteps() => _abandoned.TrySetResult();
+    internal void AbandonSteps()
+    {
+        StepsAbandoned = true;
+        Nudge();
+    }
 
     /// <summary>Why nothing new may begin on this server, or <c>null</c>.</summary>
     internal string? Admission => _lease.State == LeaseState.Live ? _services.Admission.Refusal : "the lease is in doubt";
 
-    internal CountLimits Limits => CountLimits.Of(Run, Manifest.Limits, History.Raised, History.BeganAt);
+    internal void HoldBack() => _services.HoldBack();
+
+    internal CountLimits Limits
+    {
+        get
+        {
+            // Asked for at every step, and changed by an operator at most: the record of raised limits is another one then.
+            var (known, history) = (_limits, History);
+            if (known is null || !ReferenceEquals(known.Raised, history.Raised))
+                _limits = known = new KnownLimits(history.Raised, CountLimits.Of(Run, Manifest.Limits, history.Raised, history.BeganAt));
+            return known.Limits;
+        }
+    }
 
     internal int LoopRepeats => History.Raised.LoopRepeats ?? Manifest.LoopGuard.Repeats;
 
@@ -133,8 +152,10 @@ internal sealed partial class RunSession : IDisposable
     /// <summary>Lets the turn look around: admission may have changed.</summary>
     internal void Nudge()
     {
+        Action? wake;
         lock (_memory)
-            _wake?.Invoke();
+            wake = _wake;
+        wake?.Invoke();
     }
 
     /// <summary>Begins anew from the journal, for another turn of the same ownership.</summary>
@@ -146,8 +167,7 @@ internal sealed partial class RunSession : IDisposable
             if (Stop is { Kind: StopKind.Cancel })
                 return;
             Stop = null;
-            if (_abandoned.Task.IsCompleted)
-                _abandoned = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            StepsAbandoned = false;
             if (_halting.IsCancellationRequested)
                 _halting = CancellationTokenSource.CreateLinkedTokenSource(_owned.Token);
             if (_interrupt.IsCancellationRequested)
@@ -162,13 +182,13 @@ internal sealed partial class RunSession : IDisposable
             if (Stop is not null && Stop.Kind >= request.Kind)
                 return;
             Stop = request;
-            ShowCurrent_NeedsLock();
         }
 
         await _services.Tasks.CancelAsync(_halting);
         if (request.Kind >= StopKind.Deadline)
             await _services.Tasks.CancelAsync(_interrupt);
         Nudge();
+        _services.Signals.Changed(Run);
     }
 
     /// <summary>Whoever waits between two attempts gives up.</summary>
@@ -285,9 +305,13 @@ internal sealed partial class RunSession : IDisposable
             (_state, _summary, _dueAt, _released) = (state, summary, due, release);
             _open.Committed(unit.Budget);
             if (unit.Done is { } key)
-                Close_NeedsLock(key, entries.Any(e => e.Kind == EntryKind.StepCompleted));
-            foreach (var cap in unit.Budget.OfType<BudgetChange.SetCap>())
-                _services.Tree.Counts.SetCap(_path[^1], cap.Dimension, cap.Cap);
+                Close_NeedsLock(key, Has(entries, EntryKind.StepCompleted));
+            foreach (var change in unit.Budget)
+            {
+                if (change is BudgetChange.SetCap cap)
+                    _services.Tree.Counts.SetCap(_path[^1], cap.Dimension, cap.Cap);
+            }
+
             if (unit.Done is not null || was == RunStatus.Waiting)
                 _lastProgress = at;
             if (unit.Done is not null && _suspect)
@@ -296,7 +320,7 @@ internal sealed partial class RunSession : IDisposable
                 _suspect = false;
                 _services.Signals.Due(Run);
             }
-            ShowCurrent_NeedsLock();
+
             foreach (var entry in entries)
             {
                 if (History.Wrote(entry, at) is not { } arrival)
@@ -310,7 +334,10 @@ internal sealed partial class RunSession : IDisposable
             }
         }
 
-        if (entries.Any(e => e.Kind == EntryKind.LimitRaised))
+        // The execution that a step's end belongs to wakes the turn itself, when it is through.
+        if (unit.Done is null)
+            Nudge();
+        if (Has(entries, EntryKind.LimitRaised))
             LimitsChanged?.Invoke();
         _services.Signals.Changed(Run);
         foreach (var child in set.Children)
@@ -319,17 +346,33 @@ internal sealed partial class RunSession : IDisposable
             _services.Signals.Due(post.Run);
     }
 
-    private void ShowCurrent_NeedsLock() => _services.Signals.ShowStep(Run, _open.Describe(Stop));
+    private sealed record KnownLimits(RaisedLimits Raised, CountLimits Limits);
+
+    private static bool Has(IReadOnlyList<EntryDraft> entries, EntryKind kind)
+    {
+        for (var i = 0; i < entries.Count; i++)
+        {
+            if (entries[i].Kind == kind)
+                return true;
+        }
+
+        return false;
+    }
+
+    private string? CurrentSteps()
+    {
+        lock (_memory)
+            return _open.Describe(Stop);
+    }
 
     public void Dispose()
     {
-        _services.Signals.ShowStep(Run, null);
+        _services.Signals.HideSteps(Run, _current);
         lock (_memory)
         {
             foreach (var subject in _open.All)
                 _services.Tree.Counts.Abandon(_path, CountLimits.CountsOf(subject.Kind));
-            if (_state.IsFinal)
-                _services.Tree.Counts.Forget(_path[^1]);
+            _services.Tree.Counts.Leave(_path);
         }
 
         _interrupt.Dispose();

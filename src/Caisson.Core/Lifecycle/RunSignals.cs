@@ -17,7 +17,7 @@ public sealed class RunSignals
 
     private readonly ConcurrentDictionary<RunId, TaskCompletionSource> _watchers = new();
 
-    private readonly ConcurrentDictionary<RunId, string> _steps = new();
+    private readonly ConcurrentDictionary<RunId, Func<string?>> _steps = new();
 
     internal ChannelReader<RunId> DueRuns => _due.Reader;
 
@@ -31,15 +31,13 @@ public sealed class RunSignals
     }
 
     /// <summary>What a run does right now, if this process drives it; never stored, so it costs no write.</summary>
-    internal string? CurrentStep(RunId run) => _steps.GetValueOrDefault(run);
+    internal string? CurrentStep(RunId run) => _steps.GetValueOrDefault(run)?.Invoke();
 
-    internal void ShowStep(RunId run, string? step)
-    {
-        if (step is null)
-            _steps.TryRemove(run, out _);
-        else
-            _steps[run] = step;
-    }
+    /// <param name="step">Asked whenever somebody looks.</param>
+    internal void ShowSteps(RunId run, Func<string?> step) => _steps[run] = step;
+
+    /// <summary>Only what this caller has shown: the next owner's may be in its place already.</summary>
+    internal void HideSteps(RunId run, Func<string?> step) => _steps.TryRemove(new KeyValuePair<RunId, Func<string?>>(run, step));
 
     /// <summary>Completes at the next change after this call.</summary>
     internal Task WhenChanged(RunId run) =>

@@ -99,6 +99,8 @@ internal sealed record ForkPlan(
         {
             Steps = history.Steps,
             ToolCalls = history.ToolCalls,
+            ModelCalls = history.ModelCalls,
+            Children = history.Children.Count,
             InputTokens = history.InputTokens,
             OutputTokens = history.OutputTokens,
             WorkspaceRoot = history.WorkspaceRoot,

@@ -8,7 +8,6 @@ namespace Caisson.Core.Operations;
 public sealed partial class RunOperations
 {
     private const string None = "none";
-    private const int MaxGenerations = 100;
     private const int MaxWaste = 1_000;
 
     public static bool IsTenantName(string name) => name.Length is > 0 and <= MaxName && name.All(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '_' or '-');
@@ -36,7 +35,7 @@ public sealed partial class RunOperations
             ledger[dimension] = below with { Cap = cap, Spent = below.Spent + own };
         }
 
-        return new BudgetOutcome.Found(new BudgetView(node, await PathAsync(record, cancellationToken), [.. ledger.OrderBy(r => r.Key).Select(r => Row(r.Key, r.Value))]));
+        return new BudgetOutcome.Found(new BudgetView(node, record.Path, [.. ledger.OrderBy(r => r.Key).Select(r => Row(r.Key, r.Value))]));
     }
 
     /// <summary>Holds that ended in doubt: what crashes may have cost.</summary>
@@ -60,7 +59,10 @@ public sealed partial class RunOperations
         return new OperationOutcome.Accepted();
     }
 
-    /// <summary>Sets caps of a run through its inbox, so that its journal has them. A paused run stays paused.</summary>
+    /// <summary>
+    /// Sets caps of a run through its inbox, so that its journal has them. A paused run stays paused. Of an ended run what
+    /// its forks draw on can be set: money and tokens.
+    /// </summary>
     public async Task<OperationOutcome> SetRunCapsAsync(RunId run, IReadOnlyDictionary<string, string> caps, string? by, CancellationToken cancellationToken)
     {
         if (Named(by, out var who) is { } unnamed)
@@ -70,14 +72,25 @@ public sealed partial class RunOperations
             return new OperationOutcome.Refused(failure);
         if (parsed.FirstOrDefault(p => p.Value is null) is { Value: null, Key: not 0 and var lifted })
             return Refuse(ErrorCodes.RequestInvalid, $"caps.{BudgetDimensions.Name(lifted)}: a run's cap is raised, never lifted");
-        if (await reader.FindAsync(run, cancellationToken) is null)
+        if (await reader.FindAsync(run, cancellationToken) is not { } record)
             return new OperationOutcome.NotFound();
+        if (record.Status.IsFinal())
+            return await SetEndedCapsAsync(record, parsed, cancellationToken);
         if (parsed.ContainsKey(LimitDimension.NanoUsd) && (await CreatedAsync(run, cancellationToken))?.Manifest.Loop is { } loop && models.Check(loop.Model, moneyIsCapped: true) is { } unpriced)
             return new OperationOutcome.Refused(unpriced);
         var raise = new RaisedLimits(
             parsed.GetValueOrDefault(LimitDimension.NanoUsd), parsed.GetValueOrDefault(LimitDimension.Tokens), parsed.GetValueOrDefault(LimitDimension.Steps), parsed.GetValueOrDefault(LimitDimension.ToolCalls),
             parsed.GetValueOrDefault(LimitDimension.Deadline) is { } ms ? TimeSpan.FromMilliseconds(ms) : null);
         return await PostAsync(run, InputKind.Raise, null, JournalJson.Write(new InputBody.Operator(who, null, raise)), cancellationToken);
+    }
+
+    private async Task<OperationOutcome> SetEndedCapsAsync(RunRecord run, Dictionary<LimitDimension, long?> caps, CancellationToken cancellationToken)
+    {
+        if (caps.Keys.FirstOrDefault(d => d is not (LimitDimension.NanoUsd or LimitDimension.Tokens)) is var counted and not 0)
+            return Refuse(ErrorCodes.RunEnded, $"run {run.Id} is {Words.Of(run.Status)}: of its caps only usd and tokens still count, for its forks, and not {BudgetDimensions.Name(counted)}");
+        foreach (var (dimension, cap) in caps)
+            await budgets.SetCapAsync(BudgetNodes.Of(run.Id), dimension, cap, cancellationToken);
+        return new OperationOutcome.Accepted();
     }
 
     private static (Dictionary<LimitDimension, long?> Caps, Failure? Failure) Parse(IReadOnlyDictionary<string, string> caps)
@@ -129,21 +142,6 @@ public sealed partial class RunOperations
         await foreach (var read in _journal.ReadAsync(run, 1, cancellationToken))
             return JournalJson.Read<EntryBody.RunCreated>(read.Body);
         return null;
-    }
-
-    /// <summary>From the tenant down to the run itself.</summary>
-    private async Task<IReadOnlyList<string>> PathAsync(RunRecord run, CancellationToken cancellationToken)
-    {
-        var path = new List<string> { BudgetNodes.Of(run.Id) };
-        for (var parent = run.Parent; parent is { } id && path.Count < MaxGenerations;)
-        {
-            path.Add(BudgetNodes.Of(id));
-            parent = (await reader.FindAsync(id, cancellationToken))?.Parent;
-        }
-
-        path.Add(BudgetNodes.OfTenant(run.Tenant));
-        path.Reverse();
-        return path;
     }
 
     private static BudgetRowView Row(LimitDimension dimension, BudgetState state)

@@ -1,5 +1,6 @@
 using System.Globalization;
 using Caisson.Contracts;
+using Caisson.Core.Budgets;
 using Caisson.Core.Journal;
 using Caisson.Core.Lifecycle;
 using Caisson.Core.Manifests;
@@ -10,8 +11,8 @@ namespace Caisson.Core.Operations;
 public sealed partial class RunOperations
 {
     /// <summary>
-    /// Starts another run that goes on from a place in this one. It draws on the same tenant, and below the same
-    /// parent's budget, so that no spending escapes a cap by it.
+    /// Starts another run that goes on from a place in this one. It draws on the same tenant and the same root, so that
+    /// no spending escapes a cap by it. What it counts (steps, calls) begins with what it brings along.
     /// </summary>
     /// <param name="key">The same key with the same request answers the same fork.</param>
     public async Task<CreateRunOutcome> ForkAsync(RunId run, ForkSpec spec, string? key, CancellationToken cancellationToken)
@@ -26,6 +27,8 @@ public sealed partial class RunOperations
         var (prefix, large) = await PrefixAsync(parent, spec.At, cancellationToken);
         if (large is not null)
             return new CreateRunOutcome.Refused(large);
+        if (await UnreadAsync(run, prefix, cancellationToken) is { } gone)
+            return new CreateRunOutcome.Refused(gone);
         var id = new RunId(ids.NextRun());
         var made = ForkPlan.Make(parent, prefix, spec, id);
         if (made is ForkPlanOutcome.Refused { Failure: var refused })
@@ -48,6 +51,9 @@ public sealed partial class RunOperations
             Tenant = parent.Tenant,
             Parent = parent.Parent,
             Depth = parent.Depth,
+            Origin = parent.Id,
+            MinEngine = Math.Max(parent.MinEngine, EngineVersion.Level),
+            Caps = CountLimits.CapsOf(limits),
             More = [new JournalDraft(EntryKind.ForkedFrom, JournalJson.Write(plan.From)), .. plan.Copies],
         };
         switch (await store.CreateAsync(run, cancellationToken))
@@ -75,6 +81,18 @@ public sealed partial class RunOperations
         }
 
         return (prefix, null);
+    }
+
+    /// <summary>An entry whose body is a blob that cannot be had. Asked for again, a damaged one says where it lies.</summary>
+    private async Task<Failure?> UnreadAsync(RunId run, IReadOnlyList<ReadEntry> prefix, CancellationToken cancellationToken)
+    {
+        foreach (var read in prefix)
+        {
+            if (read.Body.IsEmpty && read.Stored.Blob is { } address && await blobs.GetAsync(address, cancellationToken) is null)
+                return new Failure(ErrorCodes.BlobMissing, $"blob {address} of run {run} is gone, and entry {read.Stored.Seq} stands in it: restore it from a backup");
+        }
+
+        return null;
     }
 
     /// <summary>What the fork would stumble over later is refused now. Reading checks the content too.</summary>

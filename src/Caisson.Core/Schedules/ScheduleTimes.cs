@@ -30,11 +30,25 @@ internal abstract record ScheduleTimes(DateTimeOffset? Start, DateTimeOffset? En
 
     internal sealed record Cron(CronExpression Expression, TimeZoneInfo Zone, DateTimeOffset? Start, DateTimeOffset? End) : ScheduleTimes(Start, End)
     {
+        // From just before: a time that a spring gap moved to the gap's end is not found by a search that begins at its end.
         protected override DateTimeOffset? Next(DateTimeOffset atOrAfter) =>
-            Expression.GetNextOccurrence(atOrAfter, Zone, inclusive: true)?.ToUniversalTime();
+            Expression.GetNextOccurrence(atOrAfter.AddTicks(-1), Zone, inclusive: false)?.ToUniversalTime();
 
-        protected override DateTimeOffset? Previous(DateTimeOffset atOrBefore) =>
-            Expression.GetPreviousOccurrence(atOrBefore, Zone, inclusive: true)?.ToUniversalTime();
+        /// <summary>
+        /// Looking forward decides what a nominal time is. Looking back, the library leaves out those that a spring gap
+        /// moved, and may name the second one of an autumn night: so its answer is only where the search begins.
+        /// </summary>
+        protected override DateTimeOffset? Previous(DateTimeOffset atOrBefore)
+        {
+            var last = Back(atOrBefore);
+            while (last is { } found && Next(found) != found)
+                last = Back(found.AddTicks(-1));
+            while (last is { } found && Next(found.AddTicks(1)) is { } later && later <= atOrBefore)
+                last = later;
+            return last;
+        }
+
+        private DateTimeOffset? Back(DateTimeOffset atOrBefore) => Expression.GetPreviousOccurrence(atOrBefore, Zone, inclusive: true)?.ToUniversalTime();
     }
 
     /// <param name="Distance">Whole seconds.</param>

@@ -73,6 +73,9 @@ public sealed record RunSummary
     public Failure? Failure { get; init; }
     public string? WorkspaceRoot { get; init; }
 
+    /// <summary>It ended, but something of it may still act: a box that is not confirmed gone.</summary>
+    public bool Unconfirmed { get; init; }
+
     /// <summary>The limit that a run paused by its budget has reached.</summary>
     public LimitDimension? LimitAt { get; init; }
 
@@ -105,6 +108,15 @@ public sealed record RunRecord(
 
     /// <summary>Generations above this run.</summary>
     public int Depth { get; init; }
+
+    /// <summary>The least <see cref="EngineVersion.Level"/> that can read its journal.</summary>
+    public int MinEngine { get; init; } = EngineVersion.Level;
+
+    /// <summary>The run that it was forked from.</summary>
+    public RunId? Origin { get; init; }
+
+    /// <summary>Budget nodes that a hold of it counts on, from the tenant to its own.</summary>
+    public IReadOnlyList<string> Path { get; init; } = [];
 
     /// <summary>Crashes in a row in which this run was at work, without a completed step since.</summary>
     public int Suspicion { get; init; }

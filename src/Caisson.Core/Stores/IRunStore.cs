@@ -16,7 +16,7 @@ public interface IRunStore
 
     /// <summary>
     /// One compare-and-swap: takes a due run that nobody alive owns, raises its epoch, journals <c>EpochClaimed</c>,
-    /// and turns every hold of former epochs into money spent in doubt.
+    /// and turns every hold of former epochs into money spent in doubt. A run that needs a newer engine is not claimable.
     /// </summary>
     Task<ClaimOutcome> ClaimAsync(RunId run, NodeId node, CancellationToken cancellationToken);
 
@@ -44,13 +44,21 @@ public interface IRunReader
     /// <summary>Inputs not consumed yet, in order of arrival.</summary>
     Task<IReadOnlyList<InboxInput>> ReadInboxAsync(RunId run, int limit, CancellationToken cancellationToken);
 
-    /// <summary>Runs that <paramref name="node"/> could claim now: due and unowned, or owned by a dead node. Earliest due first.</summary>
+    /// <summary>
+    /// Runs that <paramref name="node"/> could claim now, in the order in which it should. First those of dead owners: at
+    /// work before waiting, with a model call under way before others. Then those that are due and unowned: three
+    /// quarters of the places (<see cref="ClaimOrder"/>) for children, the deepest first, the rest by due time. Within each
+    /// of these a tenant's second run comes only after every tenant's first. Those that this engine cannot read are left out.
+    /// </summary>
     Task<IReadOnlyList<RunId>> FindClaimableAsync(NodeId node, int limit, CancellationToken cancellationToken);
 
     /// <summary>When the next unowned run comes due, or <c>null</c>.</summary>
     Task<DateTimeOffset?> NextDueAsync(CancellationToken cancellationToken);
 
-    /// <summary>Runs that are neither ended nor paused and under suspicion of crashing servers, at most <paramref name="limit"/>, most suspected first.</summary>
+    /// <summary>
+    /// Runs under suspicion of crashing servers that are ready or running, at most <paramref name="limit"/>, most suspected
+    /// first. One that waits or is paused came as far without a crash: others must not wait for it.
+    /// </summary>
     Task<IReadOnlyList<(RunId Run, int Suspicion)>> ListSuspectsAsync(int limit, CancellationToken cancellationToken);
 
     /// <summary>Live runs that the store says this node owns, and whether inputs wait for each.</summary>
@@ -63,7 +71,10 @@ public interface IBudgetStore
     /// <summary>The rows of a node (<c>tenant:NAME</c> or <c>run:ID</c>); none for a node that nobody has named yet.</summary>
     Task<IReadOnlyList<BudgetRow>> ReadBudgetAsync(string node, CancellationToken cancellationToken);
 
-    /// <summary>Sets or lifts a cap of a node above runs. A run's own caps go through its inbox, so that its journal has them.</summary>
+    /// <summary>
+    /// Sets or lifts a cap of a node above runs, or of a run that has ended, whose forks draw on it. A live run's caps go
+    /// through its inbox, so that its journal has them: here they are refused with <c>run_conflict</c>.
+    /// </summary>
     Task SetCapAsync(string node, LimitDimension dimension, long? cap, CancellationToken cancellationToken);
 
     /// <summary>Holds that ended in doubt, oldest first.</summary>
@@ -93,15 +104,31 @@ public interface IScheduleStore
     Task<bool> FireAsync(ScheduleFire fire, CancellationToken cancellationToken);
 }
 
+/// <summary>Runs that ended while something of them may still have acted (<see cref="RunSummary.Unconfirmed"/>).</summary>
+public interface IUnconfirmedEnds
+{
+    /// <summary>Oldest first.</summary>
+    Task<IReadOnlyList<RunId>> FindUnconfirmedAsync(int limit, CancellationToken cancellationToken);
+
+    /// <summary>Nothing of it acts any more: the row says so, the journal stays as it ended. <c>false</c> where there is nothing to confirm.</summary>
+    Task<bool> ConfirmEndAsync(RunId run, CancellationToken cancellationToken);
+}
+
+public static class UnconfirmedEnds
+{
+    /// <summary>The detail of an end that was confirmed afterwards.</summary>
+    public const string Later = "cancelled; its box was confirmed gone later";
+}
+
 /// <summary>What retention and verification need.</summary>
 public interface IRetentionStore
 {
-    /// <summary>Ended runs whose end is older than <paramref name="before"/>, oldest first.</summary>
+    /// <summary>Ended runs whose end is older than <paramref name="before"/> and that no live fork needs, oldest first.</summary>
     Task<IReadOnlyList<RunId>> FindEndedAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken);
 
     /// <summary>
     /// Removes an ended run with its journal, inbox, budget rows and waste, in one transaction. <c>false</c> where it
-    /// lives or is gone.
+    /// lives or is gone, or where a live fork of it needs its records and draws on its budget.
     /// </summary>
     Task<bool> DeleteRunAsync(RunId run, CancellationToken cancellationToken);
 
@@ -192,6 +219,12 @@ public sealed record NewRun(
     /// <summary>The run that spawned it. The budget path is the parent's with this run at its end.</summary>
     public RunId? Parent { get; init; }
     public int Depth { get; init; }
+
+    /// <summary>The least <see cref="EngineVersion.Level"/> that can read its journal. A claim raises it to the claimer's.</summary>
+    public int MinEngine { get; init; } = EngineVersion.Level;
+
+    /// <summary>The run that it was forked from: kept as long as this one lives. A fork without a parent draws on the budget of its origin's root.</summary>
+    public RunId? Origin { get; init; }
 
     /// <summary>Caps of the run's own node on what is counted (steps, calls, children) or split (input and output tokens): descendants count on them too.</summary>
     public IReadOnlyDictionary<LimitDimension, long> Caps { get; init; } = new Dictionary<LimitDimension, long>();

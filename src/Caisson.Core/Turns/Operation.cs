@@ -24,8 +24,14 @@ internal sealed class Operation(string slot, Func<Arrival, DriftReport?> answer)
     /// <summary>What the run waits for while this is open; <c>null</c> for something that executes.</summary>
     internal WaitReason? Waits { get; init; }
 
-    /// <summary>For people: what is awaited.</summary>
-    internal string Text { get; init; } = "";
+    /// <summary>For people: what is awaited. Of a step, what it is.</summary>
+    internal string Text
+    {
+        get => field ?? (Step is null ? "" : RunHistory.Describe(Step));
+        init;
+    }
+
+    internal StepSubject? Step { get; init; }
 
     /// <summary>When it is answered by the clock.</summary>
     internal DateTimeOffset? DueAt { get; set; }

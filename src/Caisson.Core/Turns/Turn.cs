@@ -34,8 +34,8 @@ internal sealed class Turn : IDisposable
     private readonly List<EntryDraft> _notes = [];
     private readonly Queue<Arrival> _live = new();
     private readonly Lock _inbound = new();
-    private readonly Wake _wake = new();
-    private readonly HashSet<Task> _executing = [];
+    private readonly Wake _wake;
+    private readonly List<Task> _executing = [];
     private RunHalt? _halt;
     private Task<string?>? _agent;
     private Exception? _problem;
@@ -43,6 +43,7 @@ internal sealed class Turn : IDisposable
     internal Turn(RunSession session, EngineTasks tasks, TimeProvider clock, TimeSpan hold, bool shadow, ILogger log)
     {
         (_session, _tasks, _clock, _hold, _shadow, _log) = (session, tasks, clock, hold, shadow, log);
+        _wake = new Wake(tasks);
         _scheduler = new AgentScheduler(_wake.Set);
         Now = session.History.SavedAt ?? session.History.CreatedAt;
         Answered = session.History.SavedSeq;
@@ -141,12 +142,20 @@ internal sealed class Turn : IDisposable
     /// <summary>Journaled with the next write that begins something.</summary>
     internal void Note(EntryDraft remark) => _notes.Add(remark);
 
-    /// <summary>An answer was journaled. Any thread; the calls come in the journal's order.</summary>
+    /// <summary>An answer was journaled. Any thread; the calls come in the journal's order. Who wrote it wakes the loop afterwards.</summary>
     private void Arrive(Arrival arrival)
     {
         lock (_inbound)
             _live.Enqueue(arrival);
-        _wake.Set();
+    }
+
+    private bool HasArrivals
+    {
+        get
+        {
+            lock (_inbound)
+                return _live.Count > 0;
+        }
     }
 
     private Arrival? Next()
@@ -161,7 +170,7 @@ internal sealed class Turn : IDisposable
 
     private void Deliver(Arrival arrival)
     {
-        var slot = arrival.Slot!;
+        var slot = arrival.Slot;
         (Now, Answered) = (arrival.At > Now ? arrival.At : Now, Math.Max(arrival.Seq, Answered));
         if (_open.TryGetValue(slot, out var asked))
         {
@@ -227,6 +236,7 @@ internal sealed class Turn : IDisposable
         if (_session.Admission is { } refusal && _fresh.Count > 0)
         {
             _log.LogDebug("run {Run} waits: {Reason}", _session.Run, refusal);
+            _session.HoldBack();
             return null;
         }
 
@@ -246,28 +256,35 @@ internal sealed class Turn : IDisposable
     {
         var entries = new List<EntryDraft>(_notes);
         _notes.Clear();
+        Operation? last = null;
         foreach (var operation in fresh)
         {
+            if (operation.Execute is not null)
+                last = operation;
             if (operation.Intent?.Invoke() is not { } intent)
                 continue;
             entries.AddRange(intent.Entries);
             operation.DueAt = intent.DueAt;
         }
 
-        var executes = fresh.Where(o => o.Execute is not null).ToList();
-        var waits = executes.Count == 0 && _executing.Count == 0 ? Waits() : null;
+        var waits = last is null && _executing.Count == 0 ? Waits() : null;
         if (entries.Count > 0 || waits is not null)
             await _session.JournalAsync(entries, waits);
-
-        // The last one may begin on this thread: nothing else waits for it.
-        for (var i = 0; i < executes.Count; i++)
+        foreach (var operation in fresh)
         {
-            var task = i == executes.Count - 1 ? executes[i].Execute!() : _tasks.Run(executes[i].Execute!);
-            if (task.IsCompletedSuccessfully)
-                continue;
-            _executing.Add(task);
-            _ = task.ContinueWith(_ => _wake.Set(), CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, _tasks.Scheduler);
+            // The last one may begin on this thread: nothing else waits for it.
+            if (operation.Execute is { } execute)
+                Follow(operation == last ? execute() : _tasks.Run(execute));
         }
+    }
+
+    /// <summary>An execution that ends wakes the loop, and the loop goes on where it ended: no thread waits for another.</summary>
+    private void Follow(Task execution)
+    {
+        if (execution.IsCompletedSuccessfully)
+            return;
+        _executing.Add(execution);
+        _ = execution.ContinueWith(_ => _wake.SetHere(), CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, _tasks.Scheduler);
     }
 
     /// <summary>Waits until something happens. <c>false</c> when nothing did for so long that the run can be unloaded.</summary>
@@ -276,12 +293,14 @@ internal sealed class Turn : IDisposable
         while (true)
         {
             await HarvestAsync();
-            if (_wake.Take() || (_halt is not null && _executing.Count == 0))
+            if (_wake.Take() || HasArrivals || (_halt is not null && _executing.Count == 0))
                 return true;
             if (_executing.Count > 0)
             {
-                if (await Task.WhenAny(_wake.Next, _session.Abandoned) == _session.Abandoned)
+                if (_session.StepsAbandoned)
                     _executing.Clear();
+                else
+                    await _wake.Next;
                 continue;
             }
 
@@ -317,9 +336,12 @@ internal sealed class Turn : IDisposable
     /// <summary>Takes the executions that have ended off the list, and what they ended with.</summary>
     private async Task HarvestAsync()
     {
-        foreach (var task in _executing.Where(t => t.IsCompleted).ToList())
+        for (var i = _executing.Count - 1; i >= 0; i--)
         {
-            _executing.Remove(task);
+            var task = _executing[i];
+            if (!task.IsCompleted)
+                continue;
+            _executing.RemoveAt(i);
             try
             {
                 await task;
@@ -341,7 +363,7 @@ internal sealed class Turn : IDisposable
             return new TurnEnd.Halted(new RunHalt.Requested());
         if (_halt is RunHalt.Drifted)
             return new TurnEnd.Halted(_halt);
-        if (_session.History.Arrivals.FirstOrDefault(a => a.Kind is EntryKind.StepCompleted or EntryKind.ChildSpawned && !_open.ContainsKey(a.Slot!)) is { } left)
+        if (_session.History.Arrivals.FirstOrDefault(a => a.Kind is EntryKind.StepCompleted or EntryKind.ChildSpawned && !_open.ContainsKey(a.Slot)) is { } left)
             return new TurnEnd.Halted(new RunHalt.Drifted(new DriftReport(left.Seq, Describe(left), "the end")));
         if (_shadow)
             return new TurnEnd.Clean();
@@ -375,8 +397,20 @@ internal sealed class Turn : IDisposable
 
     private List<Operation> DueOperations()
     {
+        List<Operation>? timed = null;
+        foreach (var (_, operations) in _open)
+        {
+            foreach (var operation in operations)
+            {
+                if (operation.DueAt is not null && operation.AtDue is not null && timed?.Contains(operation) != true)
+                    (timed ??= []).Add(operation);
+            }
+        }
+
+        if (timed is null)
+            return [];
         var now = _clock.GetUtcNow();
-        return [.. _open.Values.SelectMany(o => o).Where(o => o.DueAt <= now && o.AtDue is not null).Distinct().OrderBy(o => o.DueAt)];
+        return [.. timed.Where(o => o.DueAt <= now).OrderBy(o => o.DueAt)];
     }
 
     private static string Describe(Arrival arrival) => arrival.Body switch

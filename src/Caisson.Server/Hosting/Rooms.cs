@@ -107,6 +107,7 @@ internal sealed class Rooms : IAsyncDisposable
             Reader = store,
             Nodes = store,
             Budgets = store,
+            Unconfirmed = store,
             Blobs = blobs,
             Models = models,
             Sandboxes = sandboxes,

@@ -18,7 +18,7 @@ public sealed class ForkOperationsTests
     [Fact]
     public async Task A_fork_is_a_run_of_its_own_whose_journal_verifies()
     {
-        var root = await _rig.PutAsync(TestJournal.Begin(), RunStatus.Waiting);
+        var root = await _rig.PutAsync(TestJournal.Begin(), RunStatus.Waiting, change: r => r with { Tenant = "blue" });
         var address = (await _rig.Blobs.PutAsync(["large"u8.ToArray()], default))[0];
         var parent = await _rig.PutAsync(TestJournal.Begin().Completed("a", blob: address).Completed("b").Paused(PauseCause.Operator), RunStatus.Paused, PauseCause.Operator,
             new RunSummary { Steps = 2 }, r => r with { Parent = root, Depth = 1, Tenant = "blue" });

@@ -71,7 +71,7 @@ public sealed class ScheduleTimesTests
 
     /// <summary>Looking back and looking forward agree, over two years with their changes of clocks.</summary>
     [Theory]
-    [InlineData("30 4 * * *", "Europe/Berlin")]
+    [InlineData("30 2 * * *", "Europe/Berlin")]
     [InlineData("*/30 * * * *", "Europe/Berlin")]
     [InlineData("15 1,2,3 * * *", "America/New_York")]
     [InlineData("0 0 31 * *", "Australia/Lord_Howe")]
@@ -87,6 +87,29 @@ public sealed class ScheduleTimesTests
             var before = times.AtOrBefore(moment);
             return before <= moment && times.AtOrAfter(before!.Value) == before && times.After(before.Value) > moment;
         });
+    }
+
+    /// <summary>On the days on which the clocks change, minute by minute: there the library's two directions differ.</summary>
+    [Theory]
+    [InlineData("30 2 * * *", "Europe/Berlin", "2028-03-26")]
+    [InlineData("30 2 * * *", "Europe/Berlin", "2028-10-29")]
+    [InlineData("*/20 2 * * *", "Europe/Berlin", "2028-03-26")]
+    [InlineData("*/20 2,3 * * *", "Europe/Berlin", "2028-03-26")]
+    [InlineData("*/20 * * * *", "Europe/Berlin", "2028-10-29")]
+    [InlineData("15 1,2,3 * * *", "America/New_York", "2028-03-12")]
+    [InlineData("15 1,2,3 * * *", "America/New_York", "2028-11-05")]
+    [InlineData("10 2 * * *", "Australia/Lord_Howe", "2028-10-01")]
+    public void Looking_back_and_looking_forward_see_the_same_times(string cron, string zone, string day)
+    {
+        var times = Some.Definition(Some.Cron(cron, zone)).Times;
+        var from = Some.Utc(day + " 00:00").AddDays(-1);
+        var forward = Some.TimesFrom(times, from.AddDays(-2)).TakeWhile(at => at < from.AddDays(4)).ToList();
+
+        for (var moment = from; moment < from.AddDays(3); moment = moment.AddMinutes(1))
+        {
+            Assert.Equal((moment, forward.Last(at => at <= moment)), (moment, times.AtOrBefore(moment)));
+            Assert.Equal((moment, forward.First(at => at >= moment)), (moment, times.AtOrAfter(moment)));
+        }
     }
 
     [Fact]

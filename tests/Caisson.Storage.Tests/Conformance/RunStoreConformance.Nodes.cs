@@ -153,6 +153,27 @@ public abstract partial class RunStoreConformance
         Assert.Equal((1, 1), await SuspicionAsync(run));
     }
 
+    [Fact]
+    public async Task Suspects_at_work_are_listed_and_those_that_wait_or_stand_are_in_nobody_s_way()
+    {
+        var runs = new List<RunRecord>();
+        for (var i = 0; i < 5; i++)
+            runs.Add(await CreateAndClaimAsync());
+        await CrashAsync();
+        runs[0] = await ClaimAsync(runs[0].Id);
+        await CrashAsync();
+        foreach (var i in new[] { 2, 3, 4 })
+            runs[i] = await ClaimAsync(runs[i].Id);
+        await AppendAsync(Unit(runs[2]) with { State = new RunRow(RunStatus.Waiting, WaitReason.Signal, PauseCause.None, null, Release: false, runs[2].Summary) });
+        await PauseAsync(runs[3]);
+        await EndAsync(runs[4]);
+
+        Assert.Equal([(runs[0].Id, 2), (runs[1].Id, 1)], await Reader.ListSuspectsAsync(10, default));
+        Assert.Equal([(runs[0].Id, 2)], await Reader.ListSuspectsAsync(1, default));
+        await AppendAsync(Unit(await ClaimAsync(runs[0].Id), Step("k")));
+        Assert.Equal([(runs[1].Id, 1)], await Reader.ListSuspectsAsync(10, default));
+    }
+
     private async Task CrashAsync() => _node = await RegisterAsync();
 
     private async Task<(int, int)> SuspicionAsync(RunRecord run) => await FindAsync(run.Id) is var row ? (row.Suspicion, row.LoneCrashes) : default;

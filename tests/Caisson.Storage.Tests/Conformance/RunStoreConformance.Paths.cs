@@ -154,7 +154,13 @@ public abstract partial class RunStoreConformance
         Assert.Equal(
             [new BudgetRow("tenant:acme", LimitDimension.NanoUsd, new BudgetState(7, 0, 0, 0)), new BudgetRow("tenant:acme", LimitDimension.Tokens, new BudgetState(null, 0, 0, 0))],
             await _host.Budgets.ReadBudgetAsync("tenant:acme", default));
-        await Assert.ThrowsAsync<ArgumentException>(() => _host.Budgets.SetCapAsync($"run:{Ids.NextRun()}", LimitDimension.Tokens, 1, default));
+        var run = await CreateAndClaimAsync(usd: 100);
+        foreach (var node in new[] { $"run:{Ids.NextRun()}", $"run:{run.Id}" })
+            Assert.Equal(ErrorCodes.RunConflict, (await Assert.ThrowsAsync<CaissonException>(() => _host.Budgets.SetCapAsync(node, LimitDimension.NanoUsd, 1, default))).Code);
+        Assert.Equal(100, (await FindAsync(run.Id)).Money.Cap);
+        await EndAsync(run);
+        await _host.Budgets.SetCapAsync($"run:{run.Id}", LimitDimension.NanoUsd, 200, default);
+        Assert.Equal(200, (await FindAsync(run.Id)).Money.Cap);
     }
 
     [Fact]

@@ -58,6 +58,7 @@ public sealed class RecoveryTests : EngineTestBase
 
         var drained = server.Engine.DrainAsync(TimeSpan.FromSeconds(20));
         Assert.False(server.Engine.Ready);
+        await server.UntilAsync(run, _ => server.CurrentStep(run)?.Contains("drain", StringComparison.Ordinal) == true, "is asked to stop");
         gate.Open();
         await drained;
 

@@ -3,6 +3,7 @@ using System.Text;
 using Caisson.Contracts;
 using Caisson.Core;
 using Caisson.Core.Agents;
+using Caisson.Core.Blobs;
 using Caisson.Core.Journal;
 using Caisson.Core.Lifecycle;
 using Caisson.Core.Models;
@@ -24,24 +25,26 @@ internal sealed class TestServer : IAsyncDisposable
     private readonly RunSignals _signals = new();
     private bool _stopped;
 
-    internal TestServer(string folder, TimeProvider? clock = null, IModels? models = null, Random? random = null, EngineOptions? options = null, bool signals = true, AgentBuilds? builds = null)
+    internal TestServer(string folder, TimeProvider? clock = null, IModels? models = null, Random? random = null, EngineOptions? options = null, bool signals = true, AgentBuilds? builds = null, Func<IBlobStore, IBlobStore>? blobs = null, IReadOnlyList<ISandboxProvider>? sandboxes = null)
     {
         builds ??= Builds;
         clock ??= TimeProvider.System;
         models ??= new NoModels();
         var ids = new SystemIds(clock);
         Store = SqliteStoreHost.Open(folder, clock);
-        var blobs = new FileBlobStore(Path.Combine(folder, "blobs"), Store.TenantKey.Span);
-        var newRuns = new NewRuns(blobs, models, [], builds, clock, ids);
+        IBlobStore files = new FileBlobStore(Path.Combine(folder, "blobs"), Store.TenantKey.Span);
+        var content = blobs?.Invoke(files) ?? files;
+        var newRuns = new NewRuns(content, models, sandboxes ?? [], builds, clock, ids);
         Engine = new Engine(options ?? new EngineOptions(), new EngineParts
         {
             Store = Store,
             Reader = Store,
             Nodes = Store,
             Budgets = Store,
-            Blobs = blobs,
+            Blobs = content,
             Models = models,
-            Sandboxes = [],
+            Sandboxes = sandboxes ?? [],
+            Unconfirmed = Store,
             CodeAgents = Agents,
             Builds = builds,
             NewRuns = newRuns,
@@ -51,8 +54,8 @@ internal sealed class TestServer : IAsyncDisposable
             Random = random ?? new NoWait(),
             Logs = NullLoggerFactory.Instance,
         });
-        Runs = new Runs(Store, Store, blobs, models, newRuns, new NoWorkspaces(), signals ? _signals : new RunSignals(), clock, ids);
-        Operations = new RunOperations(Store, Store, Store, blobs, models, _signals, clock, ids);
+        Runs = new Runs(Store, Store, content, models, newRuns, new NoWorkspaces(), signals ? _signals : new RunSignals(), clock, ids);
+        Operations = new RunOperations(Store, Store, Store, content, models, _signals, clock, ids);
     }
 
     internal SqliteStore Store { get; }
@@ -64,6 +67,9 @@ internal sealed class TestServer : IAsyncDisposable
     internal RunOperations Operations { get; }
 
     /// <summary>Makes the engine look for due runs now: a clock that a test moves may have passed its sweep's timer.</summary>
+    /// <summary>What people are shown of it.</summary>
+    internal string? CurrentStep(RunId run) => _signals.CurrentStep(run);
+
     internal void Sweep(RunId run) => _signals.Due(run);
 
     private Dictionary<string, IAgent> Agents { get; } = [];

@@ -27,7 +27,7 @@ public sealed class WalGaugeTests : IDisposable
         Execute(reader, "BEGIN; SELECT * FROM t");
         Execute(writer, "INSERT INTO t VALUES (zeroblob(1100000))");
         var clock = new FakeTimeProvider();
-        using var checkpointer = new Checkpointer(Open(), Database + "-wal", 4096, 8192, work => work(), _ => { }, clock, NullLogger.Instance);
+        using var checkpointer = new Checkpointer(Open(), Database + "-wal", new LogLimits(4096, 8192, 16384, 0), () => 1000, work => work(), _ => { }, clock, NullLogger.Instance);
 
         clock.Advance(TimeSpan.FromSeconds(1));
         Assert.True(gauge.Bytes > 1 << 20, $"{gauge.Bytes}");

@@ -100,14 +100,15 @@ internal sealed class ToolBatch(RunContext context, IReadOnlyList<ITool> tools)
     {
         var call = planned.Call;
         var subject = new StepSubject(StepKind.Tool, Cut(call.Name), StepHash.Of(call.Arguments), call.Id, Cut(call.Arguments));
-        var answer = await context.ToolAsync(planned.Key, subject, cancellation => ExecuteAsync(planned, cancellation));
+        var answer = await context.ToolAsync(planned.Key, subject, step => ExecuteAsync(planned, step));
         var text = JsonSerializer.Deserialize(answer.Result.Span, ToolJson.Default.ToolResult)?.Text
             ?? throw new CaissonException(ErrorCodes.DatabaseCorrupt, $"the result of tool step {planned.Key} is not readable");
         return new ToolAnswer(call, text, StepHash.Of(call.Name, call.Arguments), StepHash.Of(Bare(text)), answer.Failure is not null, answer.WorkspaceRoot, answer.Seq);
     }
 
-    private async Task<StepAttempt> ExecuteAsync(PlannedCall planned, CancellationToken cancellationToken)
+    private async Task<StepAttempt> ExecuteAsync(PlannedCall planned, StepContext step)
     {
+        var cancellationToken = step.Cancellation;
         if (planned.Problem is { } problem)
         {
             var code = planned.Tool is null ? ErrorCodes.ToolUnknown : ErrorCodes.ToolArguments;
@@ -130,7 +131,7 @@ internal sealed class ToolBatch(RunContext context, IReadOnlyList<ITool> tools)
         try
         {
             await using var work = boxes.Work(box);
-            return await ExecuteAsync(planned, boxes, box, cancellationToken);
+            return await ExecuteAsync(planned, boxes, box, step);
         }
         catch (Exception trouble) when (trouble is CaissonException or IOException)
         {
@@ -140,15 +141,15 @@ internal sealed class ToolBatch(RunContext context, IReadOnlyList<ITool> tools)
         }
     }
 
-    private async Task<StepAttempt> ExecuteAsync(PlannedCall planned, RunBox boxes, ISandbox box, CancellationToken cancellationToken)
+    private async Task<StepAttempt> ExecuteAsync(PlannedCall planned, RunBox boxes, ISandbox box, StepContext step)
     {
-        switch (await planned.Tool!.RunAsync(planned.Arguments, box, cancellationToken))
+        switch (await planned.Tool!.RunAsync(planned.Arguments, box, StepEnvironment.Of(context.Run.ToString(), step), step.Cancellation))
         {
             case ToolOutcome.Answered answered:
                 var text = boxes.TakeReplaced()
                     ? Replaced + answered.Text
                     : answered.Text;
-                return planned.Effect == ToolEffect.Writes ? await SavedAsync(boxes, box, text, answered.Failure, cancellationToken) : Done(text, answered.Failure, null);
+                return planned.Effect == ToolEffect.Writes ? await SavedAsync(boxes, box, text, answered.Failure, step.Cancellation) : Done(text, answered.Failure, null);
             case ToolOutcome.BoxLost lost:
                 await boxes.DiscardAsync(box);
 
