@@ -5,12 +5,12 @@ import { createInterface } from 'node:readline';
 
 const RESULT_BYTES = 2048;
 const pool = randomBytes(96 * 1024).toString('base64');
+let starts = [];
+let next = 0;
+
 // Standard output is the protocol's; what libraries have to say goes elsewhere.
 for (const level of ['log', 'info', 'debug', 'warn']) console[level] = console.error;
 const answer = (line) => process.stdout.write(`${line}\n`);
-
-let starts = [];
-let next = 0;
 
 /** A step's work: the tool's time, and 2 KiB of text that no compression makes smaller. */
 export async function work(toolMs) {
