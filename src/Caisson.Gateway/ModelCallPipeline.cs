@@ -61,6 +61,10 @@ public sealed class ModelCallPipeline : IModels, IDisposable
         Resolve(model, moneyIsCapped) is Resolution.Refused(var failure) ? failure : null;
 
     /// <inheritdoc />
+    public long DearestOf(string model, long tokens) =>
+        Resolve(model, moneyIsCapped: false) is Resolution.Found { Price: { } price } ? Math.Max(price.UpperBound(tokens, 0), price.UpperBound(0, tokens)) : 0;
+
+    /// <inheritdoc />
     public async Task<ModelOutcome> CallAsync(ModelRequest request, IStepLog log, CancellationToken cancellationToken)
     {
         // 1. Before anything that can wait: the step's occurrence is taken at the call's entry. A recorded answer needs

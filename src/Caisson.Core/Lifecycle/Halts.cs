@@ -17,7 +17,7 @@ internal sealed class Halts(RunSession session, RunBox box, RunServices services
         // A cancel was journaled: whatever else came out at the same moment, the run ends as cancelled.
         _ when session.Stop is { Kind: StopKind.Cancel } cancel => StopAsync(cancel),
         RunHalt.Requested when session.Stop is { } stop => StopAsync(stop),
-        RunHalt.AtLimit at when session.CapOf(at.Denial.Dimension) == at.Denial.Cap || at.Denial.Node != BudgetNodes.Of(session.Run) => LimitAsync(at.Denial),
+        RunHalt.AtLimit at when session.InForce(at.Denial) => LimitAsync(at.Denial),
         RunHalt.Exhausted exhausted => PauseAsync(PauseCause.RetryExhausted, exhausted.Failure.Message),
         RunHalt.Failed failed => FailAsync(failed.Failure),
         RunHalt.Unknown unknown => PauseAsync(PauseCause.Unknown, unknown.Step),
@@ -58,7 +58,7 @@ internal sealed class Halts(RunSession session, RunBox box, RunServices services
 
     private Task LimitAsync(LimitDenial denial)
     {
-        var hit = new EntryDraft(EntryKind.LimitHit, new EntryBody.LimitHit(denial.Node, denial.Dimension, denial.Cap, denial.Spent, denial.Held, denial.Wanted));
+        var hit = new EntryDraft(EntryKind.LimitHit, EntryBody.LimitHit.Of(denial));
         var answer = LimitDecision.Of(session.Manifest.Limits.OnLimit, denial, BudgetNodes.Of(session.Run), wrappedUp: true);
         if (answer == LimitAnswer.Stop)
             return FailAsync(new Failure(denial.Dimension == LimitDimension.Deadline ? ErrorCodes.DeadlineExceeded : ErrorCodes.BudgetExceeded, denial.Text()), hit);

@@ -76,8 +76,6 @@ public sealed class NewRuns(
         var (manifest, bad) = LimitOverrides.Apply(valid.Manifest, command.Limits);
         if (bad is not null)
             return new CheckedRun.Refused(bad);
-        if (manifest.Limits.OnLimit == LimitPolicy.WrapUp)
-            return Refuse(ErrorCodes.ManifestInvalid, $"{command.ManifestFile}: limits.on_limit: this server does not wrap runs up yet: use pause, stop or ask");
         if (manifest.Code is { } code && !codeAgents.Knows(code))
             return Refuse(ErrorCodes.AgentNotFound, $"{command.ManifestFile}: code: no agent '{code}' is registered in this server{(codeAgents.Names.Count == 0 ? "" : "; registered are " + string.Join(", ", codeAgents.Names.Order(StringComparer.Ordinal)))}");
         if (manifest.Loop is { } loop)

@@ -95,6 +95,8 @@ internal sealed class Desk
             return Refusal;
         }
 
+        public long DearestOf(string model, long tokens) => 0;
+
         public Task<ModelOutcome> CallAsync(ModelRequest request, IStepLog log, CancellationToken cancellationToken) =>
             throw new InvalidOperationException("no run is driven here");
     }

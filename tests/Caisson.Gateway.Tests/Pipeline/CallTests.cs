@@ -338,4 +338,18 @@ public sealed class CallTests
         Assert.Equal("""{"text":"hi","calls":[{"id":"c","name":"shell","arguments":"{\"a\":1}"}],"finish_reason":"tool_calls","model":"m-1"}""", Encoding.UTF8.GetString(RecordedAnswer.Encode(answer)));
         Assert.Equivalent(answer, RecordedAnswer.Decode(RecordedAnswer.Encode(answer)), strict: true);
     }
+
+    [Theory]
+    [InlineData(true, true)]
+    [InlineData(false, false)]
+    public async Task Tools_that_are_off_are_named_and_not_to_be_chosen(bool off, bool chosen)
+    {
+        await using var rig = await Rig.StartAsync(Hello);
+        using var sent = new Recorder();
+
+        await rig.AskAsync(Rig.Request(ModelMessage.User("hi")) with { Tools = [new ToolDefinition("shell", "Runs.", "{}")], ToolsOff = off }, sent);
+
+        Assert.Equal(1, sent.Body.GetProperty("tools").GetArrayLength());
+        Assert.Equal(chosen, sent.Body.TryGetProperty("tool_choice", out var choice) && choice.GetString() == "none");
+    }
 }

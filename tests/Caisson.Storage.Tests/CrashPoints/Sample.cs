@@ -7,7 +7,9 @@ namespace Caisson.Storage.Tests.CrashPoints;
 /// <summary>An agent to be killed at every write, with what is said to it from outside. Effects whose name begins with <c>once</c> must not happen twice.</summary>
 internal sealed class Sample
 {
-    internal required Script Agent { get; init; }
+    internal Script Agent { get; init; } = (_, _, _) => Task.FromResult("");
+
+    internal string Manifest { get; init; } = "name: test\ncode: test\nlimits:\n  steps: 100\n";
 
     internal Script Child { get; init; } = (_, _, _) => Task.FromResult("");
 
@@ -25,6 +27,7 @@ internal sealed class Sample
         ["signals and timers"] = new() { Agent = WaitingAsync, Signals = ["go#1", "go#2", "early"] },
         ["approvals"] = new() { Agent = AskingAsync, Approvers = ["ann", "bob"] },
         ["nested branches and effects"] = new() { Agent = NestedAsync },
+        ["the last answer at a limit"] = new() { Manifest = "name: test\nloop: {model: mock/m, instructions: go}\nlimits: {steps: 6, on_limit: wrap_up}\n" },
         ["snapshots"] = new() { Agent = SnapshotsAsync, Signals = ["go#1", "go#2"] },
     };
 

@@ -7,7 +7,6 @@ using Caisson.Core.Budgets;
 using Caisson.Core.InMemory;
 using Caisson.Core.Journal;
 using Caisson.Core.Lifecycle;
-using Caisson.Core.Models;
 using Caisson.Core.Stores;
 using Caisson.Core.Verification;
 using Caisson.Storage.Tests.EngineTests;
@@ -33,8 +32,8 @@ internal sealed class World(Sample sample)
 
     internal async Task CreateAsync()
     {
-        var runs = new Runs(_store, _store, _blobs, NoModels.Instance, NewRuns(), null!, new RunSignals(), Clock, _ids);
-        var outcome = await runs.CreateAsync(new CreateRun("name: test\ncode: test\nlimits:\n  steps: 100\n", "test.yaml", "in", new RunOverrides(), new Dictionary<string, string>(), null), default);
+        var runs = new Runs(_store, _store, _blobs, new BusyModel(), NewRuns(), null!, new RunSignals(), Clock, _ids);
+        var outcome = await runs.CreateAsync(new CreateRun(sample.Manifest, "test.yaml", "in", new RunOverrides(), new Dictionary<string, string>(), null), default);
         _run = Assert.IsType<CreateRunOutcome.Accepted>(outcome).Run;
     }
 
@@ -51,7 +50,7 @@ internal sealed class World(Sample sample)
             Nodes = store,
             Budgets = _store,
             Blobs = _blobs,
-            Models = NoModels.Instance,
+            Models = new BusyModel { Calls = 2, Reserves = false, Act = effect => Of(store)(effect) },
             Sandboxes = [],
             CodeAgents = new Dictionary<string, IAgent> { ["test"] = new Agent(sample.Agent, Of(store), _effects), ["child"] = new Agent(sample.Child, Of(store), _effects) },
             Builds = Builds,
@@ -131,7 +130,7 @@ internal sealed class World(Sample sample)
     }
 
     private static readonly EntryKind[] Once =
-        [EntryKind.SignalConsumed, EntryKind.ChildSpawned, EntryKind.ChildEnded, EntryKind.ApprovalRequested, EntryKind.ApprovalDecided, EntryKind.Snapshot, EntryKind.RunEnded];
+        [EntryKind.SignalConsumed, EntryKind.ChildSpawned, EntryKind.ChildEnded, EntryKind.ApprovalRequested, EntryKind.ApprovalDecided, EntryKind.Snapshot, EntryKind.LimitHit, EntryKind.RunEnded];
 
     internal async Task<string> FindingsAsync()
     {
@@ -156,20 +155,11 @@ internal sealed class World(Sample sample)
 
     private Act Of(DyingStore process) => effect => process.ActAsync(() => _effects.AddOrUpdate(effect, 1, (_, n) => n + 1));
 
-    private NewRuns NewRuns() => new(_blobs, NoModels.Instance, [], Builds, Clock, _ids);
+    private NewRuns NewRuns() => new(_blobs, new BusyModel(), [], Builds, Clock, _ids);
 
     private sealed class Agent(Script body, Act act, IReadOnlyDictionary<string, int> effects) : IAgent
     {
         public Task<string> RunAsync(IRunContext context, CancellationToken cancellationToken) => body(context, act, effects);
-    }
-
-    private sealed class NoModels : IModels
-    {
-        internal static readonly NoModels Instance = new();
-
-        public Failure? Check(string model, bool moneyIsCapped) => new(ErrorCodes.ModelUnknown, $"no model {model}");
-
-        public Task<ModelOutcome> CallAsync(ModelRequest request, IStepLog log, CancellationToken cancellationToken) => throw new InvalidOperationException("no models here");
     }
 }
 

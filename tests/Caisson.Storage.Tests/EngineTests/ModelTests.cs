@@ -159,6 +159,8 @@ public sealed class ModelTests : EngineTestBase
 
         public Failure? Check(string model, bool moneyIsCapped) => null;
 
+        public long DearestOf(string model, long tokens) => 0;
+
         public async Task<ModelOutcome> CallAsync(ModelRequest request, IStepLog log, CancellationToken cancellationToken)
         {
             Session = ((StepLog)log).Session;

@@ -163,6 +163,8 @@ internal sealed class TestServer : IAsyncDisposable
     {
         public Failure? Check(string model, bool moneyIsCapped) => new(ErrorCodes.ModelUnknown, $"no model {model}");
 
+        public long DearestOf(string model, long tokens) => 0;
+
         public Task<ModelOutcome> CallAsync(ModelRequest request, IStepLog log, CancellationToken cancellationToken) => throw new InvalidOperationException("no models here");
     }
 
