@@ -26,6 +26,9 @@ public sealed class EngineParts
     public required Random Random { get; init; }
     public required ILoggerFactory Logs { get; init; }
 
+    /// <summary>Default: nothing is ever stopped.</summary>
+    public Budgets.KillSwitches? Kills { get; init; }
+
     /// <summary>Default: always admits.</summary>
     public IAdmission? Admission { get; init; }
 

@@ -16,7 +16,8 @@ public sealed class NewRuns(
     IReadOnlyList<ISandboxProvider> sandboxes,
     AgentBuilds codeAgents,
     TimeProvider clock,
-    IIdSource ids)
+    IIdSource ids,
+    KillSwitches? kills = null)
 {
     /// <summary>Input of a run, in UTF-8.</summary>
     public const int MaxInputBytes = 1 << 20;
@@ -48,6 +49,9 @@ public sealed class NewRuns(
                 throw new InvalidOperationException("unreachable");
         }
     }
+
+    /// <summary>Why no run of this agent may start now, or <c>null</c>. Apart from the check: a schedule may be put while its agent is stopped.</summary>
+    public Failure? Stopped(string tenant, string agent) => kills?.Stopped(tenant, agent);
 
     /// <summary>The run as the store takes it. Large parts go to the blob store, where nothing refers to them until the run is committed.</summary>
     public async Task<NewRun> BuildAsync(CheckedRun.Valid run, CancellationToken cancellationToken)

@@ -12,6 +12,7 @@ internal sealed partial class RunSession
     /// <param name="last">The last call of a run that wraps up: it may use what is kept back.</param>
     internal async Task<BeginOutcome> BeginAsync(StepCall call, Hold? hold, EffectClass? effect, CancellationToken cancellationToken, bool last = false)
     {
+        await RefuseIfKilledAsync();
         var now = _services.Clock.GetUtcNow();
         int attempt;
         lock (_memory)

@@ -123,6 +123,21 @@ public sealed class CallTests
     }
 
     [Fact]
+    public async Task A_run_that_stops_before_it_may_send_gets_its_hold_back()
+    {
+        await using var rig = await Rig.StartAsync(Hello);
+        using var halting = new CancellationTokenSource();
+        rig.Log.MaySend = false;
+        rig.Log.Halting = halting.Token;
+        await halting.CancelAsync();
+
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => rig.AskAsync());
+
+        Assert.Equal(["begin", "fail:Release"], rig.Log.Events);
+        Assert.Equal(0, rig.Server.Requests);
+    }
+
+    [Fact]
     public async Task A_lease_lost_while_connecting_holds_the_bytes_back()
     {
         await using var rig = await Rig.StartAsync(Hello);

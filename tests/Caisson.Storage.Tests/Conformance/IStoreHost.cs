@@ -17,6 +17,8 @@ public interface IStoreHost : IAsyncDisposable
 
     IRetentionStore Retention { get; }
 
+    IKillSwitchStore KillSwitch { get; }
+
     /// <summary>Closes the store and opens it again, as the next process does.</summary>
     Task ReopenAsync();
 }

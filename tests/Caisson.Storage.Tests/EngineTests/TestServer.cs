@@ -3,6 +3,7 @@ using System.Text;
 using Caisson.Contracts;
 using Caisson.Core;
 using Caisson.Core.Agents;
+using Caisson.Core.Budgets;
 using Caisson.Core.Journal;
 using Caisson.Core.Lifecycle;
 using Caisson.Core.Models;
@@ -32,11 +33,13 @@ internal sealed class TestServer : IAsyncDisposable
         var ids = new SystemIds(clock);
         Store = SqliteStoreHost.Open(folder, clock);
         var blobs = new FileBlobStore(Path.Combine(folder, "blobs"), Store.TenantKey.Span);
-        var newRuns = new NewRuns(blobs, models, [], builds, clock, ids);
+        Kills = new KillSwitches(Store, clock);
+        var newRuns = new NewRuns(blobs, models, [], builds, clock, ids, Kills);
         Engine = new Engine(options ?? new EngineOptions(), new EngineParts
         {
             Store = Store,
             Reader = Store,
+            Kills = Kills,
             Nodes = Store,
             Budgets = Store,
             Blobs = blobs,
@@ -52,7 +55,7 @@ internal sealed class TestServer : IAsyncDisposable
             Logs = NullLoggerFactory.Instance,
         });
         Runs = new Runs(Store, Store, blobs, models, newRuns, new NoWorkspaces(), signals ? _signals : new RunSignals(), clock, ids);
-        Operations = new RunOperations(Store, Store, Store, blobs, models, _signals, clock, ids);
+        Operations = new RunOperations(Store, Store, Store, blobs, models, _signals, clock, ids, Kills);
     }
 
     internal SqliteStore Store { get; }
@@ -62,6 +65,8 @@ internal sealed class TestServer : IAsyncDisposable
     internal Runs Runs { get; }
 
     internal RunOperations Operations { get; }
+
+    internal KillSwitches Kills { get; }
 
     /// <summary>Makes the engine look for due runs now: a clock that a test moves may have passed its sweep's timer.</summary>
     /// <summary>What people are shown of it.</summary>
