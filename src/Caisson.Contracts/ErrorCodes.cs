@@ -29,6 +29,7 @@ public static class ErrorCodes
 
     public const string BudgetExceeded = "budget_exceeded";
     public const string DeadlineExceeded = "deadline_exceeded";
+    public const string KillSwitch = "kill_switch";
     public const string LoopDetected = "loop_detected";
     public const string RetryExhausted = "retry_exhausted";
     public const string Drift = "drift";

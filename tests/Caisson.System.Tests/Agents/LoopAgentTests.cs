@@ -22,6 +22,8 @@ public sealed class LoopAgentTests
               - say: Done.
           - model: repeater
             turns: [{ say: Again., repeat: forever, call: { name: shell, arguments: { command: echo red } } }]
+          - model: spender
+            turns: [{ say: Not done yet., repeat: forever, usage: { output: 4000 }, call: { name: nothing, arguments: { again: yes } } }]
         """;
 
     [Fact]
@@ -50,6 +52,21 @@ public sealed class LoopAgentTests
         var again = await Until.AsyncValue("the second pause", () => server.Client.GetRunAsync(paused.Id, TestContext.Current.CancellationToken),
             run => run.Status == RunStatus.Paused && run.ToolCalls > 8);
         Assert.Equal((PauseCause.Loop, 16L), (again.Paused, again.ToolCalls));
+    }
+
+    /// <summary>The provider answers with a call all the same, as some do: it is not made.</summary>
+    [Fact]
+    public async Task At_its_limit_a_run_gets_one_last_answer_within_the_cap()
+    {
+        await using var server = await ServerProcess.StartAsync(script: Script);
+        var id = await server.CreateAsync(ServerProcess.ManifestOf("spender", "limits: { tokens: 40k, on_limit: wrap_up }\nloop_guard: { on_loop: warn }\n"));
+
+        var run = await Until.AsyncValue("the end", () => server.Client.GetRunAsync(id, TestContext.Current.CancellationToken), r => r.Status.IsFinal());
+
+        Assert.Equal((RunStatus.Completed, "Not done yet."), (run.Status, run.Result));
+        Assert.InRange(run.InputTokens + run.OutputTokens, 20_000, 40_000);
+        Assert.Equal(run.ToolCalls + 2, run.Steps - run.ToolCalls);
+        Assert.Equal(run.Steps - run.ToolCalls, server.AnsweredCalls(id).Distinct().Count());
     }
 
     private static async Task<(RunView Run, List<string> Tools)> PlayAsync(ServerProcess server, string model)
