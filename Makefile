@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup build publish demo test format lint bench soak clean
+.PHONY: help setup build publish demo test mutants format lint bench soak clean
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
 
@@ -9,6 +9,7 @@ export CONFIGURATION ?= Release
 export TESTS
 export TEST_TIMEOUT
 export ROUNDS
+GUARDS ?=
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s  %s\n", $$1, $$2 }' Makefile
@@ -27,6 +28,10 @@ demo: setup publish ## crash, escape and loop: the three incidents, on real file
 
 test: setup ## run all tests (TESTS="Core Tidy" for some of them)
 	@scripts/test
+
+mutants: ## take each guard of the engine away and see a test fail (GUARDS="fence epoch" for some)
+	@dotnet build tests/Caisson.Tidy.Tests -c Release -v quiet -nologo
+	@tests/Caisson.Tidy.Tests/bin/Release/net10.0/Caisson.Tidy.Tests mutants $(GUARDS)
 
 format: ## format the source
 	@dotnet format Caisson.slnx

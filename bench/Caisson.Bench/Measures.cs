@@ -13,15 +13,17 @@ internal static class Measures
         var bare = Figures.Percentile(Floors.Commits(folder, 400), 0.5);
         var work = new Work(1, 2000, s_noPause);
         await RunAsync(Path.Combine(folder, "one"), work, 1);
-        var (p50, p99) = (Figures.Percentile(work.Latencies, 0.5), Figures.Percentile(work.Latencies, 0.99));
+
+        // The log's file is made longer within the first quarter of a second; what a server's runs meet is what comes after it.
+        var steps = work.Latencies.Skip(500).ToArray();
+        var (p50, p99) = (Figures.Percentile(steps, 0.5), Figures.Percentile(steps, 0.99));
         figures.Add("disk: append 2 KiB and sync, p50", floor, "0.000 ms");
         figures.Add("SQLite alone: one row of 2 KiB, one commit, p50", bare, "0.000 ms");
-        figures.Add("1 run × 2,000 steps: step, p50", p50, "0.000 ms");
+        figures.Add("1 run × 2,000 steps: step from 500 on, p50", p50, "0.000 ms");
         figures.Add("… as a ratio to the disk", p50 / floor, "0.00 ×", "≤ 1.3 ×");
-        figures.Add("… as a ratio to SQLite alone", p50 / bare, "0.00 ×");
+        figures.Add("… as a ratio to SQLite alone, p50", p50 / bare, "0.00 ×");
         figures.Add("… p99", p99, "0.00 ms");
-        var steps = work.Latencies.ToArray();
-        double Around(int step) => Figures.Percentile(steps.Skip(step - 100).Take(200), 0.5);
+        double Around(int step) => Figures.Percentile(work.Latencies.Skip(step - 100).Take(200), 0.5);
         figures.Add("… step 1,900 against step 100", Around(1900) / Around(100), "0.00 ×", "≤ 1.1 ×");
     }
 
@@ -36,8 +38,8 @@ internal static class Measures
         figures.Add("500 runs × 20 steps", rate, "0 steps/s", "≥ 20,000");
         figures.Add("… as a ratio to SQLite alone", 100 * rate / writer, "0 %", "≥ 60 %");
         figures.Add("… processor time for 1,000 steps", cpu.TotalSeconds / (runs * steps) * 1000, "0.000 s", "≤ 0.08 s");
-        figures.Add("… step, p50", Figures.Percentile(work.Latencies, 0.5), "0.0 ms");
-        figures.Add("… step, p99", Figures.Percentile(work.Latencies, 0.99), "0.0 ms");
+        figures.Add("… each step, p50", Figures.Percentile(work.Latencies, 0.5), "0.0 ms");
+        figures.Add("… each step, p99", Figures.Percentile(work.Latencies, 0.99), "0.0 ms");
     }
 
     /// <summary>The same with enough steps that claims, ends and the compiler's work weigh little.</summary>
@@ -48,7 +50,7 @@ internal static class Measures
         var path = Path.Combine(folder, "steady");
         var (took, cpu) = await RunAsync(path, work, runs);
         figures.Add("500 runs × 100 steps", runs * steps / took.TotalSeconds, "0 steps/s");
-        figures.Add("… processor time for 1,000 steps", cpu.TotalSeconds / (runs * steps) * 1000, "0.000 s");
+        figures.Add("… processor time for 1,000 of them", cpu.TotalSeconds / (runs * steps) * 1000, "0.000 s");
 
         // The log was moved into the database when the store was closed.
         figures.Add("… bytes on disk for each byte of a result", new FileInfo(Path.Combine(path, "caisson.db")).Length / (2048.0 * runs * steps), "0.00 ×", "≤ 1.5 ×");

@@ -166,11 +166,13 @@ internal sealed class RunContext : IRunContext
         options ??= new ApprovalOptions();
         var key = Occurrences.Next("approval", _scope, question).Hash;
         var expires = _turn.Now + options.Timeout;
+        var text = options.Arguments is null ? question : $"{question}\n{options.Arguments}";
         var answer = new TaskCompletionSource<ApprovalDecision>();
         _turn.Ask(new Operation(Slots.Approval(key), arrival =>
         {
-            if (Session.History.AskedArguments(key) is { } asked && asked != StepHash.Of(options.Arguments ?? ""))
-                return new DriftReport(arrival.Seq, $"a decision on '{question}' about other arguments", $"approval of '{question}'");
+            // A decision is for what its person saw: code that comes with other arguments took another way.
+            if (Session.History.QuestionOf(key) is { } shown && shown != text)
+                return new DriftReport(arrival.Seq, $"approval of '{shown}'", $"approval of '{text}'");
             var decided = (EntryBody.ApprovalDecided)arrival.Body;
             answer.SetResult(new ApprovalDecision(decided.Approved, decided.By, decided.Comment, decided.Expired));
             return null;
@@ -178,13 +180,13 @@ internal sealed class RunContext : IRunContext
         {
             Waits = WaitReason.Approval,
             Text = $"approval of '{question}'",
-            Intent = () => Request(key, question, options, expires),
+            Intent = () => Request(key, text, options, expires),
             AtDue = expires is null ? null : () => !Session.History.Approvals.ContainsKey(key) ? null : new EntryDraft(EntryKind.ApprovalDecided, new EntryBody.ApprovalDecided(false, [], null, Expired: true)) { Scope = _scope, Key = key },
         });
         return answer.Task;
     }
 
-    private Intent Request(string key, string question, ApprovalOptions options, DateTimeOffset? expires)
+    private Intent Request(string key, string text, ApprovalOptions options, DateTimeOffset? expires)
     {
         if (Session.History.Approvals.GetValueOrDefault(key) is { } open)
             return new Intent([], open.Request.ExpiresAt);
@@ -194,8 +196,7 @@ internal sealed class RunContext : IRunContext
         var approvers = options.FourEyes ? 2 : 1;
         var binding = StepHash.Of("approval", key, options.Arguments ?? "", Session.Summary.WorkspaceRoot ?? "", Session.History.Created!.ManifestHash,
             ApprovalPolicy, approvers.ToString(CultureInfo.InvariantCulture));
-        var text = options.Arguments is null ? question : $"{question}\n{options.Arguments}";
-        return new Intent([new EntryDraft(EntryKind.ApprovalRequested, new EntryBody.ApprovalRequested(text, binding, expires, approvers) { Arguments = StepHash.Of(options.Arguments ?? "") }) { Scope = _scope, Key = key }], expires);
+        return new Intent([new EntryDraft(EntryKind.ApprovalRequested, new EntryBody.ApprovalRequested(text, binding, expires, approvers)) { Scope = _scope, Key = key }], expires);
     }
 
     public Task<ChildRun> SpawnAsync(ChildSpec child)

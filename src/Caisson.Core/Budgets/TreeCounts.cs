@@ -11,7 +11,7 @@ namespace Caisson.Core.Budgets;
 /// the same time, and a count must cost no durable write before the step. So the runs that this process drives share
 /// these counters: a step begins on all nodes of its path or on none. States of a count: begun → completed or
 /// abandoned. Invariants: spent + in flight ≤ cap at every admission, on every node; what was begun ends once; a node
-/// is known before anything begins on it.
+/// is known before anything begins on it, and as long as a run at or below it is owned here.
 /// </para>
 /// <para>
 /// The store has the completed counts (<see cref="BudgetChange.Count"/>, in the step's own unit). When this process
@@ -121,11 +121,31 @@ internal sealed class TreeCounts
         }
     }
 
-    /// <summary>Drops the node of a run that has ended, unless something below it is still under way.</summary>
-    internal bool Forget(string node)
+    /// <summary>An ownership begins: the nodes of its path stay known until it leaves them.</summary>
+    /// <returns>Whether all of them are known; otherwise nothing was entered.</returns>
+    internal bool TryEnter(IReadOnlyList<string> path)
     {
         lock (_lock)
-            return !_nodes.TryGetValue(node, out var known) || (!known.IsBusy && _nodes.Remove(node));
+        {
+            if (!path.All(_nodes.ContainsKey))
+                return false;
+            foreach (var node in path)
+                _nodes[node].Users++;
+            return true;
+        }
+    }
+
+    /// <summary>The ownership is over, and nothing of it is under way. A node that nobody is left on is forgotten: the store has what was done below it.</summary>
+    internal void Leave(IReadOnlyList<string> path)
+    {
+        lock (_lock)
+        {
+            foreach (var node in path)
+            {
+                if (--Known_NeedsLock(node).Users == 0)
+                    _nodes.Remove(node);
+            }
+        }
     }
 
     private void End(IReadOnlyList<string> path, ReadOnlySpan<LimitDimension> dimensions, int spent)
@@ -159,7 +179,8 @@ internal sealed class TreeCounts
     {
         private readonly Dictionary<LimitDimension, Count> _counts = [];
 
-        internal bool IsBusy => _counts.Values.Any(count => count.InFlight > 0);
+        /// <summary>Ownerships at or below this node.</summary>
+        internal int Users { get; set; }
 
         internal Count Of(LimitDimension dimension)
         {

@@ -68,11 +68,7 @@ internal abstract record EntryBody
     internal sealed record ChildEnded(string Child, RunStatus Status, string? Result, Failure? Failure) : EntryBody;
 
     /// <param name="Binding">Hash of what is approved: step, arguments, workspace, manifest, policy.</param>
-    internal sealed record ApprovalRequested(string Question, string Binding, DateTimeOffset? ExpiresAt, int Approvers) : EntryBody
-    {
-        /// <summary>Hash of the arguments: a replay that asks the same question about others is drift. <c>null</c> in entries that are older.</summary>
-        public string? Arguments { get; init; }
-    }
+    internal sealed record ApprovalRequested(string Question, string Binding, DateTimeOffset? ExpiresAt, int Approvers) : EntryBody;
 
     /// <param name="By">Who decided; two names for a decision of four eyes.</param>
     /// <param name="Partial">One yes of the two that are needed.</param>

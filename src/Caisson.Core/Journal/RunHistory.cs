@@ -17,7 +17,7 @@ internal sealed class RunHistory
     private readonly Dictionary<string, OpenStart> _started = new(StringComparer.Ordinal);
     private readonly Dictionary<string, DateTimeOffset> _timers = new(StringComparer.Ordinal);
     private readonly Dictionary<string, OpenApproval> _approvals = new(StringComparer.Ordinal);
-    private readonly Dictionary<string, string?> _asked = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, string> _questions = new(StringComparer.Ordinal);
     private readonly Dictionary<string, ChildState> _children = new(StringComparer.Ordinal);
     private readonly List<long> _loopResets = [];
     private readonly List<long> _effects = [];
@@ -125,7 +125,7 @@ internal sealed class RunHistory
                 break;
             case EntryBody.ApprovalRequested request:
                 _approvals[key!] = new OpenApproval(request, []);
-                _asked[key!] = request.Arguments;
+                _questions[key!] = request.Question;
                 break;
             case EntryBody.ApprovalDecided { Partial: true } partial:
                 _approvals[key!] = _approvals[key!] with { Yes = [.. _approvals[key!].Yes, .. partial.By] };
@@ -196,9 +196,6 @@ internal sealed class RunHistory
     /// <summary>A start of a step that must not be repeated, without its end.</summary>
     internal OpenStart? StartOf(string key) => _started.GetValueOrDefault(key);
 
-    /// <summary>Hash of the arguments that an approval was asked for, decided or not.</summary>
-    internal string? AskedArguments(string key) => _asked.GetValueOrDefault(key);
-
     internal DateTimeOffset? TimerOf(string key) => _timers.TryGetValue(key, out var due) ? due : null;
 
     /// <summary>Entries from a place on whose effects another way through the journal would repeat.</summary>
@@ -206,6 +203,9 @@ internal sealed class RunHistory
 
     /// <summary>The limit that a question of the policy <c>ask</c> is about.</summary>
     internal EntryBody.LimitHit? LimitAsked { get; private set; }
+
+    /// <summary>What a person was shown, arguments included, under the key of an approval.</summary>
+    internal string? QuestionOf(string key) => _questions.GetValueOrDefault(key);
 
     private void Attempted(string? key, int attempt)
     {

@@ -39,7 +39,6 @@ public sealed class Engine : IAsyncDisposable
     private Task _reaping = Task.CompletedTask;
     private readonly NodeRegistration? _self;
     private readonly bool _ownThread;
-    private bool _wasRefused;
     private long? _comparedAt;
     private bool _started;
 
@@ -247,14 +246,11 @@ public sealed class Engine : IAsyncDisposable
     /// <summary>Turns that waited to begin something look again when the server admits work again.</summary>
     private void NudgeOnAdmission()
     {
-        var refused = _services.Admission.Refusal is not null || _lease.State != LeaseState.Live;
-        if (_wasRefused && !refused)
-        {
-            foreach (var (driver, _) in _drives.Values)
-                driver.Nudge();
-        }
-
-        _wasRefused = refused;
+        // Turns say it themselves: a refusal may be over before this loop has seen it.
+        if (_services.Admission.Refusal is not null || _lease.State != LeaseState.Live || !_services.TakeHeldBack())
+            return;
+        foreach (var (driver, _) in _drives.Values)
+            driver.Nudge();
     }
 
     private void Poke(RunId run, RunDriver driver) => _ = _tasks.Run(async () =>

@@ -99,7 +99,8 @@ internal sealed class RunDriver(RunServices services, NodeLease lease, Action op
         try
         {
             var history = await LoadAsync(claimed.Id, processEnds);
-            return new RunSession(claimed, history, await services.Tree.OpenAsync(claimed, processEnds), lease, services, processEnds);
+            var manifest = history.Created?.Manifest ?? throw new CaissonException(ErrorCodes.DatabaseCorrupt, $"run {claimed.Id} has no RunCreated entry");
+            return new RunSession(claimed, history, manifest, await services.Tree.OpenAsync(claimed, processEnds), lease, services, processEnds);
         }
         catch (CaissonException problem) when (problem.Code == ErrorCodes.DatabaseCorrupt)
         {

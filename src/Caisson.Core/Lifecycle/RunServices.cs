@@ -19,4 +19,12 @@ internal sealed record RunServices(IRunStore Store, IRunReader Reader, IBlobStor
     internal required TreeLedger Tree { get; init; }
     internal required Func<double> Dice { get; init; }
     internal required EngineOptions Options { get; init; }
+
+    private int _heldBack;
+
+    /// <summary>A turn has something to begin and was refused: it looks again when somebody nudges it.</summary>
+    internal void HoldBack() => Volatile.Write(ref _heldBack, 1);
+
+    /// <summary>Whether a turn was held back since the last call.</summary>
+    internal bool TakeHeldBack() => Interlocked.Exchange(ref _heldBack, 0) == 1;
 }

@@ -44,7 +44,7 @@ internal sealed partial class RunSession : IDisposable
     private bool _released;
 
     /// <param name="path">Budget nodes from the tenant to the run, all of them loaded.</param>
-    internal RunSession(RunRecord claimed, RunHistory history, IReadOnlyList<string> path, NodeLease lease, RunServices services, CancellationToken ended)
+    internal RunSession(RunRecord claimed, RunHistory history, AgentManifest manifest, IReadOnlyList<string> path, NodeLease lease, RunServices services, CancellationToken ended)
     {
         _path = path;
         _suspect = claimed.Suspicion > 0;
@@ -62,7 +62,7 @@ internal sealed partial class RunSession : IDisposable
         _state = new RunState(claimed.Status, claimed.Waiting, claimed.Paused);
         _summary = claimed.Summary;
         _dueAt = claimed.DueAt;
-        Manifest = history.Created?.Manifest ?? throw new CaissonException(ErrorCodes.DatabaseCorrupt, $"run {Run} has no RunCreated entry");
+        Manifest = manifest;
         Inbox = new RunInbox(this, services);
         _current = CurrentSteps;
         services.Signals.ShowSteps(Run, _current);
@@ -114,6 +114,8 @@ internal sealed partial class RunSession : IDisposable
 
     /// <summary>Why nothing new may begin on this server, or <c>null</c>.</summary>
     internal string? Admission => _lease.State == LeaseState.Live ? _services.Admission.Refusal : "the lease is in doubt";
+
+    internal void HoldBack() => _services.HoldBack();
 
     internal CountLimits Limits
     {
@@ -370,8 +372,7 @@ internal sealed partial class RunSession : IDisposable
         {
             foreach (var subject in _open.All)
                 _services.Tree.Counts.Abandon(_path, CountLimits.CountsOf(subject.Kind));
-            if (_state.IsFinal)
-                _services.Tree.Counts.Forget(_path[^1]);
+            _services.Tree.Counts.Leave(_path);
         }
 
         _interrupt.Dispose();

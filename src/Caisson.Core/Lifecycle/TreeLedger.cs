@@ -9,8 +9,20 @@ internal sealed class TreeLedger(IBudgetStore budgets, IRunReader reader)
 {
     internal TreeCounts Counts { get; } = new();
 
-    /// <returns>The path, from the tenant to the run.</returns>
+    /// <returns>The path, from the tenant to the run; to be left with <see cref="TreeCounts.Leave"/>.</returns>
     internal async Task<IReadOnlyList<string>> OpenAsync(RunRecord run, CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            var path = await LoadPathAsync(run, cancellationToken);
+
+            // While one node was loaded, the last user of another may have left.
+            if (Counts.TryEnter(path))
+                return path;
+        }
+    }
+
+    private async Task<IReadOnlyList<string>> LoadPathAsync(RunRecord run, CancellationToken cancellationToken)
     {
         var path = new List<string> { BudgetNodes.Of(run.Id) };
         await LoadAsync(run, cancellationToken);

@@ -236,6 +236,7 @@ internal sealed class Turn : IDisposable
         if (_session.Admission is { } refusal && _fresh.Count > 0)
         {
             _log.LogDebug("run {Run} waits: {Reason}", _session.Run, refusal);
+            _session.HoldBack();
             return null;
         }
 

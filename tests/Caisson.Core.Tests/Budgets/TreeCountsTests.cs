@@ -183,17 +183,21 @@ public sealed class TreeCountsTests
     }
 
     [Fact]
-    public void A_node_is_forgotten_when_nothing_is_under_way_below_it()
+    public void A_node_is_forgotten_when_nobody_is_left_at_or_below_it()
     {
         var tree = Loaded();
-        Assert.Null(tree.TryBegin(Child, Steps));
+        var root = Child[..^1];
+        Assert.True(tree.TryEnter(Child));
+        Assert.True(tree.TryEnter(root));
 
-        Assert.False(tree.Forget("run:root"));
+        tree.Leave(root);
         Assert.Empty(tree.Missing(Child));
+        Assert.Null(tree.TryBegin(Child, Steps));
         tree.Complete(Child, Steps);
-        Assert.True(tree.Forget("run:root"));
-        Assert.Equal(["run:root"], tree.Missing(Child));
-        Assert.True(tree.Forget("run:never"));
+
+        tree.Leave(Child);
+        Assert.Equal(Child, tree.Missing(Child));
+        Assert.False(tree.TryEnter(Child));
     }
 
     private enum Act { Begin, Complete, Abandon, SetCap }

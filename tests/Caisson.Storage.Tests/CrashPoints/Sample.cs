@@ -1,13 +1,27 @@
 using System.Globalization;
 using Caisson.Contracts;
 using Caisson.Core.Agents;
+using Caisson.Core.Journal;
+using Caisson.Storage.Tests.EngineTests;
 
 namespace Caisson.Storage.Tests.CrashPoints;
 
-/// <summary>An agent to be killed at every write, with what is said to it from outside. Effects whose name begins with <c>once</c> must not happen twice.</summary>
+/// <summary>
+/// An agent to be killed at every write, with what is said to it from outside. Effects whose name begins with <c>once</c>
+/// must not happen twice. Golden journals are recorded of these agents and replay for ever: a new way of asking is a new
+/// sample, a change to one of these is drift.
+/// </summary>
 internal sealed class Sample
 {
-    internal required Script Agent { get; init; }
+    internal Script Agent { get; init; } = (_, _, _) => Task.FromResult("");
+
+    internal string Manifest { get; init; } = "name: test\ncode: test\nlimits:\n  steps: 100\n";
+
+    /// <summary>What a loop agent talks to.</summary>
+    internal Func<ScriptedModel>? Models { get; init; }
+
+    /// <summary>With this a person resumes the run whenever it is paused.</summary>
+    internal RaisedLimits? Raises { get; init; }
 
     internal Script Child { get; init; } = (_, _, _) => Task.FromResult("");
 
@@ -26,6 +40,14 @@ internal sealed class Sample
         ["approvals"] = new() { Agent = AskingAsync, Approvers = ["ann", "bob"] },
         ["nested branches and effects"] = new() { Agent = NestedAsync },
         ["snapshots"] = new() { Agent = SnapshotsAsync, Signals = ["go#1", "go#2"] },
+    };
+
+    /// <summary>A loop agent: one of its results is a blob, and it reaches its limit on the way. A death in a paid call is in doubt, so it does not come out as if it had not been.</summary>
+    internal static readonly Sample Loop = new()
+    {
+        Manifest = "name: loop\nloop: {model: mock/m, instructions: go}\nlimits: {usd: 0.000000020}\n",
+        Models = () => new ScriptedModel(turn => turn < 3 ? $$"""{"n":{{turn}},"pad":"{{new string('x', turn == 1 ? JournalDraft.InlineBytes : 0)}}"}""" : null),
+        Raises = new RaisedLimits(NanoUsd: 1_000_000_000),
     };
 
     private static Task<string> StepAsync(IRunContext context, Act act, string name, string? effect = null) => context.StepAsync(name, async _ =>

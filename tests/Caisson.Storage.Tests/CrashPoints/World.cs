@@ -16,25 +16,52 @@ using Microsoft.Extensions.Logging.Abstractions;
 namespace Caisson.Storage.Tests.CrashPoints;
 
 /// <summary>One store, one run on it, what its steps did to the world, and one process after the other.</summary>
-internal sealed class World(Sample sample)
+internal sealed class World
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
     private static readonly AgentBuilds Builds = new(new Dictionary<string, string> { ["test"] = "1", ["child"] = "1" });
-    private static readonly TimeProvider Clock = TimeProvider.System;
 
-    private readonly MemoryStore _store = new(Clock);
+    private readonly Sample _sample;
+    private readonly TimeProvider _clock;
+    private readonly MemoryStore _store;
     private readonly MemoryBlobs _blobs = new();
-    private readonly SystemIds _ids = new(Clock);
+    private readonly SystemIds _ids;
+    private readonly ScriptedModel? _model;
     private readonly ConcurrentDictionary<string, int> _effects = new(StringComparer.Ordinal);
     private RunId _run;
+
+    internal World(Sample sample, TimeProvider? clock = null)
+    {
+        _sample = sample;
+        _clock = clock ?? TimeProvider.System;
+        _store = new MemoryStore(_clock);
+        _ids = new SystemIds(_clock);
+        _model = sample.Models?.Invoke();
+    }
+
+    /// <summary>Calls that the model got.</summary>
+    internal int ModelCalls => _model?.Sent ?? 0;
+
+    internal MemoryBlobs Blobs => _blobs;
+
+    internal RunId Run => _run;
+
+    internal MemoryState State => _store.Snapshot();
+
+    /// <summary>Begins with what an earlier process left in its store.</summary>
+    internal void Load(MemoryState state)
+    {
+        _store.Restore(state);
+        _run = state.Runs.Values.First().Id;
+    }
 
     /// <summary>How often each effect happened.</summary>
     internal IReadOnlyDictionary<string, int> Effects => _effects;
 
     internal async Task CreateAsync()
     {
-        var runs = new Runs(_store, _store, _blobs, NoModels.Instance, NewRuns(), null!, new RunSignals(), Clock, _ids);
-        var outcome = await runs.CreateAsync(new CreateRun("name: test\ncode: test\nlimits:\n  steps: 100\n", "test.yaml", "in", new RunOverrides(), new Dictionary<string, string>(), null), default);
+        var runs = new Runs(_store, _store, _blobs, Models, NewRuns(), null!, new RunSignals(), _clock, _ids);
+        var outcome = await runs.CreateAsync(new CreateRun(_sample.Manifest, "test.yaml", "in", new RunOverrides(), new Dictionary<string, string>(), null), default);
         _run = Assert.IsType<CreateRunOutcome.Accepted>(outcome).Run;
     }
 
@@ -51,13 +78,13 @@ internal sealed class World(Sample sample)
             Nodes = store,
             Budgets = _store,
             Blobs = _blobs,
-            Models = NoModels.Instance,
+            Models = Models,
             Sandboxes = [],
-            CodeAgents = new Dictionary<string, IAgent> { ["test"] = new Agent(sample.Agent, Of(store), _effects), ["child"] = new Agent(sample.Child, Of(store), _effects) },
+            CodeAgents = new Dictionary<string, IAgent> { ["test"] = new Agent(_sample.Agent, Of(store), _effects), ["child"] = new Agent(_sample.Child, Of(store), _effects) },
             Builds = Builds,
             NewRuns = NewRuns(),
             Signals = signals,
-            Clock = Clock,
+            Clock = _clock,
             Ids = _ids,
             Random = new NoWait(),
             Logs = NullLoggerFactory.Instance,
@@ -74,7 +101,7 @@ internal sealed class World(Sample sample)
                 break;
             try
             {
-                await Task.WhenAny(changed, engine.Stopped, Task.Delay(TimeSpan.FromMilliseconds(50), Clock)).WaitAsync(deadline.Token);
+                await Task.WhenAny(changed, engine.Stopped, Task.Delay(TimeSpan.FromMilliseconds(50), _clock)).WaitAsync(deadline.Token);
             }
             catch (OperationCanceledException)
             {
@@ -84,7 +111,7 @@ internal sealed class World(Sample sample)
 
         if (!store.Dead)
             await engine.Stopped;
-        await Task.WhenAny(engine.Stopped, Task.Delay(Patience, Clock));
+        await Task.WhenAny(engine.Stopped, Task.Delay(Patience, _clock));
         return (store.Writes, true);
     }
 
@@ -95,11 +122,13 @@ internal sealed class World(Sample sample)
         {
             if (entry.Kind != EntryKind.ApprovalRequested)
                 continue;
-            foreach (var who in sample.Approvers)
-                await PostAsync($"{who}:{entry.Key}", InputKind.Approval, JournalJson.Write(new InputBody.Approval(entry.Key!, sample.Approves, who, null)), signals);
+            foreach (var who in _sample.Approvers)
+                await PostAsync($"{who}:{entry.Key}", InputKind.Approval, JournalJson.Write(new InputBody.Approval(entry.Key!, _sample.Approves, who, null)), signals);
         }
 
-        foreach (var name in sample.Signals)
+        if (_sample.Raises is { } raise && await _store.FindAsync(_run, default) is { Status: RunStatus.Paused } paused)
+            await PostAsync($"resume:{paused.LastSeq}", InputKind.Resume, JournalJson.Write(new InputBody.Operator("me", null, raise)), signals);
+        foreach (var name in _sample.Signals)
             await PostAsync($"signal:{name}", InputKind.Signal, JournalJson.Write(new InputBody.Signal(name.Split('#')[0], $"\"{name}\"", "me")), signals);
     }
 
@@ -156,7 +185,9 @@ internal sealed class World(Sample sample)
 
     private Act Of(DyingStore process) => effect => process.ActAsync(() => _effects.AddOrUpdate(effect, 1, (_, n) => n + 1));
 
-    private NewRuns NewRuns() => new(_blobs, NoModels.Instance, [], Builds, Clock, _ids);
+    private IModels Models => _model ?? (IModels)NoModels.Instance;
+
+    private NewRuns NewRuns() => new(_blobs, Models, [], Builds, _clock, _ids);
 
     private sealed class Agent(Script body, Act act, IReadOnlyDictionary<string, int> effects) : IAgent
     {

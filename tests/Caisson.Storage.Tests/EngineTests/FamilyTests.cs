@@ -43,6 +43,29 @@ public sealed class FamilyTests : EngineTestBase
     }
 
     [Fact]
+    public async Task A_detached_child_goes_on_after_its_parent_has_ended()
+    {
+        var server = await ParentAsync(async context =>
+        {
+            await context.SpawnAsync(new ChildSpec("child", "") { Detach = true });
+            return "";
+        }, async context =>
+        {
+            await context.StepAsync("before", () => Task.FromResult(1));
+            await context.WaitForSignalAsync("go");
+            return await context.StepAsync("after", () => Task.FromResult("done"));
+        });
+        var parent = await server.CreateAsync(Manifest);
+        await server.UntilAsync(parent, RunStatus.Completed);
+        var child = await OnlyChildAsync(server, parent);
+        await server.UntilAsync(child, RunStatus.Waiting);
+
+        await server.Operations.SignalAsync(child, "go", "null"u8.ToArray(), null, "me", default);
+
+        Assert.Equal("done", (await server.UntilAsync(child, RunStatus.Completed)).Summary.Result);
+    }
+
+    [Fact]
     public async Task A_run_that_spawns_its_own_like_is_refused_and_a_replay_gets_the_same_answer()
     {
         Func<IRunContext, Task<string>> agent = async context =>
@@ -104,6 +127,9 @@ public sealed class FamilyTests : EngineTestBase
     private static async Task<RunId> ChildAsync(TestServer server, RunId parent)
     {
         await server.UntilAsync(parent, RunStatus.Waiting);
-        return (await server.Store.ListAsync(new RunFilter(null, null, null, 10), default)).Single(r => r.Parent == parent).Id;
+        return await OnlyChildAsync(server, parent);
     }
+
+    private static async Task<RunId> OnlyChildAsync(TestServer server, RunId parent) =>
+        (await server.Store.ListAsync(new RunFilter(null, null, null, 10), default)).Single(r => r.Parent == parent).Id;
 }

@@ -1,9 +1,7 @@
-using System.Text;
 using System.Text.Json;
 using Caisson.Contracts;
 using Caisson.Core.Journal;
 using Caisson.Core.Lifecycle;
-using Caisson.Core.Models;
 
 namespace Caisson.Storage.Tests.EngineTests;
 
@@ -15,7 +13,7 @@ public sealed class ModelTests : EngineTestBase
     [Fact]
     public async Task A_loop_agent_asks_until_the_model_calls_no_tool()
     {
-        var models = new Script(turn => turn < 3 ? $"{{\"n\":{turn}}}" : null);
+        var models = new ScriptedModel(turn => turn < 3 ? $"{{\"n\":{turn}}}" : null);
         var server = await StartAsync(models: models);
 
         var run = await server.CreateAsync(Loop, "hello");
@@ -30,7 +28,7 @@ public sealed class ModelTests : EngineTestBase
     public async Task A_crash_in_a_model_call_repeats_that_call_and_accounts_it_as_in_doubt()
     {
         var gate = new Gate();
-        var models = new Script(turn => turn < 3 ? $"{{\"n\":{turn}}}" : null) { GateAt = 2, Gate = gate };
+        var models = new ScriptedModel(turn => turn < 3 ? $"{{\"n\":{turn}}}" : null) { GateAt = 2, Gate = gate };
         var server = await StartAsync(models: models);
         var run = await server.CreateAsync(Loop);
         await gate.Reached;
@@ -48,7 +46,7 @@ public sealed class ModelTests : EngineTestBase
     [Fact]
     public async Task At_its_money_limit_a_run_pauses_before_it_spends_and_a_raise_resumes_it()
     {
-        var models = new Script(turn => turn < 3 ? $"{{\"n\":{turn}}}" : null);
+        var models = new ScriptedModel(turn => turn < 3 ? $"{{\"n\":{turn}}}" : null);
         var server = await StartAsync(models: models);
 
         // Each call holds 10 and costs 7: after two, 14 are gone and another hold would pass 20.
@@ -66,7 +64,7 @@ public sealed class ModelTests : EngineTestBase
     [Fact]
     public async Task A_repeated_call_is_warned_about_at_three_pauses_at_eight_and_counts_anew_after_a_resume()
     {
-        var models = new Script(turn => turn < 12 ? "{\"same\":true}" : null);
+        var models = new ScriptedModel(turn => turn < 12 ? "{\"same\":true}" : null);
         var server = await StartAsync(models: models);
         var run = await server.CreateAsync(Loop);
 
@@ -86,7 +84,7 @@ public sealed class ModelTests : EngineTestBase
     public async Task After_a_resume_and_a_crash_the_calls_before_the_resume_still_do_not_count()
     {
         var gate = new Gate();
-        var models = new Script(turn => turn < 14 ? "{\"same\":true}" : null) { GateAt = 12, Gate = gate };
+        var models = new ScriptedModel(turn => turn < 14 ? "{\"same\":true}" : null) { GateAt = 12, Gate = gate };
         var server = await StartAsync(models: models);
         var run = await server.CreateAsync(Loop);
         await server.UntilAsync(run, RunStatus.Paused);
@@ -103,12 +101,12 @@ public sealed class ModelTests : EngineTestBase
     [Fact]
     public async Task A_loop_told_to_stop_fails_and_one_told_to_warn_goes_on()
     {
-        var server = await StartAsync(models: new Script(turn => turn < 10 ? "{\"same\":true}" : null));
+        var server = await StartAsync(models: new ScriptedModel(turn => turn < 10 ? "{\"same\":true}" : null));
         var warned = await StartedAsync(server, "loop_guard: {on_loop: warn}");
         Assert.Equal(RunStatus.Completed, (await server.UntilAsync(warned, r => r.Status.IsFinal(), "is over")).Status);
         await server.StopHardAsync();
 
-        var other = await StartAsync(models: new Script(turn => turn < 10 ? "{\"same\":true}" : null));
+        var other = await StartAsync(models: new ScriptedModel(turn => turn < 10 ? "{\"same\":true}" : null));
         var stopped = await StartedAsync(other, "loop_guard: {on_loop: stop}");
         Assert.Equal(ErrorCodes.LoopDetected, (await other.UntilAsync(stopped, RunStatus.Failed)).Summary.Failure?.Code);
 
@@ -118,7 +116,7 @@ public sealed class ModelTests : EngineTestBase
     [Fact]
     public async Task Polling_with_another_result_each_time_is_no_loop()
     {
-        var server = await StartAsync(models: new Script(turn => turn < 20 ? $"{{\"n\":{turn}}}" : null));
+        var server = await StartAsync(models: new ScriptedModel(turn => turn < 20 ? $"{{\"n\":{turn}}}" : null));
 
         await server.UntilAsync(await server.CreateAsync(Loop), RunStatus.Completed);
     }
@@ -127,7 +125,7 @@ public sealed class ModelTests : EngineTestBase
     public async Task A_pause_between_a_model_call_and_its_tools_is_taken_at_the_boundary()
     {
         var gate = new Gate();
-        var models = new Script(turn => turn < 3 ? $"{{\"n\":{turn}}}" : null) { GateAt = 1, Gate = gate };
+        var models = new ScriptedModel(turn => turn < 3 ? $"{{\"n\":{turn}}}" : null) { GateAt = 1, Gate = gate };
         var server = await StartAsync(models: models);
         var run = await server.CreateAsync(Loop);
         await gate.Reached;
@@ -142,7 +140,6 @@ public sealed class ModelTests : EngineTestBase
         await server.UntilAsync(run, RunStatus.Completed);
     }
 
-    /// <summary>Answers by the number of tool results it is shown, so a replay is answered alike. Holds 10, costs 7.</summary>
     /// <summary>A turn's part of the journal is what is new in it: the conversation before it is never stored again.</summary>
     [Theory]
     [InlineData(100)]
@@ -150,7 +147,7 @@ public sealed class ModelTests : EngineTestBase
     public async Task Two_hundred_turns_cost_twice_as_much_as_one_hundred(int bytes)
     {
         const int turns = 200;
-        var models = new Script(turn => turn < turns ? $"{{\"n\":\"{turn:D4}{new string('x', bytes)}\"}}" : null);
+        var models = new ScriptedModel(turn => turn < turns ? $"{{\"n\":\"{turn:D4}{new string('x', bytes)}\"}}" : null);
         var server = await StartAsync(models: models);
 
         var run = await server.CreateAsync(Loop + "limits: {steps: 1000, tool_calls: 1000, model_calls: 1000}\n");
@@ -180,7 +177,7 @@ public sealed class ModelTests : EngineTestBase
     public async Task A_command_finds_the_key_of_its_step_in_its_environment_and_after_a_crash_the_same_one()
     {
         var gate = new Gate();
-        var models = new Script(turn => turn < 2 ? $"{{\"command\":\"curl {turn}\"}}" : null) { Tool = "shell" };
+        var models = new ScriptedModel(turn => turn < 2 ? $"{{\"command\":\"curl {turn}\"}}" : null) { Tool = "shell" };
         var manifest = Loop.Replace("go}", "go, tools: [shell]}", StringComparison.Ordinal);
         var first = new RecordingBoxes(gate);
         var server = await StartAsync(models: models, sandboxes: [first]);
@@ -204,55 +201,5 @@ public sealed class ModelTests : EngineTestBase
         while (await server.Store.ReadJournalAsync(run, entries.Count, 500, default) is { Count: > 0 } page)
             entries.AddRange(page);
         return entries;
-    }
-
-    private sealed class Script(Func<int, string?> argumentsAt) : IModels
-    {
-        internal string Tool { get; init; } = "missing";
-
-        private int _sent;
-
-        internal int Sent => _sent;
-
-        internal List<string?> Notes { get; } = [];
-
-        internal RunSession? Session { get; private set; }
-
-        internal int GateAt { get; init; } = -1;
-
-        internal Gate? Gate { get; init; }
-
-        public Failure? Check(string model, bool moneyIsCapped) => null;
-
-        public async Task<ModelOutcome> CallAsync(ModelRequest request, IStepLog log, CancellationToken cancellationToken)
-        {
-            Session = ((StepLog)log).Session;
-            var key = log.ModelStep(request.Identity);
-            var subject = new StepSubject(StepKind.Model, request.Model, request.Identity, null, null);
-            var turn = request.Messages.Count(m => m.Role == ModelRole.Tool);
-            switch (log.Find(key, subject))
-            {
-                case StepLookup.Recorded recorded:
-                    return new ModelOutcome.Answered(Answer(Encoding.UTF8.GetString(recorded.Record.Result.Span)), key, true);
-                case StepLookup.Drifted drifted:
-                    return new ModelOutcome.Drifted(drifted.Report);
-            }
-
-            if (await log.BeginAsync(key, subject, new Hold(10, 10), cancellationToken) is BeginOutcome.Denied denied)
-                return new ModelOutcome.LimitReached(denied.Denial);
-            Interlocked.Increment(ref _sent);
-            if (turn == GateAt)
-                await Gate!.PassAsync(cancellationToken);
-            lock (Notes)
-                Notes.Add(request.Note);
-            var text = argumentsAt(turn) ?? "";
-            await log.CompleteAsync(key, subject, new StepResult(Encoding.UTF8.GetBytes(text), new Usage(7, 3, 2), 1, TimeProvider.System.GetUtcNow()), cancellationToken);
-            return new ModelOutcome.Answered(Answer(text), key, false);
-        }
-
-        // Providers repeat ids between turns, so this one always gives the same.
-        private ModelAnswer Answer(string arguments) => arguments.Length == 0
-            ? new ModelAnswer("finished", [], "stop", "m", null)
-            : new ModelAnswer("", [new ToolCall("call_0", Tool, arguments)], "tool_calls", "m", null);
     }
 }

@@ -4,6 +4,8 @@ using System.Globalization;
 using Caisson.Contracts;
 using Caisson.Core.Agents;
 using Caisson.Core.Lifecycle;
+using Caisson.Core.Journal;
+using Caisson.Core.Stores;
 
 namespace Caisson.Storage.Tests.EngineTests;
 
@@ -150,6 +152,37 @@ public sealed class ReplayTests : EngineTestBase
         var paused = await next.UntilAsync(run, RunStatus.Paused);
         Assert.Equal(PauseCause.Version, paused.Paused);
         Assert.Equal(["a"], Executed);
+    }
+
+    [Fact]
+    public async Task A_decision_about_other_arguments_is_not_taken_for_one_about_these()
+    {
+        var first = true;
+        Func<IRunContext, Task<string>> agent = async context =>
+        {
+            var decision = await context.ApproveAsync("delete?", new ApprovalOptions { Arguments = first ? "a.txt" : "all of it" });
+            if (decision.Approved)
+                await StepAsync(context, "delete");
+            await context.WaitForSignalAsync("end");
+            return "done";
+        };
+        var server = await StartAsync(agent);
+        var run = await server.CreateAsync(Manifest);
+        await server.UntilAsync(run, r => r.Waiting == WaitReason.Approval, "asks");
+        var key = (await server.JournalAsync(run)).Single(e => e.Kind == EntryKind.ApprovalRequested).Key!;
+        await server.Store.PostAsync(new NewInput(run, "yes", InputKind.Approval, JournalJson.Write(new InputBody.Approval(key, true, "ann", null))), default);
+        server.Sweep(run);
+        await server.UntilAsync(run, r => r.Waiting == WaitReason.Signal, "waits for the end");
+        await server.StopHardAsync();
+        first = false;
+
+        var next = await StartAsync(agent);
+
+        await SignalAsync(next, run, "end", "0");
+        var paused = await next.UntilAsync(run, RunStatus.Paused);
+        Assert.Equal(PauseCause.Drift, paused.Paused);
+        Assert.Contains("all of it", paused.Summary.Detail, StringComparison.Ordinal);
+        Assert.Equal(["delete"], Executed);
     }
 
     /// <summary>Runs the body, waits for a signal, and does the same again in another server, where the signal comes.</summary>
