@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup build publish demo test mutants format lint bench soak clean
+.PHONY: help setup build publish demo test sim mutants format lint bench bench-hot bench-peers soak clean
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
 
@@ -11,8 +11,13 @@ export TEST_TIMEOUT
 export ROUNDS
 GUARDS ?=
 
+# Of the simulation: SEED= draws one, N= is how many from there on, ALL=1 does not stop at a bad one.
+SEED ?=
+N ?=
+ALL ?=
+
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s  %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s  %s\n", $$1, $$2 }' Makefile
 
 setup: ## install what is missing on this machine: packages, runsc, the guest agent
 	@scripts/setup
@@ -29,6 +34,10 @@ demo: setup publish ## crash, escape and loop: the three incidents, on real file
 test: setup ## run all tests (TESTS="Core Tidy" for some of them)
 	@scripts/test
 
+sim: ## run seeds of the simulation until a bad one (SEED=0x… N=1000; see docs/simulation.md)
+	@dotnet build tests/Caisson.Simulation.Tests -c $(CONFIGURATION) -v quiet
+	@tests/Caisson.Simulation.Tests/bin/$(CONFIGURATION)/net10.0/Caisson.Simulation.Tests sim "$(SEED)" "$(N)" "$(ALL)"
+
 mutants: ## take each guard of the engine away and see a test fail (GUARDS="fence epoch" for some)
 	@dotnet build tests/Caisson.Tidy.Tests -c Release -v quiet -nologo
 	@tests/Caisson.Tidy.Tests/bin/Release/net10.0/Caisson.Tidy.Tests mutants $(GUARDS)
@@ -39,8 +48,17 @@ format: ## format the source
 lint: ## fail where the source is not formatted
 	@dotnet format Caisson.slnx --verify-no-changes
 
-bench: ## durable steps a second and step latency, beside the disk's own sync rate
-	@dotnet run -c Release --project bench/Caisson.Bench
+bench: ## all workloads beside what the disk and SQLite do by themselves, as a table (ROUNDS=n)
+	@bench/build
+	@artifacts/bench/program/Caisson.Bench all $(if $(ROUNDS),--rounds $(ROUNDS))
+
+bench-hot: ## a look of seconds at step latency and throughput
+	@dotnet run -c Release --project bench/Caisson.Bench -- hot
+
+bench-peers: ## the same work for Caisson, Restate and DBOS, in turn (ROUNDS=n)
+	@bench/build
+	@bench/peers/setup artifacts/peers
+	@artifacts/bench/program/Caisson.Bench peers artifacts/peers $(if $(ROUNDS),--rounds $(ROUNDS))
 
 soak: setup publish ## run the demo ten times and stop at the first broken promise (ROUNDS=n)
 	@scripts/soak

@@ -8,6 +8,21 @@ internal sealed class EngineTasks(TaskScheduler scheduler)
     internal Task Run(Func<Task> work) =>
         Task.Factory.StartNew(work, CancellationToken.None, TaskCreationOptions.DenyChildAttach, Scheduler).Unwrap();
 
+    /// <summary>A pause that a token ends early. The framework's own, when it is cancelled, goes on in the thread pool, whatever the scheduler.</summary>
+    internal async Task DelayAsync(TimeSpan time, TimeProvider clock, CancellationToken cancellationToken)
+    {
+        using var over = new CancellationTokenSource();
+        var cancelled = new TaskCompletionSource();
+        await using var registration = cancellationToken.UnsafeRegister(_ => _ = Run(() =>
+        {
+            cancelled.SetResult();
+            return Task.CompletedTask;
+        }), null);
+        await Task.WhenAny(cancelled.Task, Task.Delay(time, clock, over.Token));
+        over.End();
+        cancellationToken.ThrowIfCancellationRequested();
+    }
+
     /// <summary>Cancels away from the caller: what listens to the token may be anybody's code, and may throw.</summary>
     internal Task CancelAsync(CancellationTokenSource source) => Run(() =>
     {

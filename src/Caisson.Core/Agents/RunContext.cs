@@ -242,7 +242,7 @@ internal sealed class RunContext : IRunContext
         if (!_turn.NothingOpen)
             throw new InvalidOperationException("a snapshot was asked for while something else is under way: await it first");
         var key = Occurrences.Next("snapshot", _scope, "");
-        var body = new EntryBody.Snapshot(Occurrences.Save(), _turn.UntakenSignals);
+        var body = new EntryBody.Snapshot(Occurrences.Save(), _turn.UntakenSignals) { Seen = _turn.Answered };
         var answer = new TaskCompletionSource();
         _turn.Ask(new Operation(Slots.Step(key.Hash), _ =>
         {

@@ -76,7 +76,7 @@ internal sealed class StepRunner(RunSession session, RunServices services, Func<
                     await session.FailAttemptAsync(call, prior + attempt, failed.Failure, HoldFate.Release, services.Clock.GetUtcNow() + wait, session.Owned);
                     if (wait is not { } delay)
                         throw new RunHaltException(failed.Failure.Retryable ? new RunHalt.Exhausted(failed.Failure) : new RunHalt.Failed(failed.Failure));
-                    await Task.Delay(delay, services.Clock, session.Halting);
+                    await services.Tasks.DelayAsync(delay, services.Clock, session.Halting);
                     break;
             }
         }
@@ -86,6 +86,7 @@ internal sealed class StepRunner(RunSession session, RunServices services, Func<
     {
         try
         {
+            await session.WaitForLeaveAsync();
             return await body(attempt, session.Interrupted);
         }
         catch (CaissonException problem)

@@ -64,6 +64,7 @@ internal sealed class UnknownStep<T>(RunSession session, StepCall call, NamedSte
             return (EffectState.CannotTell, default);
         try
         {
+            await session.WaitForLeaveAsync();
             var check = await verify(Context(open));
             return (check.State, check.Result);
         }
@@ -78,6 +79,7 @@ internal sealed class UnknownStep<T>(RunSession session, StepCall call, NamedSte
     {
         try
         {
+            await session.WaitForLeaveAsync();
             await undo(Context(open));
         }
         catch (Exception problem) when (problem is not OperationCanceledException || !session.Interrupted.IsCancellationRequested)

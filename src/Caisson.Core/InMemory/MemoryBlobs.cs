@@ -31,7 +31,10 @@ internal sealed class MemoryBlobs(ReadOnlyMemory<byte> tenantKey = default, ISto
     }
 
     public Task<ReadOnlyMemory<byte>?> GetAsync(string address, CancellationToken cancellationToken) =>
-        Task.FromResult(_contents.TryGetValue(address, out var content) ? content : default(ReadOnlyMemory<byte>?));
+        Task.FromResult(Content(address));
+
+    /// <summary>What stands under an address now.</summary>
+    internal ReadOnlyMemory<byte>? Content(string address) => _contents.TryGetValue(address, out var content) ? content : null;
 
     /// <summary>As a lost file, or one that retention took.</summary>
     internal bool Remove(string address) => ImmutableInterlocked.TryRemove(ref _contents, address, out _);

@@ -78,7 +78,11 @@ internal abstract record EntryBody
 
     /// <param name="Occurrences">How often each identity was asked for until here.</param>
     /// <param name="Signals">Entries of signals that nobody had taken until here.</param>
-    internal sealed record Snapshot(IReadOnlyDictionary<string, int> Occurrences, IReadOnlyList<long> Signals) : EntryBody;
+    internal sealed record Snapshot(IReadOnlyDictionary<string, int> Occurrences, IReadOnlyList<long> Signals) : EntryBody
+    {
+        /// <summary>The last entry that had answered the agent when it asked: signals from there to the snapshot were not taken either. None in older entries.</summary>
+        public long? Seen { get; init; }
+    }
 
     internal sealed record ForkedFrom(string Parent, long Seq, string Lineage, ForkEffects Effects) : EntryBody
     {

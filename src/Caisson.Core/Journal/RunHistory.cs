@@ -23,6 +23,7 @@ internal sealed class RunHistory
     private readonly List<long> _effects = [];
     private PauseCause _lastPause;
     private int _poisonResumes;
+    private DateTimeOffset _answeredAt;
 
     internal EntryBody.RunCreated? Created { get; private set; }
     internal DateTimeOffset CreatedAt { get; private set; }
@@ -47,6 +48,8 @@ internal sealed class RunHistory
 
     /// <summary>State and occurrence counts of the last snapshot: a replay begins there.</summary>
     internal ReadOnlyMemory<byte>? Saved { get; private set; }
+
+    /// <summary>The agent's time at the last snapshot: that of the latest answer until then, whatever the clocks of the owners said.</summary>
     internal DateTimeOffset? SavedAt { get; private set; }
     internal long SavedSeq { get; private set; }
     internal IReadOnlyDictionary<string, int> SavedOccurrences { get; private set; } = new Dictionary<string, int>();
@@ -92,10 +95,14 @@ internal sealed class RunHistory
 
     private Arrival? Take(long seq, DateTimeOffset at, EntryKind kind, string? key, int attempt, EntryBody body, ReadOnlyMemory<byte> payload, bool replayed)
     {
+        var slot = Arrival.SlotOf(kind, key, body);
+        if (slot is not null && at > _answeredAt)
+            _answeredAt = at;
         switch (body)
         {
             case EntryBody.RunCreated created:
                 (Created, CreatedAt, BeganAt, LastProgress, Build) = (created, at, at, at, created.Build);
+                _answeredAt = at;
                 break;
             case EntryBody.StepStarted started:
                 Attempted(key, attempt);
@@ -171,7 +178,7 @@ internal sealed class RunHistory
                 break;
         }
 
-        if (Arrival.SlotOf(kind, key, body) is not { } slot)
+        if (slot is null)
             return null;
         var arrival = new Arrival(seq, at, kind, key, body, payload, slot);
         if (replayed)
@@ -238,13 +245,13 @@ internal sealed class RunHistory
 
     private void Snapshot(long seq, DateTimeOffset at, EntryBody.Snapshot snapshot, ReadOnlyMemory<byte> state, bool replayed)
     {
-        (Saved, SavedSeq, SavedAt, SavedOccurrences) = (state, seq, at, snapshot.Occurrences);
+        (Saved, SavedSeq, SavedAt, SavedOccurrences) = (state, seq, _answeredAt, snapshot.Occurrences);
         if (!replayed)
             return;
 
         // Signals that nobody had taken are the only answers that a snapshot leaves open.
         var open = snapshot.Signals.ToHashSet();
-        var kept = _arrivals.Where(a => open.Contains(a.Seq)).ToList();
+        var kept = _arrivals.Where(a => open.Contains(a.Seq) || (a.Kind == EntryKind.SignalConsumed && a.Seq > snapshot.Seen)).ToList();
         _arrivals.Clear();
         foreach (var arrival in kept)
             _arrivals.Enqueue(arrival);

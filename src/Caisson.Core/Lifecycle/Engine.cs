@@ -95,6 +95,7 @@ public sealed class Engine : IAsyncDisposable
     public async Task DrainAsync(TimeSpan limit)
     {
         _stopClaiming.End();
+        _services.Signals.Look();
         await _loop;
         await _reaping;
 
@@ -127,7 +128,7 @@ public sealed class Engine : IAsyncDisposable
                     await CompareAsync(ct);
                 NudgeOnAdmission();
                 if (!more)
-                    await RestAsync(ct);
+                    await RestAsync();
             }
         }
         catch (OperationCanceledException) when (ct.IsCancellationRequested)
@@ -141,18 +142,17 @@ public sealed class Engine : IAsyncDisposable
     }
 
     /// <summary>Until there is a signal, room for more claims, or the time of the next sweep.</summary>
-    private async Task RestAsync(CancellationToken cancellationToken)
+    private async Task RestAsync()
     {
-        using var pause = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        var signal = _services.Signals.DueRuns.WaitToReadAsync(pause.Token).AsTask();
-        await Task.WhenAny(signal, _pace.Freed, Task.Delay(SweepEvery, _services.Clock, pause.Token));
+        using var pause = new CancellationTokenSource();
+        await Task.WhenAny(_services.Signals.AnyDue, _pace.Freed, Task.Delay(SweepEvery, _services.Clock, pause.Token));
         pause.End();
     }
 
     /// <summary>One signal is enough to look for claims; the rest of a burst only tells drivers of their inputs.</summary>
     private void PokeDue()
     {
-        while (_services.Signals.DueRuns.TryRead(out var run))
+        foreach (var run in _services.Signals.TakeDue())
         {
             if (_drives.TryGetValue(run, out var drive))
                 Poke(run, drive.Driver);

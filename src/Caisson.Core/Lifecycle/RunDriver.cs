@@ -185,7 +185,10 @@ internal sealed class RunDriver(RunServices services, NodeLease lease, Action op
                 await session.ApplyAsync(new RunCommand.Complete(completed.Result), s => s with { Result = Cut(completed.Result), Detail = null }, [], []);
                 break;
             case TurnEnd.Idle:
-                await session.Inbox.ClosedAsync(() => session.ApplyAsync(new RunCommand.Unload(), s => s, [], []));
+                // A stop that was journaled while the turn ended is in no inbox any more: unloaded with it, the run would wait for ever.
+                await session.Inbox.ClosedAsync(() => session.Stop is null
+                    ? session.ApplyAsync(new RunCommand.Unload(), s => s, [], [])
+                    : new Halts(session, box, services).WriteAsync(new RunHalt.Requested()));
                 break;
             case TurnEnd.Halted halted:
                 await session.Inbox.ClosedAsync(() => new Halts(session, box, services).WriteAsync(halted.Halt));

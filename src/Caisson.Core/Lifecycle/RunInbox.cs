@@ -17,8 +17,8 @@ internal sealed class RunInbox(RunSession session, RunServices services) : IDisp
 
     internal async Task DrainAsync()
     {
-        // One at a time: two readers would take the same row over twice.
-        await _one.WaitAsync(session.Owned);
+        // One at a time: two readers would take the same row over twice. A wait with a token would leave the engine's scheduler.
+        await _one.WaitAsync(CancellationToken.None);
         try
         {
             foreach (var input in await services.Reader.ReadInboxAsync(session.Run, PageSize, session.Owned))
@@ -36,7 +36,7 @@ internal sealed class RunInbox(RunSession session, RunServices services) : IDisp
     /// </summary>
     internal async Task ClosedAsync(Func<Task> halt)
     {
-        await _one.WaitAsync(session.Owned);
+        await _one.WaitAsync(CancellationToken.None);
         try
         {
             await halt();
@@ -85,10 +85,14 @@ internal sealed class RunInbox(RunSession session, RunServices services) : IDisp
                 break;
             case InputKind.Raise:
                 var (entries, changes) = Raise(body);
-                await session.WriteAsync(new Unit { Entries = entries, Budget = changes, Consumed = [input.Id] }, session.Owned);
+                await session.WriteAsync(new Unit { Entries = entries, Budget = changes, Consumed = [input.Id], Update = s => IsRoomAgain(s, body.Raise) ? s with { LimitAt = null, LimitNeeds = null } : s }, session.Owned);
                 break;
         }
     }
+
+    /// <summary>Whether the limit that the run stands at was raised by enough: a resume then needs to raise nothing.</summary>
+    private static bool IsRoomAgain(RunSummary summary, RaisedLimits? raise) =>
+        summary.LimitAt is { } at && raise?.Cap(at) is { } cap && cap >= (summary.LimitNeeds ?? 0);
 
     private static (IReadOnlyList<EntryDraft> Entries, IReadOnlyList<BudgetChange> Caps) Raise(InputBody.Operator body)
     {
@@ -132,7 +136,7 @@ internal sealed class RunInbox(RunSession session, RunServices services) : IDisp
             Budget = caps,
             Transition = s => s is { Status: RunStatus.Paused, Paused: PauseCause.Budget } ? RunStateMachine.Apply(s, new RunCommand.Resume(answer.By)) : null,
             Consumed = [input.Id],
-            Update = s => s with { Detail = null, LimitAt = null, LimitNeeds = null },
+            Update = s => StaysPaused(PauseCause.Budget) ? s : s with { Detail = null, LimitAt = null, LimitNeeds = null },
         }, session.Owned);
     }
 
@@ -165,12 +169,16 @@ internal sealed class RunInbox(RunSession session, RunServices services) : IDisp
             }],
             Transition = s => s is { Status: RunStatus.Paused, Paused: PauseCause.Unknown } ? RunStateMachine.Apply(s, new RunCommand.Resume(resolve.By)) : null,
             Consumed = [input.Id],
-            Update = s => s with { Detail = null },
+            Update = s => StaysPaused(PauseCause.Unknown) ? s : s with { Detail = null },
         }, session.Owned);
     }
 
+    /// <summary>What it says about why it is paused must stay too.</summary>
+    /// <param name="ended">The cause that the input ends.</param>
+    private bool StaysPaused(PauseCause ended) => session.State.Status == RunStatus.Paused && session.State.Paused != ended;
+
     private Task<AppendOutcome> EntryAsync(InboxInput input, EntryDraft entry) =>
-        session.WriteAsync(new Unit { Entries = [entry], Transition = RunSession.Proceed, Consumed = [input.Id], Update = s => s with { Detail = null } }, session.Owned);
+        session.WriteAsync(new Unit { Entries = [entry], Transition = RunSession.Proceed, Consumed = [input.Id], Update = s => StaysPaused(PauseCause.None) ? s : s with { Detail = null } }, session.Owned);
 
     private Task<AppendOutcome> ConsumeAsync(InboxInput input) => session.WriteAsync(new Unit { Consumed = [input.Id] }, session.Owned);
 

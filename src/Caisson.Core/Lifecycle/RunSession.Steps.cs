@@ -9,6 +9,8 @@ namespace Caisson.Core.Lifecycle;
 /// <summary>Steps of the owned run: admitted on the whole budget path, tried, recorded.</summary>
 internal sealed partial class RunSession
 {
+    private static readonly TimeSpan LeaseLook = TimeSpan.FromMilliseconds(100);
+
     internal async Task<BeginOutcome> BeginAsync(StepCall call, Hold? hold, EffectClass? effect, CancellationToken cancellationToken)
     {
         var now = _services.Clock.GetUtcNow();
@@ -37,6 +39,16 @@ internal sealed partial class RunSession
         lock (_memory)
             Close_NeedsLock(call.Key, completed: false);
         return new BeginOutcome.Denied(denied.Denial);
+    }
+
+    /// <summary>
+    /// Until the lease surely holds. What was journaled before may have been acknowledged late, and an owner of the past
+    /// must not begin anything outside.
+    /// </summary>
+    internal async Task WaitForLeaveAsync()
+    {
+        while (!MaySend)
+            await _services.Tasks.DelayAsync(LeaseLook, _services.Clock, Interrupted);
     }
 
     internal async Task FailAttemptAsync(StepCall call, int attempt, Failure failure, HoldFate fate, DateTimeOffset? retryAt, CancellationToken cancellationToken)

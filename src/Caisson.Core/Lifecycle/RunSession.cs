@@ -243,7 +243,8 @@ internal sealed partial class RunSession : IDisposable
     /// <summary>Writes one change set, alone, and then follows it in memory.</summary>
     internal async Task<AppendOutcome> WriteAsync(Unit unit, CancellationToken cancellationToken)
     {
-        await _gate.WaitAsync(cancellationToken);
+        // Without the token: a wait that can be cancelled leaves the engine's scheduler. Who holds the gate gives it back soon.
+        await _gate.WaitAsync(CancellationToken.None);
         try
         {
             _owned.Token.ThrowIfCancellationRequested();

@@ -1,6 +1,6 @@
 using System.Collections.Concurrent;
-using System.Threading.Channels;
 using Caisson.Contracts;
+using Caisson.Core.Turns;
 
 namespace Caisson.Core.Lifecycle;
 
@@ -8,21 +8,40 @@ namespace Caisson.Core.Lifecycle;
 /// Hints between the parts of one process: a run is due, a run's journal has grown. Any of them may be lost; the sweep
 /// and the readers' polls find out by themselves.
 /// </summary>
-public sealed class RunSignals
+/// <param name="scheduler">Where whoever waits for a hint goes on: the engine's own. Default: the thread pool.</param>
+public sealed class RunSignals(TaskScheduler? scheduler = null)
 {
     private const int Capacity = 100_000;
 
-    private readonly Channel<RunId> _due = Channel.CreateBounded<RunId>(
-        new BoundedChannelOptions(Capacity) { FullMode = BoundedChannelFullMode.DropWrite, SingleReader = true });
+    // No channel: what waits for one goes on in the thread pool, whatever the scheduler.
+    private readonly ConcurrentQueue<RunId> _due = new();
+    private readonly Wake _anyDue = new(new EngineTasks(scheduler ?? TaskScheduler.Default));
 
     private readonly ConcurrentDictionary<RunId, TaskCompletionSource> _watchers = new();
 
     private readonly ConcurrentDictionary<RunId, Func<string?>> _steps = new();
 
-    internal ChannelReader<RunId> DueRuns => _due.Reader;
+    /// <summary>Completes as soon as a run is due.</summary>
+    internal Task AnyDue => _anyDue.Next;
+
+    /// <summary>What has come due since the last call; one reader.</summary>
+    internal IEnumerable<RunId> TakeDue()
+    {
+        _anyDue.Take();
+        while (_due.TryDequeue(out var run))
+            yield return run;
+    }
 
     /// <summary>The run can be claimed, or has an input for its owner.</summary>
-    public void Due(RunId run) => _due.Writer.TryWrite(run);
+    public void Due(RunId run)
+    {
+        if (_due.Count < Capacity)
+            _due.Enqueue(run);
+        _anyDue.Set();
+    }
+
+    /// <summary>Whoever waits for a due run looks around.</summary>
+    internal void Look() => _anyDue.Set();
 
     internal void Changed(RunId run)
     {

@@ -143,18 +143,19 @@ public sealed class Runs(
             return new InputOutcome.Refused(bad);
         if (record.Status.IsFinal())
             return Ended(run, record.Status);
-        if (record.Status != RunStatus.Paused && parsed.Limits == new RaisedLimits() && !await PauseIsPendingAsync(run, cancellationToken))
+        if (record.Status != RunStatus.Paused && parsed.Limits == new RaisedLimits() && !await IsPendingAsync(run, InputKind.Pause, cancellationToken))
             return new InputOutcome.Refused(new Failure(ErrorCodes.RunConflict, $"run {run} is {Words.Of(record.Status)}, not paused: nothing to resume"));
-        if (record is { Status: RunStatus.Paused, Paused: PauseCause.Budget } && LimitOverrides.StillReached(record, parsed.Limits, clock.GetUtcNow()) is { } still)
+        if (record is { Status: RunStatus.Paused, Paused: PauseCause.Budget } && LimitOverrides.StillReached(record, parsed.Limits, clock.GetUtcNow()) is { } still
+            && !await IsPendingAsync(run, InputKind.Raise, cancellationToken))
             return new InputOutcome.Refused(still);
         if (parsed.Limits.NanoUsd is not null && await PricedAsync(run, cancellationToken) is { } unpriced)
             return new InputOutcome.Refused(unpriced);
         return await PostAsync(run, InputKind.Resume, new InputBody.Operator(by, null, parsed.Limits), cancellationToken);
     }
 
-    /// <summary>A pause that waits for the step under way can be taken back.</summary>
-    private async Task<bool> PauseIsPendingAsync(RunId run, CancellationToken cancellationToken) =>
-        (await reader.ReadInboxAsync(run, 100, cancellationToken)).Any(input => input.Kind == InputKind.Pause);
+    /// <summary>A pause that waits for the step under way can be taken back, and a limit that is just being raised may be high enough.</summary>
+    private async Task<bool> IsPendingAsync(RunId run, InputKind kind, CancellationToken cancellationToken) =>
+        (await reader.ReadInboxAsync(run, 100, cancellationToken)).Any(input => input.Kind == kind);
 
     /// <summary>A cap on money needs a price for the model; without one the run could only fail.</summary>
     private async Task<Failure?> PricedAsync(RunId run, CancellationToken cancellationToken) =>

@@ -66,12 +66,16 @@ internal static class ForkCopies
         });
     }
 
-    /// <summary>A snapshot names the signals that nobody had taken by their numbers, which are others here.</summary>
+    /// <summary>A snapshot names entries by their numbers, which are others here.</summary>
     private static ReadOnlyMemory<byte> Body(ReadEntry entry, Dictionary<long, long> numbers)
     {
         if (entry.Stored.Kind != EntryKind.Snapshot)
             return entry.Stored.Body;
         var snapshot = JournalJson.Read<EntryBody.Snapshot>(entry.Body);
-        return JournalJson.Write(snapshot with { Signals = [.. snapshot.Signals.Where(numbers.ContainsKey).Select(seq => numbers[seq])] });
+        return JournalJson.Write(snapshot with
+        {
+            Signals = [.. snapshot.Signals.Where(numbers.ContainsKey).Select(seq => numbers[seq])],
+            Seen = snapshot.Seen is { } seen ? numbers.Where(n => n.Key <= seen).Select(n => n.Value).DefaultIfEmpty().Max() : null,
+        });
     }
 }

@@ -27,6 +27,8 @@ public sealed partial class RunOperations
         var (prefix, large) = await PrefixAsync(parent, spec.At, cancellationToken);
         if (large is not null)
             return new CreateRunOutcome.Refused(large);
+        if (await UnreadAsync(run, prefix, cancellationToken) is { } gone)
+            return new CreateRunOutcome.Refused(gone);
         var id = new RunId(ids.NextRun());
         var made = ForkPlan.Make(parent, prefix, spec, id);
         if (made is ForkPlanOutcome.Refused { Failure: var refused })
@@ -79,6 +81,18 @@ public sealed partial class RunOperations
         }
 
         return (prefix, null);
+    }
+
+    /// <summary>An entry whose body is a blob that cannot be had. Asked for again, a damaged one says where it lies.</summary>
+    private async Task<Failure?> UnreadAsync(RunId run, IReadOnlyList<ReadEntry> prefix, CancellationToken cancellationToken)
+    {
+        foreach (var read in prefix)
+        {
+            if (read.Body.IsEmpty && read.Stored.Blob is { } address && await blobs.GetAsync(address, cancellationToken) is null)
+                return new Failure(ErrorCodes.BlobMissing, $"blob {address} of run {run} is gone, and entry {read.Stored.Seq} stands in it: restore it from a backup");
+        }
+
+        return null;
     }
 
     /// <summary>What the fork would stumble over later is refused now. Reading checks the content too.</summary>

@@ -14,7 +14,7 @@ namespace Caisson.Core.Schedules;
 /// store, and one that dies between decision and commit has done nothing.
 /// </summary>
 public sealed class ScheduleKeeper(
-    IScheduleStore store, IRunReader reader, NewRuns newRuns, RunSignals signals, TimeProvider clock, ILogger log, Func<bool> mayAct) : IAsyncDisposable
+    IScheduleStore store, IRunReader reader, NewRuns newRuns, RunSignals signals, TimeProvider clock, ILogger log, Func<bool> mayAct, TaskScheduler? scheduler = null) : IAsyncDisposable
 {
     internal static readonly TimeSpan Poll = TimeSpan.FromSeconds(1);
 
@@ -26,11 +26,12 @@ public sealed class ScheduleKeeper(
 
     private readonly ConcurrentDictionary<string, Trouble> _troubles = new();
     private readonly CancellationTokenSource _end = new();
+    private readonly EngineTasks _tasks = new(scheduler ?? TaskScheduler.Default);
     private Task _loop = Task.CompletedTask;
 
     private sealed record Trouble(long Generation, DateTimeOffset? Nominal, Failure Failure, DateTimeOffset RetryAt);
 
-    public void Start() => _loop = Task.Run(KeepAsync, CancellationToken.None);
+    public void Start() => _loop = _tasks.Run(KeepAsync);
 
     /// <summary>Why a due time of this schedule starts no run here, or <c>null</c>.</summary>
     internal Failure? TroubleOf(ScheduleRecord record) =>
@@ -49,7 +50,7 @@ public sealed class ScheduleKeeper(
         // A little ahead, so that the next time is met when it comes and not at the next poll.
         var due = await store.FindDueSchedulesAsync(now + Poll, ScheduleBook.MaxSchedules, cancellationToken);
         var wakes = new DateTimeOffset[due.Count];
-        await Parallel.ForAsync(0, due.Count, new ParallelOptions { MaxDegreeOfParallelism = AtOnce, CancellationToken = cancellationToken },
+        await Parallel.ForAsync(0, due.Count, new ParallelOptions { MaxDegreeOfParallelism = AtOnce, TaskScheduler = _tasks.Scheduler, CancellationToken = cancellationToken },
             async (i, token) => wakes[i] = await AdvanceAsync(due[i], now, token));
         return wakes.Append(now + Poll).Min();
     }

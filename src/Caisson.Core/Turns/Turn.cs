@@ -27,7 +27,7 @@ internal sealed class Turn : IDisposable
     private readonly bool _shadow;
     private readonly ILogger _log;
     private readonly AgentScheduler _scheduler;
-    private readonly Dictionary<string, List<Operation>> _open = new(StringComparer.Ordinal);
+    private readonly OpenOperations _open = new();
     private readonly Dictionary<string, Queue<Arrival>> _signals = new(StringComparer.Ordinal);
     private readonly HashSet<string> _done = new(StringComparer.Ordinal);
     private readonly List<Operation> _fresh = [];
@@ -61,11 +61,12 @@ internal sealed class Turn : IDisposable
 
     internal bool Replaying => _session.History.Replaying;
 
-    /// <summary>Entries of signals that nobody took yet.</summary>
-    internal IReadOnlyList<long> UntakenSignals => [.. _signals.Values.SelectMany(q => q).Select(a => a.Seq).Order()];
+    /// <summary>Entries of signals that nobody took yet; of those after <see cref="Answered"/> nobody could.</summary>
+    internal IReadOnlyList<long> UntakenSignals =>
+        [.. _signals.Values.SelectMany(q => q).Concat(_session.History.Arrivals.Where(a => a.Kind == EntryKind.SignalConsumed)).Select(a => a.Seq).Where(seq => seq <= Answered).Order()];
 
     /// <summary>Whether nothing else is asked for: a snapshot has no place for what is under way.</summary>
-    internal bool NothingOpen => _open.Count == 0;
+    internal bool NothingOpen => _open.IsEmpty;
 
     internal async Task<TurnEnd> RunAsync(Func<Task<string>> agent)
     {
@@ -133,9 +134,7 @@ internal sealed class Turn : IDisposable
             return;
         }
 
-        Open(operation.Slot, operation);
-        if (operation.TimeoutSlot is { } timeout)
-            Open(timeout, operation);
+        _open.Add(operation);
         _fresh.Add(operation);
     }
 
@@ -149,14 +148,20 @@ internal sealed class Turn : IDisposable
             _live.Enqueue(arrival);
     }
 
+    /// <summary>Whether an answer waits that the code can still be given.</summary>
     private bool HasArrivals
     {
         get
         {
+            if (_halt is RunHalt.Drifted || _agent is { IsCompleted: true })
+                return false;
             lock (_inbound)
                 return _live.Count > 0;
         }
     }
+
+    /// <summary>Whether the code asked for something that admission keeps from beginning.</summary>
+    private bool IsHeldBack => _fresh.Count > 0 && _halt is null && _agent is not { IsCompleted: true };
 
     private Arrival? Next()
     {
@@ -172,9 +177,8 @@ internal sealed class Turn : IDisposable
     {
         var slot = arrival.Slot;
         (Now, Answered) = (arrival.At > Now ? arrival.At : Now, Math.Max(arrival.Seq, Answered));
-        if (_open.TryGetValue(slot, out var asked))
+        if (_open.First(slot) is { } operation)
         {
-            var operation = asked[0];
             Close(operation);
             if (operation.Answer(arrival) is { } other)
                 Drift(other);
@@ -192,32 +196,14 @@ internal sealed class Turn : IDisposable
         }
     }
 
-    private void Open(string slot, Operation operation)
-    {
-        if (_open.TryGetValue(slot, out var others))
-            others.Add(operation);
-        else
-            _open[slot] = [operation];
-    }
-
     private void Close(Operation operation)
     {
-        Close(operation.Slot, operation);
+        _open.Remove(operation);
         _fresh.Remove(operation);
-        if (operation.TimeoutSlot is { } timeout)
-        {
-            // Its timer may have fired at the same moment: what is still to come of it is answered already.
-            Close(timeout, operation);
-            _done.Add(timeout);
-        }
-    }
 
-    private void Close(string slot, Operation operation)
-    {
-        var others = _open[slot];
-        others.Remove(operation);
-        if (others.Count == 0)
-            _open.Remove(slot);
+        // Its timer may have fired at the same moment: what is still to come of it is answered already.
+        if (operation.TimeoutSlot is { } timeout)
+            _done.Add(timeout);
     }
 
     private void Drift(DriftReport report) => _halt ??= new RunHalt.Drifted(report);
@@ -244,7 +230,7 @@ internal sealed class Turn : IDisposable
         _fresh.Clear();
         if (fresh.Count > 0)
             await BeginAsync(fresh);
-        if (DueOperations() is { Count: > 0 } due)
+        if (_open.DueAt(_clock.GetUtcNow()) is { Count: > 0 } due)
             await ExpireAsync(due);
         return null;
     }
@@ -267,7 +253,7 @@ internal sealed class Turn : IDisposable
             operation.DueAt = intent.DueAt;
         }
 
-        var waits = last is null && _executing.Count == 0 ? Waits() : null;
+        var waits = last is null && _executing.Count == 0 ? _open.Waits() : null;
         if (entries.Count > 0 || waits is not null)
             await _session.JournalAsync(entries, waits);
         foreach (var operation in fresh)
@@ -295,6 +281,13 @@ internal sealed class Turn : IDisposable
             await HarvestAsync();
             if (_wake.Take() || HasArrivals || (_halt is not null && _executing.Count == 0))
                 return true;
+            if (IsHeldBack)
+            {
+                // What has not begun has no due time yet: the run must not be unloaded with it.
+                await _wake.Next;
+                return true;
+            }
+
             if (_executing.Count > 0)
             {
                 if (_session.StepsAbandoned)
@@ -304,7 +297,7 @@ internal sealed class Turn : IDisposable
                 continue;
             }
 
-            var waits = Waits();
+            var waits = _open.Waits();
             if (waits is null)
             {
                 // The code awaits something that is not its run's. Nobody can say for how long; a deadline ends it.
@@ -350,8 +343,9 @@ internal sealed class Turn : IDisposable
             {
                 _halt ??= halted.Halt;
             }
-            catch (OperationCanceledException) when (!_session.Owned.IsCancellationRequested && _session.Halting.IsCancellationRequested)
+            catch (OperationCanceledException) when (!_session.Owned.IsCancellationRequested)
             {
+                // Told to give up waiting. Whoever told it may have taken that back since.
                 _halt ??= new RunHalt.Requested();
             }
         }
@@ -363,7 +357,7 @@ internal sealed class Turn : IDisposable
             return new TurnEnd.Halted(new RunHalt.Requested());
         if (_halt is RunHalt.Drifted)
             return new TurnEnd.Halted(_halt);
-        if (_session.History.Arrivals.FirstOrDefault(a => a.Kind is EntryKind.StepCompleted or EntryKind.ChildSpawned && !_open.ContainsKey(a.Slot)) is { } left)
+        if (_session.History.Arrivals.FirstOrDefault(a => a.Kind is EntryKind.StepCompleted or EntryKind.ChildSpawned && !_open.Contains(a.Slot)) is { } left)
             return new TurnEnd.Halted(new RunHalt.Drifted(new DriftReport(left.Seq, Describe(left), "the end")));
         if (_shadow)
             return new TurnEnd.Clean();
@@ -376,41 +370,6 @@ internal sealed class Turn : IDisposable
             _ => new Failure(ErrorCodes.Internal, $"the agent failed: {_problem.GetType().Name}: {_problem.Message}"),
         };
         return new TurnEnd.Halted(_problem is CaissonException ? new RunHalt.Exhausted(failure) : new RunHalt.Failed(failure));
-    }
-
-    private Waiting? Waits()
-    {
-        Operation? first = null;
-        DateTimeOffset? due = null;
-        foreach (var operation in _open.Values.SelectMany(o => o))
-        {
-            if (operation.Waits is null)
-                continue;
-            if (first is null || operation.Waits > first.Waits)
-                first = operation;
-            if (operation.DueAt is { } at && (due is null || at < due))
-                due = at;
-        }
-
-        return first is null ? null : new Waiting(first.Waits!.Value, due, first.Text);
-    }
-
-    private List<Operation> DueOperations()
-    {
-        List<Operation>? timed = null;
-        foreach (var (_, operations) in _open)
-        {
-            foreach (var operation in operations)
-            {
-                if (operation.DueAt is not null && operation.AtDue is not null && timed?.Contains(operation) != true)
-                    (timed ??= []).Add(operation);
-            }
-        }
-
-        if (timed is null)
-            return [];
-        var now = _clock.GetUtcNow();
-        return [.. timed.Where(o => o.DueAt <= now).OrderBy(o => o.DueAt)];
     }
 
     private static string Describe(Arrival arrival) => arrival.Body switch

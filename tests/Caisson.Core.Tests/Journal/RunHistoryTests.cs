@@ -20,6 +20,27 @@ public sealed class RunHistoryTests
         Assert.False(history.Replaying);
     }
 
+    /// <summary>Owners' clocks differ: a replay that begins at a snapshot must not see an earlier time than the agent saw there.</summary>
+    [Fact]
+    public void The_time_of_a_snapshot_is_that_of_the_latest_answer_before_it()
+    {
+        var saved = Entry(3, EntryKind.Snapshot, new EntryBody.Snapshot(new Dictionary<string, int>(), [])) with { Key = "s", At = Start.AddSeconds(-9) };
+        var history = Read(Created(), Completed(2, "b", Named("work")) with { At = Start.AddSeconds(7) }, saved);
+
+        Assert.Equal(Start.AddSeconds(7), history.SavedAt);
+    }
+
+    /// <summary>It was journaled while the agent asked for the snapshot, which therefore does not name it.</summary>
+    [Fact]
+    public void A_signal_that_a_snapshot_came_too_early_for_is_kept()
+    {
+        var signals = new[] { 2L, 3, 4 }.Select(seq => Entry(seq, EntryKind.SignalConsumed, new EntryBody.SignalConsumed($"i{seq}", "go", "1", "me")));
+        var saved = Entry(5, EntryKind.Snapshot, new EntryBody.Snapshot(new Dictionary<string, int>(), [2]) { Seen = 3 }) with { Key = "s" };
+        var history = Read([Created(), .. signals, saved]);
+
+        Assert.Equal([2L, 4], history.Arrivals.Select(a => a.Seq));
+    }
+
     [Theory]
     [InlineData(1)]
     [InlineData(3)]

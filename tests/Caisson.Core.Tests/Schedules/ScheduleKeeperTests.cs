@@ -24,8 +24,7 @@ public sealed class ScheduleKeeperTests
         var run = Assert.Single(await desk.RunsAsync());
         Assert.Equal(new Dictionary<string, string> { ["team"] = "ops", ["schedule"] = "nightly", ["schedule_time"] = "2026-05-04T09:00:00Z" }, run.Summary.Labels);
         Assert.Equal(RunStatus.Ready, run.Status);
-        Assert.True(desk.Signals.DueRuns.TryRead(out var due));
-        Assert.Equal(run.Id, due);
+        Assert.Equal(run.Id, Assert.Single(desk.Signals.TakeDue()));
         var record = await desk.RecordAsync();
         Assert.Equal((run.Id, Desk.Nine, Desk.Nine.AddMinutes(1)), (record.LastRun, record.LastAt, record.Next));
     }
@@ -127,9 +126,7 @@ public sealed class ScheduleKeeperTests
         await desk.PutAsync(Minutely with { Overlap = "cancel_old" });
         await desk.LookAtAsync("09:00:00");
         var first = Assert.Single(await desk.RunsAsync());
-        while (desk.Signals.DueRuns.TryRead(out _))
-        {
-        }
+        Assert.Equal([first.Id], desk.Signals.TakeDue());
 
         await desk.LookAtAsync("09:01:00");
 
@@ -138,7 +135,7 @@ public sealed class ScheduleKeeperTests
         Assert.Equal(InputKind.Cancel, input.Kind);
         var second = (await desk.RunsAsync())[1];
         Assert.Equal(new InputBody.Operator("schedule nightly", $"run {second.Id} takes its place", null), JournalJson.Read<InputBody.Operator>(input.Payload));
-        Assert.True(desk.Signals.DueRuns.TryRead(out var one) && desk.Signals.DueRuns.TryRead(out var two) && new[] { one, two }.Order().SequenceEqual(new[] { first.Id, second.Id }.Order()));
+        Assert.Equal(new[] { first.Id, second.Id }.Order(), desk.Signals.TakeDue().Order());
         Assert.Empty(await desk.Store.ReadInboxAsync(second.Id, 10, default));
     }
 

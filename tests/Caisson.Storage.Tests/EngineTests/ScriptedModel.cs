@@ -9,8 +9,6 @@ namespace Caisson.Storage.Tests.EngineTests;
 /// <summary>Answers by the number of tool results it is shown, so a replay is answered alike. Holds 10, costs 7.</summary>
 internal sealed class ScriptedModel(Func<int, string?> argumentsAt) : IModels
 {
-    internal string Tool { get; init; } = "missing";
-
     private int _sent;
 
     internal int Sent => _sent;
@@ -22,6 +20,9 @@ internal sealed class ScriptedModel(Func<int, string?> argumentsAt) : IModels
     internal int GateAt { get; init; } = -1;
 
     internal Gate? Gate { get; init; }
+
+    /// <summary>The tool that it calls; there is none of this name unless somebody says so.</summary>
+    internal string Tool { get; init; } = "missing";
 
     public Failure? Check(string model, bool moneyIsCapped) => null;
 
