@@ -135,6 +135,7 @@ public sealed class KillSwitchTests : EngineTestBase
         var server = await StartAsync(async context =>
         {
             await StepAsync(context, context.Input, gates[int.Parse(context.Input, System.Globalization.CultureInfo.InvariantCulture)].PassAsync);
+            await StepAsync(context, "after");
             return "done";
         });
         server.Register("worker", async context =>
