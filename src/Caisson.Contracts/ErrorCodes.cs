@@ -60,6 +60,7 @@ public static class ErrorCodes
     public const string SandboxOom = "sandbox_oom";
     public const string SandboxPids = "sandbox_pids";
     public const string SandboxDisk = "sandbox_disk";
+    public const string StepHung = "step_hung";
     public const string StepTimeout = "step_timeout";
     public const string ToolUnknown = "tool_unknown";
     public const string ToolArguments = "tool_arguments";

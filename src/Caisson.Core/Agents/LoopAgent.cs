@@ -38,6 +38,7 @@ internal sealed class LoopAgent : IAgent
             identity = StepHash.Of([identity, "answer", answer.Text, .. answer.Calls.SelectMany(c => new[] { c.Id, c.Name, c.Arguments })]);
             if (answer.Calls.Count == 0)
                 return answer.Text;
+            guard.Observe(answer);
 
             (var results, denial) = await batch.RunAsync(key, answer.Calls);
             foreach (var result in results)
@@ -68,11 +69,17 @@ internal sealed class LoopWatch(RunContext context)
     private LoopVerdict _worst = LoopVerdict.None;
     private long _seen;
 
+    internal void Observe(ModelAnswer answer) => Take(_guard.ObserveAnswer(answer.Text));
+
     internal void Observe(ToolAnswer answer)
     {
         ResetUpTo(answer.Seq);
         _guard.RepeatsToAct = context.Session.LoopRepeats;
-        var verdict = _guard.Observe(answer.Call.Name, answer.Signature, answer.Result, answer.Failed, answer.WorkspaceRoot, context.Now);
+        Take(_guard.Observe(answer.Call.Name, answer.Signature, answer.Result, answer.Failed, answer.WorkspaceRoot, context.Now));
+    }
+
+    private void Take(LoopVerdict verdict)
+    {
         if (verdict.Level >= _worst.Level)
             _worst = verdict;
     }

@@ -11,6 +11,8 @@ internal sealed partial class RunSession
     private CountLimits? _workLimits;
     private CountLimits? _workLimitsOf;
 
+    internal TimeProvider Clock => _services.Clock;
+
     internal WrapUpReserve Reserve => _reserve ??= WrapUpReserve.Of(Manifest.Limits, Manifest.Loop is { } loop ? _services.Models.DearestOf(loop.Model, Manifest.Limits.WrapUpTokens) : 0);
 
     /// <summary>What everything but the last call is admitted under.</summary>

@@ -41,6 +41,9 @@ internal sealed record ToolAnswer(ToolCall Call, string Text, string Signature, 
 internal sealed class ToolBatch(RunContext context, IReadOnlyList<ITool> tools)
 {
     private const int MaxArgumentsShown = 300;
+
+    // Of this ownership: the next one gives each a second try again.
+    private readonly HashSet<StepKey> _hung = [];
     private const string Replaced = "[caisson: the box was replaced since the last call; files are as they were, background processes and /tmp are gone]\n";
 
     /// <returns>An answer to each call; and the limit, where one denied the rest to an agent that is to give its last answer.</returns>
@@ -157,8 +160,14 @@ internal sealed class ToolBatch(RunContext context, IReadOnlyList<ITool> tools)
 
     private async Task<StepAttempt> ExecuteAsync(PlannedCall planned, RunBox boxes, ISandbox box, StepContext step)
     {
-        switch (await planned.Tool!.RunAsync(planned.Arguments, box, StepEnvironment.Of(context.Run.ToString(), step), step.Cancellation))
+        var environment = StepEnvironment.Of(context.Run.ToString(), step);
+        var idle = context.Manifest.Sandbox.IdleTimeout ?? IdleWatch.DefaultTimeout;
+        switch (await Vigil.RunAsync(box, idle, context.Session.Clock, cancellation => planned.Tool!.RunAsync(planned.Arguments, box, environment, cancellation), step.Cancellation))
         {
+            case null:
+                // Its files are put back and it is tried once more, since a fault of the box looks like this too; twice is no accident.
+                await boxes.DiscardAsync(box);
+                return new StepAttempt.Failed(new Failure(ErrorCodes.StepHung, $"'{planned.Call.Name}' hung: no output, no CPU and no I/O for {Durations.Text(idle)}", Retryable: true)) { Last = !_hung.Add(planned.Key) };
             case ToolOutcome.Answered answered:
                 var text = boxes.TakeReplaced()
                     ? Replaced + answered.Text
