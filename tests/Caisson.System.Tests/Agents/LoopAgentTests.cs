@@ -95,7 +95,7 @@ public sealed class LoopAgentTests
 
         Assert.Equal((RunStatus.Completed, "Not done yet."), (run.Status, run.Result));
         Assert.InRange(run.InputTokens + run.OutputTokens, 20_000, 40_000);
-        Assert.Equal(run.ToolCalls + 2, run.Steps - run.ToolCalls);
+        Assert.Equal(run.ToolCalls + 1, run.Steps - run.ToolCalls);
         Assert.Equal(run.Steps - run.ToolCalls, server.AnsweredCalls(id).Distinct().Count());
     }
 
