@@ -31,17 +31,25 @@ for (var i = 0; i < args.Length; i++)
         names.Add(args[i]);
 }
 
-switch (names)
+try
 {
-    case [PeerComparison.Verb, var tools]:
-        return await PeerComparison.RunAsync(Path.GetFullPath(tools), rounds ?? 3);
-    case ["hot"]:
-        return await Suite.RunAsync(Suite.Hot, rounds ?? 2);
-    case [] or ["all"]:
-        return await Suite.RunAsync(Suite.Known.Keys, rounds ?? 5);
-    case var chosen when chosen.All(Suite.Known.ContainsKey):
-        return await Suite.RunAsync(chosen, rounds ?? 5);
-    default:
-        Console.Error.WriteLine($"usage: Caisson.Bench [all | hot | WORKLOAD… | {PeerComparison.Verb} FOLDER] [--rounds N]; workloads: {string.Join(' ', Suite.Known.Keys)}");
-        return 2;
+    switch (names)
+    {
+        case [PeerComparison.Verb, var tools]:
+            return await PeerComparison.RunAsync(Path.GetFullPath(tools), rounds ?? 3);
+        case ["hot"]:
+            return await Suite.RunAsync(Suite.Hot, rounds ?? 2);
+        case [] or ["all"]:
+            return await Suite.RunAsync(Suite.Known.Keys, rounds ?? 5);
+        case var chosen when chosen.All(Suite.Known.ContainsKey):
+            return await Suite.RunAsync(chosen, rounds ?? 5);
+        default:
+            Console.Error.WriteLine($"usage: Caisson.Bench [all | hot | WORKLOAD… | {PeerComparison.Verb} FOLDER] [--rounds N]; workloads: {string.Join(' ', Suite.Known.Keys)}");
+            return 2;
+    }
+}
+catch (InvalidOperationException problem)
+{
+    Console.Error.WriteLine($"bench: {problem.Message}");
+    return 1;
 }

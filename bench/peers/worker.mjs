@@ -8,6 +8,10 @@ const pool = randomBytes(96 * 1024).toString('base64');
 let starts = [];
 let next = 0;
 
+// Standard output is the protocol's; what libraries have to say goes elsewhere.
+for (const level of ['log', 'info', 'debug', 'warn']) console[level] = console.error;
+const answer = (line) => process.stdout.write(`${line}\n`);
+
 /** A step's work: the tool's time, and 2 KiB of text that no compression makes smaller. */
 export async function work(toolMs) {
   starts.push(performance.now());
@@ -26,10 +30,10 @@ export function gaps() {
 
 /** Answers commands, one after another. `commands` maps a name to a function of the numbers that follow it. */
 export async function serve(commands) {
-  console.log('ready');
+  answer('ready');
   for await (const line of createInterface({ input: process.stdin })) {
     const [name, ...numbers] = line.split(' ');
-    console.log(await commands[name](...numbers.map(Number)));
+    answer(await commands[name](...numbers.map(Number)));
   }
   process.exit(0);
 }

@@ -83,8 +83,13 @@ public sealed partial class CaissonClient(HttpClient http, TimeProvider clock)
         return await ReadBytesAsync(answer, cancellationToken);
     }
 
-    public Task<ReadyView> ReadyAsync(CancellationToken cancellationToken) =>
-        GetAsync("readyz", ApiJson.Default.ReadyView, cancellationToken);
+    /// <summary>Whether the server takes work; a server that answers that it does not, and why, has answered.</summary>
+    public async Task<ReadyView> ReadyAsync(CancellationToken cancellationToken)
+    {
+        using var message = new HttpRequestMessage(HttpMethod.Get, "readyz");
+        using var answer = await SendAsync(message, cancellationToken, alsoRead: HttpStatusCode.ServiceUnavailable);
+        return await ReadAsync(answer, ApiJson.Default.ReadyView, cancellationToken);
+    }
 
     /// <summary>Does something that is safe to repeat, again and again while the server is away, for as long as the patience lasts.</summary>
     public async Task<T> RetryAsync<T>(Func<CancellationToken, Task<T>> act, TimeSpan patience, CancellationToken cancellationToken)
@@ -152,7 +157,7 @@ public sealed partial class CaissonClient(HttpClient http, TimeProvider clock)
         return (await ReadAsync(answer, ApiJson.Default.RunView, cancellationToken), answer.StatusCode == HttpStatusCode.OK);
     }
 
-    private async Task<HttpResponseMessage> SendAsync(HttpRequestMessage message, CancellationToken cancellationToken, TimeSpan? answerLimit = null)
+    private async Task<HttpResponseMessage> SendAsync(HttpRequestMessage message, CancellationToken cancellationToken, TimeSpan? answerLimit = null, HttpStatusCode? alsoRead = null)
     {
         var within = answerLimit ?? AnswerLimit;
         using var limit = new CancellationTokenSource(within, clock);
@@ -160,7 +165,7 @@ public sealed partial class CaissonClient(HttpClient http, TimeProvider clock)
         try
         {
             var answer = await http.SendAsync(message, HttpCompletionOption.ResponseHeadersRead, both.Token);
-            if (answer.IsSuccessStatusCode)
+            if (answer.IsSuccessStatusCode || answer.StatusCode == alsoRead)
                 return answer;
             using (answer)
                 throw await ReadProblemAsync(answer, both.Token);

@@ -75,6 +75,9 @@ public sealed record RunView
     public string? Result { get; init; }
     public Failure? Failure { get; init; }
 
+    /// <summary>It was cancelled, but a box of it is not confirmed gone and may still act. It becomes false when the reaper has seen to it.</summary>
+    public bool Unconfirmed { get; init; }
+
     /// <summary>State of the workspace after the last completed step that changed it.</summary>
     public string? WorkspaceRoot { get; init; }
     public IReadOnlyList<string> Artifacts { get; init; } = [];

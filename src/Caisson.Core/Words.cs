@@ -55,7 +55,14 @@ public static class Sizes
     };
 }
 
-internal static class EngineVersion
+public static class EngineVersion
 {
+    /// <summary>
+    /// Level of what this engine writes into journals and can read in them. Raised with each kind of entry, or meaning of
+    /// one, that an engine of the level before would not understand; a run that such an engine has driven is left alone
+    /// by those below.
+    /// </summary>
+    public const int Level = 1;
+
     internal static readonly string Text = typeof(EngineVersion).Assembly.GetName().Version?.ToString(3) ?? "0.0.0";
 }

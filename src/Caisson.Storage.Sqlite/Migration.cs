@@ -20,6 +20,8 @@ internal static class Migration
         "ALTER TABLE runs ADD COLUMN path TEXT NOT NULL DEFAULT ''",
         "ALTER TABLE runs ADD COLUMN chain BLOB",
         "ALTER TABLE runs ADD COLUMN append_id BLOB",
+        "ALTER TABLE runs ADD COLUMN min_engine INTEGER NOT NULL DEFAULT 1",
+        "ALTER TABLE runs ADD COLUMN unconfirmed INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE runs ADD COLUMN suspicion INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE runs ADD COLUMN lone_crashes INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE journal ADD COLUMN chain BLOB",
@@ -30,6 +32,7 @@ internal static class Migration
         "CREATE INDEX runs_due_below ON runs (tenant, depth DESC, due_at) WHERE owner IS NULL AND due_at IS NOT NULL AND depth > 0",
         "CREATE INDEX runs_ended ON runs (ended_at) WHERE ended_at IS NOT NULL",
         "CREATE INDEX runs_origin ON runs (origin) WHERE origin IS NOT NULL AND ended_at IS NULL",
+        "CREATE INDEX runs_unconfirmed ON runs (id) WHERE unconfirmed = 1",
         "CREATE INDEX runs_suspect ON runs (suspicion) WHERE suspicion > 0",
         """
         CREATE TABLE schedules (

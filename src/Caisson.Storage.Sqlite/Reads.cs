@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json;
 using Caisson.Contracts;
+using Caisson.Core;
 using Caisson.Core.Journal;
 using Caisson.Core.Stores;
 using Caisson.Storage.Sqlite.Sealing;
@@ -13,7 +14,7 @@ internal sealed class Reads(ReadConnections connections, SealedColumns columns, 
 {
     private const string RunColumns = """
         r.run_id, r.agent, r.status, r.waiting, r.paused, r.created_at, r.updated_at, r.ended_at, r.due_at, r.owner, r.epoch, r.last_seq, r.summary,
-        m.cap, m.spent, m.held, m.in_doubt, t.cap, t.spent, t.held, t.in_doubt, r.tenant, r.parent, r.depth, r.suspicion, r.lone_crashes, r.origin, r.path
+        m.cap, m.spent, m.held, m.in_doubt, t.cap, t.spent, t.held, t.in_doubt, r.tenant, r.parent, r.depth, r.suspicion, r.lone_crashes, r.origin, r.path, r.min_engine
         FROM runs r
         LEFT JOIN budgets m ON m.node = 'run:' || r.run_id AND m.dimension = 1
         LEFT JOIN budgets t ON t.node = 'run:' || r.run_id AND t.dimension = 2
@@ -73,7 +74,7 @@ internal sealed class Reads(ReadConnections connections, SealedColumns columns, 
         SELECT run_id FROM (
             SELECT run_id, id, idle, calls_no_model, row_number() OVER (PARTITION BY tenant, idle, calls_no_model ORDER BY id) AS turn FROM (
                 SELECT r.run_id, r.id, r.tenant, r.status <> 2 AS idle, NOT EXISTS (SELECT 1 FROM holds h WHERE h.run = r.id) AS calls_no_model
-                FROM nodes n JOIN runs r ON r.owner = n.node WHERE n.dead_at IS NOT NULL))
+                FROM nodes n JOIN runs r ON r.owner = n.node WHERE n.dead_at IS NOT NULL AND r.min_engine <= $level))
         ORDER BY idle, calls_no_model, turn, id LIMIT $limit
         """;
 
@@ -86,19 +87,19 @@ internal sealed class Reads(ReadConnections connections, SealedColumns columns, 
         SELECT run_id FROM (
             SELECT r.run_id, r.depth, r.due_at, r.id, row_number() OVER (PARTITION BY r.tenant ORDER BY {order}r.due_at, r.id) AS turn
             FROM t JOIN runs r ON r.id IN (
-                SELECT d.id FROM runs d WHERE d.tenant = t.tenant AND d.owner IS NULL AND d.due_at IS NOT NULL{which} AND d.due_at <= $now ORDER BY {innerOrder}d.due_at, d.id LIMIT $limit))
+                SELECT d.id FROM runs d WHERE d.tenant = t.tenant AND d.owner IS NULL AND d.due_at IS NOT NULL{which} AND d.due_at <= $now AND d.min_engine <= $level ORDER BY {innerOrder}d.due_at, d.id LIMIT $limit))
         ORDER BY turn, {order}due_at, id LIMIT $limit
         """;
 
     public async Task<IReadOnlyList<RunId>> FindClaimableAsync(NodeId node, int limit, CancellationToken cancellationToken)
     {
-        var orphans = await connections.ListAsync(s_orphans, [("$limit", limit)], r => r.Run(0), cancellationToken);
+        var orphans = await connections.ListAsync(s_orphans, [("$level", EngineVersion.Level), ("$limit", limit)], r => r.Run(0), cancellationToken);
         if (orphans.Count == limit)
             return orphans;
         var now = RunWrites.Ms(clock.GetUtcNow());
         var room = limit - orphans.Count;
-        var below = await connections.ListAsync(s_dueBelow, [("$now", now), ("$limit", ClaimOrder.ShareBelow(room))], r => r.Run(0), cancellationToken);
-        var due = below.Count == room ? [] : await connections.ListAsync(s_due, [("$now", now), ("$limit", room)], r => r.Run(0), cancellationToken);
+        var below = await connections.ListAsync(s_dueBelow, [("$now", now), ("$level", EngineVersion.Level), ("$limit", ClaimOrder.ShareBelow(room))], r => r.Run(0), cancellationToken);
+        var due = below.Count == room ? [] : await connections.ListAsync(s_due, [("$now", now), ("$level", EngineVersion.Level), ("$limit", room)], r => r.Run(0), cancellationToken);
         return [.. orphans, .. ClaimOrder.Merge(below, due, room)];
     }
 
@@ -141,6 +142,7 @@ internal sealed class Reads(ReadConnections connections, SealedColumns columns, 
         LoneCrashes = r.GetInt32(25),
         Origin = r.RunOrNull(26),
         Path = r.GetString(27).Split('\n'),
+        MinEngine = r.GetInt32(28),
     };
 
     /// <summary>The journal has all of it: a damaged summary must not keep a run from being found and driven.</summary>

@@ -13,9 +13,9 @@ internal sealed class RunCreation(SqliteConnection connection, JournalRows journ
     private readonly Statement _byId = new(connection, "SELECT run_id, request_hash FROM runs WHERE run_id = ?1", 1);
     private readonly Statement _lineage = new(connection, "SELECT path, root FROM runs WHERE run_id = ?1", 1);
     private readonly Statement _insert = new(connection, """
-        INSERT INTO runs (run_id, agent, status, created_at, updated_at, due_at, last_seq, idempotency_key, request_hash, summary, tenant, parent, root, depth, path, chain, origin)
-        VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16) ON CONFLICT (run_id) DO NOTHING RETURNING id
-        """, 16);
+        INSERT INTO runs (run_id, agent, status, created_at, updated_at, due_at, last_seq, idempotency_key, request_hash, summary, tenant, parent, root, depth, path, chain, origin, min_engine)
+        VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17) ON CONFLICT (run_id) DO NOTHING RETURNING id
+        """, 17);
 
     internal (CreateOutcome, bool) Create(NewRun run)
     {
@@ -28,7 +28,7 @@ internal sealed class RunCreation(SqliteConnection connection, JournalRows journ
             chains.Add(JournalRows.Next(chains[^1], run.Id, ++seq, 0, run.At, draft));
         if (_insert.Value(run.Id.ToString(), run.Agent, (int)RunStatus.Ready, RunWrites.Ms(run.At), RunWrites.Ms(run.DueAt ?? run.At), seq, run.IdempotencyKey, run.RequestHash,
             columns.Seal(run.Tenant, SealedColumns.Summary(run.Id), RunWrites.Json(run.Summary)), run.Tenant, run.Parent?.ToString(), root, run.Depth, path,
-            columns.Seal(run.Tenant, SealedColumns.Head(run.Id), chains[^1]), run.Origin?.ToString()) is not long row)
+            columns.Seal(run.Tenant, SealedColumns.Head(run.Id), chains[^1]), run.Origin?.ToString(), run.MinEngine) is not long row)
             return (Known(_byId, run.Id.ToString(), run.RequestHash)!, false);
 
         var appendId = Guid.Empty.ToByteArray();

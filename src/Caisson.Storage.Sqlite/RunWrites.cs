@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Caisson.Contracts;
+using Caisson.Core;
 using Caisson.Core.Budgets;
 using Caisson.Core.Journal;
 using Caisson.Core.Stores;
@@ -19,7 +20,7 @@ namespace Caisson.Storage.Sqlite;
 internal sealed class RunWrites(SqliteConnection connection, JournalRows journal, RunCreation creation, BudgetWrites budgets, SealedColumns columns, TimeProvider clock) : IDisposable
 {
     private readonly Statement _state = new(connection, """
-        SELECT r.id, r.status, r.owner, r.epoch, r.last_seq, r.due_at, r.chain, r.append_id, n.node IS NOT NULL, r.path, r.tenant, r.suspicion
+        SELECT r.id, r.status, r.owner, r.epoch, r.last_seq, r.due_at, r.chain, r.append_id, n.node IS NOT NULL, r.path, r.tenant, r.suspicion, r.min_engine
         FROM runs r LEFT JOIN nodes n ON n.node = r.owner AND n.dead_at IS NULL WHERE r.run_id = ?1
         """, 1);
     private readonly Statement _appendIdAt = new(connection, "SELECT append_id FROM journal WHERE run = ?1 AND seq = ?2", 2);
@@ -30,9 +31,12 @@ internal sealed class RunWrites(SqliteConnection connection, JournalRows journal
     private readonly Statement _absolve = new(connection, "UPDATE runs SET suspicion = 0, lone_crashes = 0 WHERE id = ?1", 1);
     private readonly Statement _isAlive = new(connection, "SELECT 1 FROM nodes WHERE node = ?1 AND dead_at IS NULL", 1);
     private readonly Statement _claim = new(connection, """
-        UPDATE runs SET status = ?2, waiting = 0, owner = ?3, epoch = ?4, last_seq = ?5, updated_at = ?6, due_at = ?6, chain = ?7 WHERE id = ?1
-        """, 7);
+        UPDATE runs SET status = ?2, waiting = 0, owner = ?3, epoch = ?4, last_seq = ?5, updated_at = ?6, due_at = ?6, chain = ?7, min_engine = ?8 WHERE id = ?1
+        """, 8);
     private readonly Statement _holdsOf = new(connection, "SELECT step_key, epoch, nano_usd, tokens FROM holds WHERE run = ?1", 1);
+    private readonly Statement _markUnconfirmed = new(connection, "UPDATE runs SET unconfirmed = 1 WHERE id = ?1", 1);
+    private readonly Statement _summaryOf = new(connection, "SELECT summary FROM runs WHERE id = ?1 AND unconfirmed = 1", 1);
+    private readonly Statement _confirm = new(connection, "UPDATE runs SET unconfirmed = 0, summary = ?2 WHERE id = ?1", 2);
     private readonly Statement _isForked = new(connection, "SELECT 1 FROM runs WHERE origin = ?1 AND ended_at IS NULL", 1);
     private readonly Statement _insertInput = new(connection, "INSERT INTO inbox (run, input_id, kind, payload, at) VALUES (?1, ?2, ?3, ?4, ?5)", 5);
     private readonly Statement _inputExists = new(connection, "SELECT 1 FROM inbox WHERE run = ?1 AND input_id = ?2", 2);
@@ -43,7 +47,7 @@ internal sealed class RunWrites(SqliteConnection connection, JournalRows journal
     internal (bool Claimed, bool Keep) Claim(RunId run, NodeId node)
     {
         var now = clock.GetUtcNow();
-        if (_isAlive.Value(node.ToString()) is null || Read(run, withPath: true) is not { } row || row.Status.IsFinal())
+        if (_isAlive.Value(node.ToString()) is null || Read(run, withPath: true) is not { } row || row.Status.IsFinal() || row.MinEngine > EngineVersion.Level)
             return (false, false);
         var reason = row.Owner is null ? row.DueAt <= Ms(now) ? (_hasInput.Value(row.Id) is 1L ? "input" : row.Epoch == 0 ? "start" : "due") : null
             : row.Owner == node.ToString() || !row.OwnerLives ? "recovery"
@@ -59,7 +63,7 @@ internal sealed class RunWrites(SqliteConnection connection, JournalRows journal
         var seq = row.LastSeq + 1;
         var chain = JournalRows.Next(columns.OpenOrNull(SealedColumns.Head(run), row.Chain), run, seq, epoch, now, entry);
         journal.Insert(row.Id, run, row.Tenant, seq, epoch, now, Guid.Empty.ToByteArray(), entry, chain);
-        _claim.Run(row.Id, (int)RunClaims.StatusAfter(row.Status), node.ToString(), epoch, seq, Ms(now), columns.Seal(row.Tenant, SealedColumns.Head(run), chain));
+        _claim.Run(row.Id, (int)RunClaims.StatusAfter(row.Status), node.ToString(), epoch, seq, Ms(now), columns.Seal(row.Tenant, SealedColumns.Head(run), chain), EngineVersion.Level);
         return (true, true);
     }
 
@@ -75,7 +79,7 @@ internal sealed class RunWrites(SqliteConnection connection, JournalRows journal
             return (new AppendOutcome.Committed(), false);
         if (row.Owner != unit.Fence.Owner.ToString() || row.Epoch != unit.Fence.Epoch || row.LastSeq + 1 != unit.FirstSeq || row.Status.IsFinal() || !row.OwnerLives)
             return (Same(_appendIdAt.Value(row.Id, unit.FirstSeq), appendId) ? new AppendOutcome.Committed() : new AppendOutcome.Fenced(), false);
-        if (Amounts.Reserved(unit.Budget) is { } wanted && budgets.Check(row.Path, wanted) is { } denial)
+        if (Amounts.Reserved(unit.Budget) is { } wanted && budgets.Check(row.Path, wanted, Amounts.Kept(unit.Budget)) is { } denial)
             return (new AppendOutcome.Denied(denial), false);
 
         var (seq, chain, progressed) = (row.LastSeq, columns.OpenOrNull(SealedColumns.Head(unit.Run), row.Chain), false);
@@ -115,7 +119,18 @@ internal sealed class RunWrites(SqliteConnection connection, JournalRows journal
         var released = ends || state.Release;
         if (state.Status != row.Status || released || due != row.DueAt)
             _move.Run(row.Id, (int)state.Status, ends ? MsOrNull(unit.At) : null, ends ? null : due, released ? null : row.Owner);
+        if (ends && state.Summary.Unconfirmed)
+            _markUnconfirmed.Run(row.Id);
         return (new AppendOutcome.Committed(), true);
+    }
+
+    /// <summary>Nothing of the run acts any more. Its journal is closed: the row alone tells.</summary>
+    internal (bool, bool) ConfirmEnd(RunId run)
+    {
+        if (Read(run) is not { } row || !row.Status.IsFinal() || _summaryOf.Value(row.Id) is not byte[] stored || Reads.Summary(columns, run, stored) is not { Unconfirmed: true } summary)
+            return (false, false);
+        _confirm.Run(row.Id, columns.Seal(row.Tenant, SealedColumns.Summary(run), Json(summary with { Unconfirmed = false, Detail = UnconfirmedEnds.Later })));
+        return (true, true);
     }
 
     internal (PostOutcome, bool) Post(NewInput input)
@@ -155,7 +170,7 @@ internal sealed class RunWrites(SqliteConnection connection, JournalRows journal
 
     /// <param name="Chain">As stored.</param>
     /// <param name="Path">Empty where it was not asked for.</param>
-    private sealed record Row(long Id, RunStatus Status, string? Owner, long Epoch, long LastSeq, long? DueAt, byte[]? Chain, byte[]? AppendId, bool OwnerLives, string[] Path, string Tenant, bool IsSuspect);
+    private sealed record Row(long Id, RunStatus Status, string? Owner, long Epoch, long LastSeq, long? DueAt, byte[]? Chain, byte[]? AppendId, bool OwnerLives, string[] Path, string Tenant, bool IsSuspect, long MinEngine);
 
     private Row? Read(RunId run, bool withPath = false)
     {
@@ -163,7 +178,7 @@ internal sealed class RunWrites(SqliteConnection connection, JournalRows journal
         return rows.Read()
             ? new Row(rows.GetInt64(0), (RunStatus)rows.GetInt32(1), rows.IsDBNull(2) ? null : rows.GetString(2), rows.GetInt64(3), rows.GetInt64(4),
                 rows.IsDBNull(5) ? null : rows.GetInt64(5), rows.IsDBNull(6) ? null : rows.GetBytes(6), rows.IsDBNull(7) ? null : rows.GetBytes(7),
-                rows.GetBoolean(8), withPath ? rows.GetString(9).Split('\n') : [], rows.GetString(10), rows.GetInt64(11) > 0)
+                rows.GetBoolean(8), withPath ? rows.GetString(9).Split('\n') : [], rows.GetString(10), rows.GetInt64(11) > 0, rows.GetInt64(12))
             : null;
     }
 
@@ -177,7 +192,7 @@ internal sealed class RunWrites(SqliteConnection connection, JournalRows journal
 
     public void Dispose()
     {
-        foreach (var statement in new[] { _state, _appendIdAt, _goOn, _move, _absolve, _isAlive, _claim, _holdsOf, _isForked, _insertInput, _inputExists, _makeDue, _consume, _hasInput })
+        foreach (var statement in new[] { _state, _appendIdAt, _goOn, _move, _absolve, _isAlive, _claim, _holdsOf, _markUnconfirmed, _summaryOf, _confirm, _isForked, _insertInput, _inputExists, _makeDue, _consume, _hasInput })
             statement.Dispose();
     }
 }

@@ -40,6 +40,8 @@ internal static class Schema
             last_seq INTEGER NOT NULL,
             chain BLOB,
             append_id BLOB,
+            min_engine INTEGER NOT NULL DEFAULT 1,
+            unconfirmed INTEGER NOT NULL DEFAULT 0,
             suspicion INTEGER NOT NULL DEFAULT 0,
             lone_crashes INTEGER NOT NULL DEFAULT 0,
             idempotency_key TEXT UNIQUE,
@@ -52,6 +54,7 @@ internal static class Schema
         CREATE INDEX runs_status ON runs (status);
         CREATE INDEX runs_ended ON runs (ended_at) WHERE ended_at IS NOT NULL;
         CREATE INDEX runs_origin ON runs (origin) WHERE origin IS NOT NULL AND ended_at IS NULL;
+        CREATE INDEX runs_unconfirmed ON runs (id) WHERE unconfirmed = 1;
         CREATE INDEX runs_suspect ON runs (suspicion) WHERE suspicion > 0;
         CREATE TABLE journal (
             id INTEGER PRIMARY KEY,

@@ -21,7 +21,7 @@ public abstract record SqliteOpenOutcome
 /// The embedded store: one SQLite database in one data directory, owned by one process at a time. Write-ahead log with
 /// full sync; one writer thread; checkpoints by a second thread, so that no batch pays for them.
 /// </summary>
-public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IBudgetStore, IScheduleStore, IRetentionStore, IAsyncDisposable
+public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IBudgetStore, IScheduleStore, IRetentionStore, IUnconfirmedEnds, IKillSwitchStore, IAsyncDisposable
 {
     private static readonly LogLimits s_log = new(Copy: 8L << 20, Restart: 24L << 20, Shrink: 96L << 20, Reserve: 32L << 20);
 
@@ -206,7 +206,21 @@ public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IBudgetStor
         return await _writer.DoAsync(() => _schedules.Fire(fire));
     }
 
+    public Task<ReadOnlyMemory<byte>> ReadKillSwitchAsync(CancellationToken cancellationToken) => _ledgers.KillSwitchAsync(cancellationToken);
+
+    public Task<bool> ReplaceKillSwitchAsync(ReadOnlyMemory<byte> read, ReadOnlyMemory<byte> value, CancellationToken cancellationToken) => _writer.DoAsync(() =>
+    {
+        if (!(Meta.Get(_connection, Meta.KillSwitch) ?? []).AsSpan().SequenceEqual(read.Span))
+            return (false, false);
+        Meta.Set(_connection, Meta.KillSwitch, value.ToArray());
+        return (true, true);
+    });
+
     public Task<IReadOnlyList<RunId>> FindEndedAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) => _ledgers.EndedAsync(before, limit, cancellationToken);
+
+    public Task<IReadOnlyList<RunId>> FindUnconfirmedAsync(int limit, CancellationToken cancellationToken) => _ledgers.UnconfirmedAsync(limit, cancellationToken);
+
+    public Task<bool> ConfirmEndAsync(RunId run, CancellationToken cancellationToken) => _writer.DoAsync(() => _writes.ConfirmEnd(run));
 
     public Task<bool> DeleteRunAsync(RunId run, CancellationToken cancellationToken) => _writer.DoAsync(() => _schedules.Delete(run));
 

@@ -76,6 +76,18 @@ public sealed class FileBlobStoreTests : IDisposable
     }
 
     [Fact]
+    public async Task A_whole_file_under_another_name_is_told_as_corrupt()
+    {
+        var addresses = await _store.PutAsync(["one"u8.ToArray(), "two"u8.ToArray()], default);
+        File.Copy(PathOf(addresses[0]), PathOf(addresses[1]), overwrite: true);
+
+        var error = await Assert.ThrowsAsync<CaissonException>(() => _store.GetAsync(addresses[1], default));
+
+        Assert.Equal(ErrorCodes.DatabaseCorrupt, error.Code);
+        Assert.Contains(PathOf(addresses[1]), error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task The_same_content_put_by_many_at_once_is_stored_once()
     {
         var content = new byte[100_000];

@@ -17,6 +17,7 @@ internal static class Children
         {
             context.Cancel = true;
             EndAll();
+            Scratch.DeleteAll();
             Environment.Exit(130);
         })).ToList();
         return new Registrations(registrations);
@@ -78,6 +79,7 @@ internal static class Children
             {
                 if (!process.HasExited)
                     process.Kill();
+                process.WaitForExit();
             }
         }
     }

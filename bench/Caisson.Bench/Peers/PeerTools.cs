@@ -8,10 +8,15 @@ internal sealed class PeerTools(string folder)
 {
     internal ProcessStartInfo Node(string worker)
     {
-        var start = new ProcessStartInfo("node", [Path.Combine(folder, worker)]) { WorkingDirectory = folder };
+        var start = new ProcessStartInfo(OwnNode() ?? "node", [Path.Combine(folder, worker)]) { WorkingDirectory = folder };
         start.Environment["NODE_ENV"] = "production";
+        start.Environment["RESTATE_LOGGING"] = "ERROR";
         return start;
     }
+
+    // The peers' libraries want a newer one than many distributions have.
+    private string? OwnNode() =>
+        Directory.GetDirectories(Path.Combine(folder, "node_modules"), "node-linux-*").Select(package => Path.Combine(package, "bin", "node")).FirstOrDefault(File.Exists);
 
     internal ProcessStartInfo Restate(string data)
     {
@@ -22,7 +27,7 @@ internal sealed class PeerTools(string folder)
             WorkingDirectory = data,
         };
         start.Environment["RESTATE_DISABLE_TELEMETRY"] = "true";
-        start.Environment["RESTATE_LOG_FILTER"] = "error";
+        start.Environment["RESTATE_LOG_FILTER"] = "off";
         return start;
     }
 

@@ -59,7 +59,7 @@ internal sealed class PostgresServer : IAsyncDisposable
 
     private static async Task<bool> AnswersAsync(int port)
     {
-        using var asked = Children.Start(new ProcessStartInfo(Path.Combine(Programs, "pg_isready"), ["-q", "-h", "127.0.0.1", "-p", port.ToString(CultureInfo.InvariantCulture)]));
+        using var asked = Children.Start(new ProcessStartInfo(Path.Combine(Programs, "pg_isready"), ["-q", "-U", "postgres", "-h", "127.0.0.1", "-p", port.ToString(CultureInfo.InvariantCulture)]));
         await asked.WaitForExitAsync();
         var answers = asked.ExitCode == 0;
         Children.Forget(asked);

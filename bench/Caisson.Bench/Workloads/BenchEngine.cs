@@ -69,11 +69,12 @@ internal sealed class BenchEngine : IAsyncDisposable
 
     internal Task StartAsync() => Engine.StartAsync(default);
 
+    /// <param name="steps">Their limit, and their input.</param>
     internal async Task<RunId[]> CreateAsync(int runs, int steps)
     {
         var manifest = $"name: {AgentName}\ncode: {AgentName}\nlimits: {{ steps: {steps} }}\n";
         var outcomes = await Task.WhenAll(Enumerable.Range(0, runs).Select(_ =>
-            _runs.CreateAsync(new CreateRun(manifest, "bench.yaml", "", new RunOverrides(), new Dictionary<string, string>(), null), default)));
+            _runs.CreateAsync(new CreateRun(manifest, "bench.yaml", $"{steps}", new RunOverrides(), new Dictionary<string, string>(), null), default)));
         return [.. outcomes.Select(outcome => outcome is CreateRunOutcome.Accepted accepted ? accepted.Run : throw new InvalidOperationException($"a run was refused: {outcome}"))];
     }
 

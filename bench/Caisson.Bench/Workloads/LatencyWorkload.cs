@@ -14,7 +14,7 @@ internal static class LatencyWorkload
 
     internal static async Task MeasureAsync(Round round)
     {
-        var agent = new StepAgent(Steps);
+        var agent = new StepAgent();
         await using var bench = BenchEngine.Open(round.Folder(), agent);
         await bench.CreateAsync(1, Steps);
         var ended = bench.Observed.WhenEnded(1);

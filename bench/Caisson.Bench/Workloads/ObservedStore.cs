@@ -8,17 +8,18 @@ namespace Caisson.Bench.Workloads;
 /// <summary>Passes everything on, and notes when a run was claimed and when the end of so many runs was durable.</summary>
 internal sealed class ObservedStore(IRunStore inner) : IRunStore
 {
-    private readonly TaskCompletionSource _allEnded = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private TaskCompletionSource _allEnded = new();
     private int _toEnd;
 
     /// <summary>Timestamps of the moments before the claims.</summary>
     internal ConcurrentDictionary<RunId, long> ClaimedAt { get; } = new();
 
+    /// <summary>Completes when so many runs have ended from now on.</summary>
     internal Task WhenEnded(int runs)
     {
-        if (Interlocked.Add(ref _toEnd, runs) == 0)
-            _allEnded.TrySetResult();
-        return _allEnded.Task;
+        var all = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        (_allEnded, _toEnd) = (all, runs);
+        return all.Task;
     }
 
     public Task<CreateOutcome> CreateAsync(NewRun run, CancellationToken cancellationToken) => inner.CreateAsync(run, cancellationToken);

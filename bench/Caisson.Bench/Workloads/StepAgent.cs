@@ -1,13 +1,14 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
+using System.Globalization;
 using Caisson.Bench.Probes;
 using Caisson.Core.Agents;
 
 namespace Caisson.Bench.Workloads;
 
-/// <summary>So many steps, one after another; each returns 2 KiB that are durable before the next begins.</summary>
+/// <summary>As many steps as its input says, one after another; each returns 2 KiB that are durable before the next begins.</summary>
 /// <param name="tool">How long each step's own work takes.</param>
-internal sealed class StepAgent(int steps, TimeSpan tool = default) : IAgent
+internal sealed class StepAgent(TimeSpan tool = default) : IAgent
 {
     private readonly ConcurrentQueue<double[]> _runs = [];
 
@@ -17,8 +18,8 @@ internal sealed class StepAgent(int steps, TimeSpan tool = default) : IAgent
     public async Task<string> RunAsync(IRunContext context, CancellationToken cancellationToken)
     {
         var result = Payload.Text(context.Run.GetHashCode());
-        var times = new double[steps];
-        for (var i = 0; i < steps; i++)
+        var times = new double[int.Parse(context.Input, CultureInfo.InvariantCulture)];
+        for (var i = 0; i < times.Length; i++)
         {
             var start = Stopwatch.GetTimestamp();
             await context.StepAsync("step", () => DoAsync(result));

@@ -22,24 +22,18 @@ internal static class Suite
 
     internal static async Task<int> RunAsync(IReadOnlyCollection<string> names, int rounds)
     {
-        var root = Path.Combine(Environment.CurrentDirectory, "artifacts", "bench", $"{Environment.ProcessId}");
+        using var scratch = Scratch.InArtifacts();
         var report = new Report();
-        try
+
+        // The first round warms the code up and does not count.
+        for (var number = 0; number <= rounds; number++)
         {
-            // The first round warms the code up and does not count.
-            for (var number = 0; number <= rounds; number++)
-            {
-                var folder = Directory.CreateDirectory(Path.Combine(root, $"round-{number}")).FullName;
-                using var round = new Round(folder, number == 0 ? new Report() : report, number == 0) { Floor = Floor.Measure(folder) };
-                round.Floor.AddTo(round.Report);
-                foreach (var name in names)
-                    await Known[name](round);
-                await Console.Error.WriteLineAsync(number == 0 ? "warm" : $"round {number} of {rounds} done");
-            }
-        }
-        finally
-        {
-            Directory.Delete(root, recursive: true);
+            var folder = Directory.CreateDirectory(Path.Combine(scratch.Path, $"round-{number}")).FullName;
+            using var round = new Round(folder, number == 0 ? new Report() : report, number == 0) { Floor = Floor.Measure(folder) };
+            round.Floor.AddTo(round.Report);
+            foreach (var name in names)
+                await Known[name](round);
+            await Console.Error.WriteLineAsync(number == 0 ? "warm" : $"round {number} of {rounds} done");
         }
 
         Console.WriteLine($"{Machine.Description}, {rounds} rounds: median [least–most]");

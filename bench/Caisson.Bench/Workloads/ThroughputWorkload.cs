@@ -16,7 +16,7 @@ internal static class ThroughputWorkload
 
     internal static async Task MeasureAsync(Round round)
     {
-        var agent = new StepAgent(Steps);
+        var agent = new StepAgent();
         await using var bench = BenchEngine.Open(round.Folder(), agent);
         await bench.CreateAsync(Runs, Steps);
         var ended = bench.Observed.WhenEnded(Runs);

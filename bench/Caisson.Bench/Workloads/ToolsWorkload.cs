@@ -23,7 +23,7 @@ internal static class ToolsWorkload
 
     private static async Task<TimeSpan> RunAsync(string folder, int runs)
     {
-        await using var bench = BenchEngine.Open(folder, new StepAgent(Steps, Tool));
+        await using var bench = BenchEngine.Open(folder, new StepAgent(Tool));
         await bench.StartAsync();
         var ended = bench.Observed.WhenEnded(runs);
         var meter = new Meter();

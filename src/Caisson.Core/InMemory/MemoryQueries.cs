@@ -26,7 +26,7 @@ internal static class MemoryQueries
     internal static IReadOnlyList<RunId> Claimable(this MemoryState state, DateTimeOffset now, int limit)
     {
         now = MemoryState.Ms(now);
-        var live = state.Runs.Values.Where(r => !r.Record.Status.IsFinal()).ToList();
+        var live = state.Runs.Values.Where(r => !r.Record.Status.IsFinal() && r.Record.MinEngine <= EngineVersion.Level).ToList();
         var orphans = live.Where(r => r.Record.Owner is { } owner && !state.IsAlive(owner))
             .GroupBy(r => (Idle: r.Record.Status != RunStatus.Running, CallsNoModel: r.Holds.IsEmpty))
             .OrderBy(group => group.Key).SelectMany(group => InTurns(group.OrderBy(r => r.Row), r => r.Row))

@@ -23,7 +23,7 @@ internal static class RunUnits
         var at = MemoryState.Ms(run.At);
         var record = new RunRecord(run.Id, run.Agent, RunStatus.Ready, WaitReason.None, PauseCause.None, at, at, null, MemoryState.Ms(run.DueAt ?? run.At), null, 0, 0,
             run.Summary with { CurrentStep = null }, BudgetState.None, BudgetState.None)
-        { Tenant = run.Tenant, Parent = run.Parent, Depth = run.Depth, Origin = run.Origin };
+        { Tenant = run.Tenant, Parent = run.Parent, Depth = run.Depth, Origin = run.Origin, MinEngine = run.MinEngine };
         var origin = run.Parent is null && run.Origin is { } forked ? state.Find(forked) : null;
         ImmutableArray<string> path = parent is not null ? parent.Path.Add(own) : origin is not null ? [tenant, origin.Path[1], own] : [tenant, own];
         var created = new MemoryRun(state.LastRow + 1, record, run.RequestHash, path, run.IdempotencyKey);
@@ -50,7 +50,7 @@ internal static class RunUnits
     internal static (MemoryState State, ClaimOutcome Outcome) Claim(MemoryState state, RunId id, NodeId node, DateTimeOffset now)
     {
         now = MemoryState.Ms(now);
-        if (!state.IsAlive(node) || state.Find(id) is not { } run || run.Record.Status.IsFinal())
+        if (!state.IsAlive(node) || state.Find(id) is not { } run || run.Record.Status.IsFinal() || run.Record.MinEngine > EngineVersion.Level)
             return (state, new ClaimOutcome.NotClaimable());
         var record = run.Record;
         var reason = record.Owner is { } owner ? owner == node || !state.IsAlive(owner) ? "recovery" : null
@@ -67,7 +67,7 @@ internal static class RunUnits
         run = run.Append(epoch, now, Guid.Empty, new JournalDraft(EntryKind.EpochClaimed, JournalBodies.EpochClaimed(node.ToString(), reason, doubtful)));
         run = run with
         {
-            Record = run.Record with { Status = RunClaims.StatusAfter(record.Status), Waiting = WaitReason.None, Owner = node, Epoch = epoch, UpdatedAt = now, DueAt = now },
+            Record = run.Record with { Status = RunClaims.StatusAfter(record.Status), Waiting = WaitReason.None, Owner = node, Epoch = epoch, UpdatedAt = now, DueAt = now, MinEngine = EngineVersion.Level },
         };
         state = state.With(run) with { Ledger = ledger };
         return (state, new ClaimOutcome.Claimed(state.Show(run)));
@@ -84,7 +84,7 @@ internal static class RunUnits
             return (state, new AppendOutcome.Committed());
         if (record.Owner != unit.Fence.Owner || record.Epoch != unit.Fence.Epoch || record.LastSeq + 1 != unit.FirstSeq || record.Status.IsFinal() || !state.IsAlive(unit.Fence.Owner))
             return (state, new AppendOutcome.Fenced());
-        if (Amounts.Reserved(unit.Budget) is { } wanted && state.Ledger.Check(run.Path, wanted) is { } denial)
+        if (Amounts.Reserved(unit.Budget) is { } wanted && state.Ledger.Check(run.Path, wanted, Amounts.Kept(unit.Budget)) is { } denial)
             return (state, new AppendOutcome.Denied(denial));
 
         var ledger = state.Ledger;
@@ -120,6 +120,11 @@ internal static class RunUnits
         };
         return (state.With(run) with { LastInput = state.LastInput + 1 }, new PostOutcome.Posted());
     }
+
+    internal static (MemoryState State, bool Confirmed) ConfirmEnd(MemoryState state, RunId id) =>
+        state.Find(id) is { Record: { Summary.Unconfirmed: true } record } run && record.Status.IsFinal()
+            ? (state.With(run with { Record = record with { Summary = record.Summary with { Unconfirmed = false, Detail = UnconfirmedEnds.Later } } }), true)
+            : (state, false);
 
     /// <summary>Counts a hold as spent, and lists it as waste: it may have bought nothing.</summary>
     internal static (MemoryRun Run, MemoryLedger Ledger) Doubt(MemoryRun run, MemoryLedger ledger, string stepKey, string cause, DateTimeOffset at)

@@ -30,7 +30,16 @@ internal abstract record EntryBody
 
     internal sealed record StepFailed(StepSubject Step, Failure Failure, HoldFate Hold, DateTimeOffset? RetryAt) : EntryBody;
 
-    internal sealed record LimitHit(string Node, LimitDimension Dimension, long Cap, long Spent, long Held, long Wanted) : EntryBody;
+    internal sealed record LimitHit(string Node, LimitDimension Dimension, long Cap, long Spent, long Held, long Wanted) : EntryBody
+    {
+        /// <summary>The agent was told, in the place of the step that was denied, and gives its last answer.</summary>
+        [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
+        public bool WrapUp { get; init; }
+
+        internal static LimitHit Of(LimitDenial denial) => new(denial.Node, denial.Dimension, denial.Cap, denial.Spent, denial.Held, denial.Wanted);
+
+        internal LimitDenial ToDenial() => new(Node, Dimension, Cap, Spent, Held, Wanted);
+    }
 
     internal sealed record LimitRaised(RaisedLimits Limits, string By) : EntryBody;
 
@@ -212,7 +221,8 @@ internal static class InputBody
     internal sealed record Signal(string Name, string Payload, string By);
 
     /// <param name="Key">The approval's key.</param>
-    internal sealed record Approval(string Key, bool Approved, string By, string? Comment);
+    /// <param name="Binding">Of the question as the person saw it; <c>null</c> where nobody looked.</param>
+    internal sealed record Approval(string Key, bool Approved, string By, string? Comment, string? Binding = null);
 
     internal sealed record ChildEnd(string Child, RunStatus Status, string? Result, Failure? Failure);
 

@@ -2,7 +2,6 @@ using System.Collections.Concurrent;
 using System.Diagnostics;
 using Caisson.Contracts;
 using Caisson.Core.Leases;
-using Caisson.Core.Sandboxes;
 using Caisson.Core.Stores;
 using Microsoft.Extensions.Logging;
 
@@ -23,12 +22,10 @@ public sealed class Engine : IAsyncDisposable
 {
     private const int SuspectPage = 10_000;
     private static readonly TimeSpan SweepEvery = TimeSpan.FromMilliseconds(500);
-    private static readonly TimeSpan ReapEvery = TimeSpan.FromSeconds(30);
 
     private readonly EngineOptions _options;
     private readonly INodeStore _nodes;
     private readonly RunServices _services;
-    private readonly IReadOnlyList<ISandboxProvider> _sandboxes;
     private readonly Random _random;
     private readonly EngineTasks _tasks;
     private readonly ClaimPace _pace;
@@ -47,15 +44,17 @@ public sealed class Engine : IAsyncDisposable
 
     public Engine(EngineOptions options, EngineParts parts)
     {
-        (_options, _nodes, _sandboxes, _random) = (options, parts.Nodes, parts.Sandboxes, parts.Random);
+        (_options, _nodes, _random, _log) = (options, parts.Nodes, parts.Random, parts.Logs.CreateLogger("Caisson.Engine"));
         _tasks = new EngineTasks(parts.Scheduler ?? TaskScheduler.Default);
         _pace = new ClaimPace(_tasks);
         _services = new RunServices(parts.Store, parts.Reader, parts.Blobs, parts.Signals, parts.Clock, parts.Ids)
         {
             Tasks = _tasks,
+            Kills = parts.Kills,
             Admission = parts.Admission ?? OpenDoor.Instance,
             Models = parts.Models,
             Sandboxes = parts.Sandboxes,
+            Reaping = new BoxReaping(parts.Sandboxes, parts.Unconfirmed, parts.Signals, _log),
             CodeAgents = parts.CodeAgents,
             Builds = parts.Builds,
             Spawner = new Spawner(parts.Clock, parts.NewRuns),
@@ -63,10 +62,11 @@ public sealed class Engine : IAsyncDisposable
             Dice = Dice,
             Options = options,
         };
-        _log = parts.Logs.CreateLogger("Caisson.Engine");
         _lease = new NodeLease(new NodeId(parts.Ids.NextRandom()), parts.Nodes, parts.Clock, parts.Logs.CreateLogger("Caisson.Lease")) { Fenced = Fence };
         _self = parts.Self;
         _ownThread = parts.Scheduler is null;
+        if (parts.Kills is { } kills)
+            kills.Changed = StopKilled;
     }
 
     /// <summary>Completes when the engine may act no more; with a <see cref="CaissonException"/> when the process must exit and be restarted.</summary>
@@ -86,12 +86,13 @@ public sealed class Engine : IAsyncDisposable
     /// <summary>Registers the node, clears what earlier processes left behind, and begins to claim.</summary>
     public async Task StartAsync(CancellationToken cancellationToken)
     {
+        if (_services.Kills is { } kills)
+            await kills.LookAsync(now: true, cancellationToken);
         await _nodes.RegisterAsync(Registration(), cancellationToken);
-        foreach (var provider in _sandboxes)
-            await ReapAsync(provider, cancellationToken);
+        await _services.Reaping.FirstAsync(cancellationToken);
         _lease.Start(_ownThread);
         _loop = _tasks.Run(DispatchAsync);
-        _reaping = _tasks.Run(ReapForeverAsync);
+        _reaping = _tasks.Run(() => _services.Reaping.RunAsync(_services.Clock, _stopClaiming.Token));
         _started = true;
     }
 
@@ -124,6 +125,12 @@ public sealed class Engine : IAsyncDisposable
             while (!ct.IsCancellationRequested)
             {
                 _lease.DispatcherAlive();
+                if (_services.Kills is { } kills)
+                {
+                    // An order that this process has seen may not have reached a run that was only just claimed.
+                    await kills.LookAsync(now: false, ct);
+                    StopKilled();
+                }
 
                 // Before the claims: who was told of while they are looked for is seen in the next round.
                 PokeDue();
@@ -257,11 +264,22 @@ public sealed class Engine : IAsyncDisposable
             driver.Nudge();
     }
 
-    private void Poke(RunId run, RunDriver driver) => _ = _tasks.Run(async () =>
+    /// <summary>Runs that an order names stop now: what they have bought they get, their boxes go.</summary>
+    private void StopKilled()
+    {
+        if (_services.Kills is not { Current.IsOff: false })
+            return;
+        foreach (var (run, (driver, _)) in _drives)
+            Tell(run, driver.KillAsync);
+    }
+
+    private void Poke(RunId run, RunDriver driver) => Tell(run, driver.PokeAsync);
+
+    private void Tell(RunId run, Func<Task> tell) => _ = _tasks.Run(async () =>
     {
         try
         {
-            await driver.PokeAsync();
+            await tell();
         }
         catch (Exception problem) when (problem is OperationCanceledException or ObjectDisposedException)
         {
@@ -272,45 +290,6 @@ public sealed class Engine : IAsyncDisposable
             Die(problem);
         }
     });
-
-    private async Task ReapForeverAsync()
-    {
-        using var timer = new PeriodicTimer(ReapEvery, _services.Clock);
-        try
-        {
-            while (await timer.WaitForNextTickAsync(_stopClaiming.Token))
-            {
-                foreach (var provider in _sandboxes)
-                    await TryReapAsync(provider);
-            }
-        }
-        catch (OperationCanceledException) when (_stopClaiming.IsCancellationRequested)
-        {
-            // Draining.
-        }
-    }
-
-    private async Task TryReapAsync(ISandboxProvider provider)
-    {
-        try
-        {
-            await ReapAsync(provider, _stopClaiming.Token);
-        }
-        catch (Exception problem) when (problem is CaissonException or IOException or UnauthorizedAccessException)
-        {
-            // What was looked at may have gone meanwhile: the next round looks again.
-            _log.LogWarning("{Provider}: looking for residue failed: {Problem}", provider.Name, problem.Message);
-        }
-    }
-
-    private async Task ReapAsync(ISandboxProvider provider, CancellationToken cancellationToken)
-    {
-        var residue = await provider.ListResidueAsync(cancellationToken);
-        if (residue.Count == 0)
-            return;
-        var left = await provider.ReapAsync(residue, cancellationToken);
-        _log.LogInformation("{Provider}: {Count} things of earlier boxes found, {Left} could not be removed", provider.Name, residue.Count, left.Count);
-    }
 
     private void Fence(Failure failure)
     {

@@ -85,10 +85,14 @@ internal sealed class RunInbox(RunSession session, RunServices services) : IDisp
                 break;
             case InputKind.Raise:
                 var (entries, changes) = Raise(body);
-                await session.WriteAsync(new Unit { Entries = entries, Budget = changes, Consumed = [input.Id] }, session.Owned);
+                await session.WriteAsync(new Unit { Entries = entries, Budget = changes, Consumed = [input.Id], Update = s => IsRoomAgain(s, body.Raise) ? s with { LimitAt = null, LimitNeeds = null } : s }, session.Owned);
                 break;
         }
     }
+
+    /// <summary>Whether the limit that the run stands at was raised by enough: a resume then needs to raise nothing.</summary>
+    private static bool IsRoomAgain(RunSummary summary, RaisedLimits? raise) =>
+        summary.LimitAt is { } at && raise?.Cap(at) is { } cap && cap >= (summary.LimitNeeds ?? 0);
 
     private static (IReadOnlyList<EntryDraft> Entries, IReadOnlyList<BudgetChange> Caps) Raise(InputBody.Operator body)
     {
@@ -102,7 +106,8 @@ internal sealed class RunInbox(RunSession session, RunServices services) : IDisp
 
     private Task<AppendOutcome> ApprovalAsync(InboxInput input, InputBody.Approval answer)
     {
-        if (session.History.Approvals.GetValueOrDefault(answer.Key) is not { } open)
+        // A decision fits only what was seen: another question may stand under the same key by now.
+        if (session.History.Approvals.GetValueOrDefault(answer.Key) is not { } open || (answer.Binding is { } seen && seen != open.Request.Binding))
             return ConsumeAsync(input);
 
         // Four eyes are two people: the same one twice is still one.
@@ -122,7 +127,7 @@ internal sealed class RunInbox(RunSession session, RunServices services) : IDisp
         var decided = new EntryDraft(EntryKind.ApprovalDecided, new EntryBody.ApprovalDecided(answer.Approved, [answer.By], answer.Comment, Expired: false)) { Key = answer.Key };
         if (!answer.Approved || session.History.LimitAsked is not { } hit)
             return session.WriteAsync(new Unit { Entries = [decided], Consumed = [input.Id] }, session.Owned);
-        var denial = new LimitDenial(hit.Node, hit.Dimension, hit.Cap, hit.Spent, hit.Held, hit.Wanted);
+        var denial = hit.ToDenial();
         var raise = LimitQuestion.OnYes(denial, session.Manifest.Limits, services.Clock.GetUtcNow() - session.History.CreatedAt);
         var (raised, caps) = Raise(new InputBody.Operator(answer.By, null, raise));
         return session.WriteAsync(new Unit

@@ -27,7 +27,9 @@ internal sealed class BundleWriter(JournalPages journal, IBudgetStore budgets, I
         Record(json, run);
         await ManifestAsync(json, run.Id, cancellationToken);
         json.WritePropertyName("why");
-        JsonSerializer.Serialize(json, why, OperationsJson.Default.WhyView);
+
+        // Serialized into the writer it would be flushed at once, synchronously, which the server's response does not bear.
+        json.WriteRawValue(JsonSerializer.SerializeToUtf8Bytes(why, OperationsJson.Default.WhyView));
         json.WriteStartArray("inbox");
         foreach (var input in inbox)
             Input(json, input);

@@ -1,4 +1,5 @@
 using Caisson.Contracts;
+using Caisson.Core.Budgets;
 using Caisson.Core.Journal;
 using Caisson.Core.Stores;
 
@@ -33,6 +34,8 @@ public sealed partial class RunOperations
     {
         if (Named(decision.By, out var who) is { } unnamed)
             return unnamed;
+        if (who == run.ToString() || who == BudgetNodes.Of(run))
+            return Refuse(ErrorCodes.NotAllowed, $"by: a run never decides on its own approvals");
         if (decision.Comment is { Length: > MaxComment })
             return Refuse(ErrorCodes.RequestInvalid, $"comment: found {decision.Comment.Length} characters, allowed are {MaxComment}");
         if (await reader.FindAsync(run, cancellationToken) is not { } record)
@@ -47,7 +50,7 @@ public sealed partial class RunOperations
         var open = approvals.Items.First(a => a.Key == key);
         if (open.IsExpired(clock.GetUtcNow()))
             return Refuse(ErrorCodes.RunConflict, $"approval {WhyRun.Key(open.Key)} of run {run} expired at {open.Asked.ExpiresAt:u}, which counts as no");
-        return await PostAsync(run, InputKind.Approval, null, JournalJson.Write(new InputBody.Approval(open.Key, decision.Approved, who, decision.Comment)), cancellationToken);
+        return await PostAsync(run, InputKind.Approval, null, JournalJson.Write(new InputBody.Approval(open.Key, decision.Approved, who, decision.Comment, open.Asked.Binding)), cancellationToken);
     }
 
     private async Task<IReadOnlyList<ApprovalView>> ApprovalsOfAsync(RunRecord run, CancellationToken cancellationToken)

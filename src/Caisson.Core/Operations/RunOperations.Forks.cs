@@ -23,10 +23,14 @@ public sealed partial class RunOperations
             return Refused(ErrorCodes.RequestInvalid, $"an idempotency key has 1 to {MaxIdempotencyKey} characters");
         if (await reader.FindAsync(run, cancellationToken) is not { } parent)
             return Refused(ErrorCodes.RunNotFound, $"there is no run '{run}'");
+        if (kills?.Stopped(parent.Tenant, parent.Agent) is { } stopped)
+            return new CreateRunOutcome.Refused(stopped);
 
         var (prefix, large) = await PrefixAsync(parent, spec.At, cancellationToken);
         if (large is not null)
             return new CreateRunOutcome.Refused(large);
+        if (await UnreadAsync(run, prefix, cancellationToken) is { } gone)
+            return new CreateRunOutcome.Refused(gone);
         var id = new RunId(ids.NextRun());
         var made = ForkPlan.Make(parent, prefix, spec, id);
         if (made is ForkPlanOutcome.Refused { Failure: var refused })
@@ -50,6 +54,7 @@ public sealed partial class RunOperations
             Parent = parent.Parent,
             Depth = parent.Depth,
             Origin = parent.Id,
+            MinEngine = Math.Max(parent.MinEngine, EngineVersion.Level),
             Caps = CountLimits.CapsOf(limits),
             More = [new JournalDraft(EntryKind.ForkedFrom, JournalJson.Write(plan.From)), .. plan.Copies],
         };
@@ -78,6 +83,18 @@ public sealed partial class RunOperations
         }
 
         return (prefix, null);
+    }
+
+    /// <summary>An entry whose body is a blob that cannot be had. Asked for again, a damaged one says where it lies.</summary>
+    private async Task<Failure?> UnreadAsync(RunId run, IReadOnlyList<ReadEntry> prefix, CancellationToken cancellationToken)
+    {
+        foreach (var read in prefix)
+        {
+            if (read.Body.IsEmpty && read.Stored.Blob is { } address && await blobs.GetAsync(address, cancellationToken) is null)
+                return new Failure(ErrorCodes.BlobMissing, $"blob {address} of run {run} is gone, and entry {read.Stored.Seq} stands in it: restore it from a backup");
+        }
+
+        return null;
     }
 
     /// <summary>What the fork would stumble over later is refused now. Reading checks the content too.</summary>

@@ -25,6 +25,8 @@ internal static class WhyRun
         {
             foreach (var input in inbox)
                 story.Facts.Add($"{Input(input.Kind)} was recorded {Ago(now - input.At)} and its owner takes it up next");
+            if (run.MinEngine > EngineVersion.Level)
+                story.Facts.Add($"a newer server has driven it (level {run.MinEngine}, this one reads up to {EngineVersion.Level}), and only such a one goes on with it");
             if (run.Suspicion > 0)
                 story.Facts.Add($"the server died {Times(run.Suspicion)} while this run was at work{(run.LoneCrashes > 0 ? $", {Times(run.LoneCrashes)} with no other at work" : "")}");
             if (run.Status != RunStatus.Paused)

@@ -49,4 +49,8 @@ public abstract record SandboxCreateOutcome
 }
 
 /// <param name="Kind"><c>process</c>, <c>cgroup</c>, <c>mount</c>, <c>loop</c>, <c>directory</c>.</param>
-public sealed record SandboxResidue(string Kind, string Name);
+public sealed record SandboxResidue(string Kind, string Name)
+{
+    /// <summary>The run whose box it belonged to, where that is known.</summary>
+    public RunId? Run { get; init; }
+}

@@ -35,7 +35,11 @@ public sealed record RunRow(RunStatus Status, WaitReason Waiting, PauseCause Pau
 public abstract record BudgetChange
 {
     /// <summary>Adds a hold on every node of the path, or denies the unit: spent + held + hold ≤ cap on each.</summary>
-    public sealed record Reserve(string StepKey, Hold Hold) : BudgetChange;
+    public sealed record Reserve(string StepKey, Hold Hold) : BudgetChange
+    {
+        /// <summary>What must still be free on the run's own node beside the hold, for a last call; it is looked at, not taken.</summary>
+        public Amounts Kept { get; init; }
+    }
 
     /// <summary>Ends the hold and adds what was really used; the sum may pass the cap, which then admits nothing more.</summary>
     public sealed record Settle(string StepKey, Usage Usage) : BudgetChange;
@@ -73,6 +77,9 @@ public sealed record RunSummary
     public Failure? Failure { get; init; }
     public string? WorkspaceRoot { get; init; }
 
+    /// <summary>It ended, but something of it may still act: a box that is not confirmed gone.</summary>
+    public bool Unconfirmed { get; init; }
+
     /// <summary>The limit that a run paused by its budget has reached.</summary>
     public LimitDimension? LimitAt { get; init; }
 
@@ -105,6 +112,9 @@ public sealed record RunRecord(
 
     /// <summary>Generations above this run.</summary>
     public int Depth { get; init; }
+
+    /// <summary>The least <see cref="EngineVersion.Level"/> that can read its journal.</summary>
+    public int MinEngine { get; init; } = EngineVersion.Level;
 
     /// <summary>The run that it was forked from.</summary>
     public RunId? Origin { get; init; }

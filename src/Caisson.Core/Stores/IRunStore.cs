@@ -16,7 +16,7 @@ public interface IRunStore
 
     /// <summary>
     /// One compare-and-swap: takes a due run that nobody alive owns, raises its epoch, journals <c>EpochClaimed</c>,
-    /// and turns every hold of former epochs into money spent in doubt.
+    /// and turns every hold of former epochs into money spent in doubt. A run that needs a newer engine is not claimable.
     /// </summary>
     Task<ClaimOutcome> ClaimAsync(RunId run, NodeId node, CancellationToken cancellationToken);
 
@@ -48,7 +48,7 @@ public interface IRunReader
     /// Runs that <paramref name="node"/> could claim now, in the order in which it should. First those of dead owners: at
     /// work before waiting, with a model call under way before others. Then those that are due and unowned: three
     /// quarters of the places (<see cref="ClaimOrder"/>) for children, the deepest first, the rest by due time. Within each
-    /// of these a tenant's second run comes only after every tenant's first.
+    /// of these a tenant's second run comes only after every tenant's first. Those that this engine cannot read are left out.
     /// </summary>
     Task<IReadOnlyList<RunId>> FindClaimableAsync(NodeId node, int limit, CancellationToken cancellationToken);
 
@@ -102,6 +102,32 @@ public interface IScheduleStore
     /// <paramref name="fire"/> found it: of two that try, one gets <c>false</c> and nothing happened.
     /// </summary>
     Task<bool> FireAsync(ScheduleFire fire, CancellationToken cancellationToken);
+}
+
+/// <summary>Runs that ended while something of them may still have acted (<see cref="RunSummary.Unconfirmed"/>).</summary>
+public interface IUnconfirmedEnds
+{
+    /// <summary>Oldest first.</summary>
+    Task<IReadOnlyList<RunId>> FindUnconfirmedAsync(int limit, CancellationToken cancellationToken);
+
+    /// <summary>Nothing of it acts any more: the row says so, the journal stays as it ended. <c>false</c> where there is nothing to confirm.</summary>
+    Task<bool> ConfirmEndAsync(RunId run, CancellationToken cancellationToken);
+}
+
+public static class UnconfirmedEnds
+{
+    /// <summary>The detail of an end that was confirmed afterwards.</summary>
+    public const string Later = "cancelled; its box was confirmed gone later";
+}
+
+/// <summary>The kill switch: one value, so that all of it is read and replaced at once.</summary>
+public interface IKillSwitchStore
+{
+    /// <summary>What was written last; empty where nothing ever was.</summary>
+    Task<ReadOnlyMemory<byte>> ReadKillSwitchAsync(CancellationToken cancellationToken);
+
+    /// <summary>Puts a value in place of the one that the caller has read. <c>false</c> where another stands there by now: nothing happened.</summary>
+    Task<bool> ReplaceKillSwitchAsync(ReadOnlyMemory<byte> read, ReadOnlyMemory<byte> value, CancellationToken cancellationToken);
 }
 
 /// <summary>What retention and verification need.</summary>
@@ -203,6 +229,9 @@ public sealed record NewRun(
     /// <summary>The run that spawned it. The budget path is the parent's with this run at its end.</summary>
     public RunId? Parent { get; init; }
     public int Depth { get; init; }
+
+    /// <summary>The least <see cref="EngineVersion.Level"/> that can read its journal. A claim raises it to the claimer's.</summary>
+    public int MinEngine { get; init; } = EngineVersion.Level;
 
     /// <summary>The run that it was forked from: kept as long as this one lives. A fork without a parent draws on the budget of its origin's root.</summary>
     public RunId? Origin { get; init; }

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Caisson.Contracts;
 using Caisson.Core.Sandboxes;
 using Caisson.Sandboxes.Cgroups;
 using Caisson.Sandboxes.GVisor;
@@ -26,29 +27,35 @@ internal sealed class Reaper(CgroupLayout layout, string boxes, TimeProvider tim
     {
         var residue = new List<SandboxResidue>();
         var spared = new Dictionary<string, bool>();
+        var runs = new Dictionary<string, RunId?>();
 
         foreach (var (pid, command) in HostProcesses.OfBoxes(boxes + "/"))
             if (BoxIn(command) is { } box && IsResidue(box))
-                residue.Add(new SandboxResidue("process", $"{pid} {HostProcesses.StartTime(pid)} {box}"));
+                residue.Add(new SandboxResidue("process", $"{pid} {HostProcesses.StartTime(pid)} {box}") { Run = runs[box] });
         foreach (var directory in layout.Parents.Where(Directory.Exists).SelectMany(Directory.EnumerateDirectories))
             if (IsResidue(Path.GetFileName(directory)))
-                residue.Add(new SandboxResidue("cgroup", directory));
+                residue.Add(new SandboxResidue("cgroup", directory) { Run = runs[Path.GetFileName(directory)] });
         foreach (var mount in Mounts())
             if (BoxIn(mount) is { } box && IsResidue(box))
-                residue.Add(new SandboxResidue("mount", mount));
+                residue.Add(new SandboxResidue("mount", mount) { Run = runs[box] });
         foreach (var (device, file) in LoopDevices.Below(boxes))
             if (BoxIn(file) is { } box && IsResidue(box))
-                residue.Add(new SandboxResidue("loop", $"{device} {file}"));
+                residue.Add(new SandboxResidue("loop", $"{device} {file}") { Run = runs[box] });
         if (Directory.Exists(boxes))
             foreach (var directory in Directory.EnumerateDirectories(boxes))
                 if (IsResidue(Path.GetFileName(directory)))
-                    residue.Add(new SandboxResidue("directory", directory));
+                    residue.Add(new SandboxResidue("directory", directory) { Run = runs[Path.GetFileName(directory)] });
         return residue;
 
         bool IsResidue(string box)
         {
             if (!spared.TryGetValue(box, out var spare))
-                spared[box] = spare = isLive(box) || BoxIntent.TryRead(new BoxFolder(boxes, box).Intent) is { IsOthers: true };
+            {
+                var intent = BoxIntent.TryRead(new BoxFolder(boxes, box).Intent);
+                spared[box] = spare = isLive(box) || intent is { IsOthers: true };
+                runs[box] = RunId.TryParse(intent?.Run ?? "", out var run) ? run : null;
+            }
+
             return !spare;
         }
     }
@@ -77,8 +84,9 @@ internal sealed class Reaper(CgroupLayout layout, string boxes, TimeProvider tim
         foreach (var id in ids)
             await new BoxFolder(boxes, id).RemoveAsync(Limit, time);
 
-        var asked = residue.ToHashSet();
-        return [.. List().Where(asked.Contains)];
+        // Whose it was is known before its folder goes, and stands in the folder.
+        var asked = residue.ToDictionary(r => (r.Kind, r.Name));
+        return [.. List().Select(r => asked.GetValueOrDefault((r.Kind, r.Name))).OfType<SandboxResidue>()];
     }
 
     /// <summary>The id of the box whose folder the text names.</summary>

@@ -36,6 +36,7 @@ internal static class Views
         CurrentStep = run.Summary.CurrentStep,
         Result = run.Summary.Result,
         Failure = run.Summary.Failure,
+        Unconfirmed = run.Summary.Unconfirmed,
         WorkspaceRoot = run.Summary.WorkspaceRoot,
         Artifacts = run.Summary.Artifacts,
         Labels = run.Summary.Labels,

@@ -1,6 +1,8 @@
 using Caisson.Contracts;
+using Caisson.Core.Budgets;
 using Caisson.Core.InMemory;
 using Caisson.Core.Journal;
+using Caisson.Core.Lifecycle;
 using Caisson.Core.Schedules;
 using Caisson.Core.Stores;
 using CsCheck;
@@ -24,8 +26,7 @@ public sealed class ScheduleKeeperTests
         var run = Assert.Single(await desk.RunsAsync());
         Assert.Equal(new Dictionary<string, string> { ["team"] = "ops", ["schedule"] = "nightly", ["schedule_time"] = "2026-05-04T09:00:00Z" }, run.Summary.Labels);
         Assert.Equal(RunStatus.Ready, run.Status);
-        Assert.True(desk.Signals.DueRuns.TryRead(out var due));
-        Assert.Equal(run.Id, due);
+        Assert.Equal(run.Id, Assert.Single(desk.Signals.TakeDue()));
         var record = await desk.RecordAsync();
         Assert.Equal((run.Id, Desk.Nine, Desk.Nine.AddMinutes(1)), (record.LastRun, record.LastAt, record.Next));
     }
@@ -38,6 +39,22 @@ public sealed class ScheduleKeeperTests
 
         Assert.Equal(Desk.Nine, await desk.LookAtAsync(Desk.Nine.AddMilliseconds(-300)));
         Assert.Equal(Desk.Nine.AddSeconds(1), await desk.LookAtAsync(Desk.Nine));
+    }
+
+    [Fact]
+    public async Task A_stopped_agent_s_time_starts_its_run_once_the_order_is_lifted()
+    {
+        var desk = new Desk();
+        await desk.PutAsync(Some.Cron("0 9 * * *") with { CatchUp = "1h" });
+        await desk.Kills.OnAsync(new KillOrder(KillScope.Everything, null, "me", null, Desk.Nine), default);
+
+        await desk.LookAtAsync("09:00:01");
+        Assert.Empty(await desk.RunsAsync());
+        Assert.Equal(ErrorCodes.KillSwitch, Assert.IsType<CreateRunOutcome.Refused>(await desk.Book.TriggerAsync("nightly", null, default)).Failure.Code);
+        await desk.Kills.OffAsync(KillScope.Everything, null, default);
+        await desk.LookAtAsync("09:05:00");
+
+        Assert.Equal(["09:00:00"], await desk.TimesAsync());
     }
 
     [Fact]
@@ -127,9 +144,7 @@ public sealed class ScheduleKeeperTests
         await desk.PutAsync(Minutely with { Overlap = "cancel_old" });
         await desk.LookAtAsync("09:00:00");
         var first = Assert.Single(await desk.RunsAsync());
-        while (desk.Signals.DueRuns.TryRead(out _))
-        {
-        }
+        Assert.Equal([first.Id], desk.Signals.TakeDue());
 
         await desk.LookAtAsync("09:01:00");
 
@@ -138,7 +153,7 @@ public sealed class ScheduleKeeperTests
         Assert.Equal(InputKind.Cancel, input.Kind);
         var second = (await desk.RunsAsync())[1];
         Assert.Equal(new InputBody.Operator("schedule nightly", $"run {second.Id} takes its place", null), JournalJson.Read<InputBody.Operator>(input.Payload));
-        Assert.True(desk.Signals.DueRuns.TryRead(out var one) && desk.Signals.DueRuns.TryRead(out var two) && new[] { one, two }.Order().SequenceEqual(new[] { first.Id, second.Id }.Order()));
+        Assert.Equal(new[] { first.Id, second.Id }.Order(), desk.Signals.TakeDue().Order());
         Assert.Empty(await desk.Store.ReadInboxAsync(second.Id, 10, default));
     }
 

@@ -17,6 +17,10 @@ public interface IStoreHost : IAsyncDisposable
 
     IRetentionStore Retention { get; }
 
+    IUnconfirmedEnds Unconfirmed { get; }
+
+    IKillSwitchStore KillSwitch { get; }
+
     /// <summary>Closes the store and opens it again, as the next process does.</summary>
     Task ReopenAsync();
 }

@@ -4,6 +4,7 @@ using Caisson.Core.Agents;
 using Caisson.Core.Blobs;
 using Caisson.Core.Lifecycle;
 using Caisson.Core.Models;
+using Caisson.Core.Sandboxes;
 using Caisson.Storage.Tests.Sqlite;
 
 namespace Caisson.Storage.Tests.EngineTests;
@@ -31,9 +32,9 @@ public abstract class EngineTestBase : IAsyncLifetime
         GC.SuppressFinalize(this);
     }
 
-    private protected async Task<TestServer> StartAsync(Func<IRunContext, Task<string>>? agent = null, TimeProvider? clock = null, IModels? models = null, Random? random = null, EngineOptions? options = null, bool signals = true, Func<TestServer, Task>? before = null, AgentBuilds? builds = null, Func<IBlobStore, IBlobStore>? blobs = null)
+    private protected async Task<TestServer> StartAsync(Func<IRunContext, Task<string>>? agent = null, TimeProvider? clock = null, IModels? models = null, Random? random = null, EngineOptions? options = null, bool signals = true, Func<TestServer, Task>? before = null, AgentBuilds? builds = null, Func<IBlobStore, IBlobStore>? blobs = null, IReadOnlyList<ISandboxProvider>? sandboxes = null)
     {
-        var server = new TestServer(Folder, clock, models, random, options, signals, builds, blobs);
+        var server = new TestServer(Folder, clock, models, random, options, signals, builds, blobs, sandboxes);
         _servers.Add(server);
         if (agent is not null)
             server.Register("test", agent);

@@ -139,4 +139,67 @@ public sealed class ModelTests : EngineTestBase
         await server.Runs.ResumeAsync(run, "me", new RunOverrides(), default);
         await server.UntilAsync(run, RunStatus.Completed);
     }
+
+    /// <summary>A turn's part of the journal is what is new in it: the conversation before it is never stored again.</summary>
+    [Theory]
+    [InlineData(100)]
+    [InlineData(12_000)]
+    public async Task Two_hundred_turns_cost_twice_as_much_as_one_hundred(int bytes)
+    {
+        const int turns = 200;
+        var models = new ScriptedModel(turn => turn < turns ? $"{{\"n\":\"{turn:D4}{new string('x', bytes)}\"}}" : null);
+        var server = await StartAsync(models: models);
+
+        var run = await server.CreateAsync(Loop + "limits: {steps: 1000, tool_calls: 1000, model_calls: 1000}\n");
+
+        await server.UntilAsync(run, RunStatus.Completed);
+        var blobs = Directory.EnumerateFiles(Path.Combine(Folder, "blobs"), "*", SearchOption.AllDirectories).ToDictionary(f => Path.GetFileName(f)!, f => new FileInfo(f).Length);
+        var stored = new HashSet<string>();
+        var costs = new List<long>();
+        foreach (var entry in await StoredAsync(server, run))
+        {
+            if (entry.Kind == EntryKind.StepStarted)
+                costs.Add(0);
+            if (costs.Count == 0)
+                continue;
+            costs[^1] += entry.Body.Length + (entry.Payload?.Length ?? 0);
+            if (entry.Blob is { } blob && stored.Add(blob))
+                costs[^1] += blobs.Single(b => blob.EndsWith(b.Key, StringComparison.Ordinal)).Value;
+        }
+
+        Assert.Equal(turns + 1, costs.Count);
+        Assert.Equal(bytes > 8192, stored.Count >= turns);
+        Assert.InRange(costs[199], bytes > 8192 ? 500 : bytes, (long)(costs[99] * 1.1));
+        Assert.InRange(costs.Skip(100).Take(100).Sum(), 1, (long)(costs.Take(100).Sum() * 1.1));
+    }
+
+    [Fact]
+    public async Task A_command_finds_the_key_of_its_step_in_its_environment_and_after_a_crash_the_same_one()
+    {
+        var gate = new Gate();
+        var models = new ScriptedModel(turn => turn < 2 ? $"{{\"command\":\"curl {turn}\"}}" : null) { Tool = "shell" };
+        var manifest = Loop.Replace("go}", "go, tools: [shell]}", StringComparison.Ordinal);
+        var first = new RecordingBoxes(gate);
+        var server = await StartAsync(models: models, sandboxes: [first]);
+        var run = await server.CreateAsync(manifest);
+        await gate.Reached;
+        await server.StopHardAsync();
+        gate.Open();
+        var second = new RecordingBoxes(gate);
+
+        var next = await StartAsync(models: models, sandboxes: [second]);
+
+        await next.UntilAsync(run, RunStatus.Completed);
+        var keys = (await next.JournalAsync(run)).Where(e => e.Kind == EntryKind.StepCompleted && JournalJson.Read<EntryBody.StepCompleted>(e.Body).Step.Kind == StepKind.Tool).Select(e => $"{run}.{e.Key}").ToList();
+        Assert.Equal([$"{keys[0]} {run} 1 1"], first.Seen);
+        Assert.Equal([$"{keys[0]} {run} 2 1", $"{keys[1]} {run} 2 1"], second.Seen);
+    }
+
+    private static async Task<IReadOnlyList<JournalEntry>> StoredAsync(TestServer server, RunId run)
+    {
+        var entries = new List<JournalEntry>();
+        while (await server.Store.ReadJournalAsync(run, entries.Count, 500, default) is { Count: > 0 } page)
+            entries.AddRange(page);
+        return entries;
+    }
 }

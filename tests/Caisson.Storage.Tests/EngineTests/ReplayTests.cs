@@ -3,8 +3,8 @@ using System.Collections.Concurrent;
 using System.Globalization;
 using Caisson.Contracts;
 using Caisson.Core.Agents;
-using Caisson.Core.Lifecycle;
 using Caisson.Core.Journal;
+using Caisson.Core.Lifecycle;
 using Caisson.Core.Stores;
 
 namespace Caisson.Storage.Tests.EngineTests;

@@ -21,7 +21,12 @@ internal sealed class ScriptedModel(Func<int, string?> argumentsAt) : IModels
 
     internal Gate? Gate { get; init; }
 
+    /// <summary>The tool that it calls; there is none of this name unless somebody says so.</summary>
+    internal string Tool { get; init; } = "missing";
+
     public Failure? Check(string model, bool moneyIsCapped) => null;
+
+    public long DearestOf(string model, long tokens) => 0;
 
     public async Task<ModelOutcome> CallAsync(ModelRequest request, IStepLog log, CancellationToken cancellationToken)
     {
@@ -54,7 +59,7 @@ internal sealed class ScriptedModel(Func<int, string?> argumentsAt) : IModels
     }
 
     // Providers repeat ids between turns, so this one always gives the same.
-    private static ModelAnswer Answer(string arguments) => arguments.Length == 0
+    private ModelAnswer Answer(string arguments) => arguments.Length == 0
         ? new ModelAnswer("finished", [], "stop", "m", null)
-        : new ModelAnswer("", [new ToolCall("call_0", "missing", arguments)], "tool_calls", "m", null);
+        : new ModelAnswer("", [new ToolCall("call_0", Tool, arguments)], "tool_calls", "m", null);
 }

@@ -242,6 +242,62 @@ public sealed class WaitTests : EngineTestBase
         return (context.Now - before).TotalSeconds.ToString("0", System.Globalization.CultureInfo.InvariantCulture);
     }
 
+    /// <summary>What a person saw is what counts: a yes to another question under the same key is none.</summary>
+    [Fact]
+    public async Task A_decision_that_was_made_on_another_question_does_not_count()
+    {
+        var server = await StartAsync(Asker(new ApprovalOptions { Arguments = "rm -r build" }));
+        var run = await server.CreateAsync(Manifest);
+        await server.UntilAsync(run, RunStatus.Waiting);
+        var request = (await server.JournalAsync(run)).Last(e => e.Kind == EntryKind.ApprovalRequested);
+        var seen = JournalJson.Read<EntryBody.ApprovalRequested>(request.Body).Binding;
+
+        foreach (var (id, yes, binding) in new[] { ("other", true, "another"), ("this", false, seen) })
+        {
+            await server.Store.PostAsync(new NewInput(run, id, InputKind.Approval, JournalJson.Write(new InputBody.Approval(request.Key!, yes, "ann", null, binding))), default);
+            server.Wake(run);
+        }
+
+        await server.UntilAsync(run, RunStatus.Completed);
+        Assert.False(JournalJson.Read<EntryBody.ApprovalDecided>((await server.JournalAsync(run)).Single(e => e.Kind == EntryKind.ApprovalDecided).Body).Approved);
+    }
+
+    [Fact]
+    public async Task A_recorded_yes_does_not_fit_other_arguments()
+    {
+        Func<string, Func<IRunContext, Task<string>>> agent = arguments => async context =>
+        {
+            var decision = await context.ApproveAsync("may I?", new ApprovalOptions { Arguments = arguments });
+            await context.WaitForSignalAsync("end");
+            return $"{decision.Approved} {arguments}";
+        };
+        var server = await StartAsync(agent("rm -r build"));
+        var run = await server.CreateAsync(Manifest);
+        await server.UntilAsync(run, RunStatus.Waiting);
+        Assert.IsType<Core.Operations.OperationOutcome.Accepted>(await server.Operations.DecideAsync(run, new DecisionRequest(true, null, "ann", null), default));
+        await server.UntilAsync(run, r => r.Waiting == WaitReason.Signal, "waits for its end");
+        await server.StopHardAsync();
+
+        var next = await StartAsync(agent("rm -r /"));
+
+        Assert.Equal(PauseCause.Drift, (await next.UntilAsync(run, RunStatus.Paused)).Paused);
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("run:")]
+    public async Task A_run_does_not_decide_on_its_own_approvals(string prefix)
+    {
+        var server = await StartAsync(Asker(new ApprovalOptions()));
+        var run = await server.CreateAsync(Manifest);
+        await server.UntilAsync(run, RunStatus.Waiting);
+
+        var refused = Assert.IsType<Core.Operations.OperationOutcome.Refused>(await server.Operations.DecideAsync(run, new DecisionRequest(true, null, prefix + run, null), default));
+
+        Assert.Equal(ErrorCodes.NotAllowed, refused.Failure.Code);
+        Assert.Empty(await server.Store.ReadInboxAsync(run, 10, default));
+    }
+
     private static Func<IRunContext, Task<string>> Asker(ApprovalOptions options) => async context =>
     {
         var decision = await context.ApproveAsync("may I?", options);

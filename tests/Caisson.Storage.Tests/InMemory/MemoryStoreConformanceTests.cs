@@ -22,6 +22,10 @@ public sealed class MemoryStoreConformanceTests : RunStoreConformance
 
         public IRetentionStore Retention => store;
 
+        public IUnconfirmedEnds Unconfirmed => store;
+
+        public IKillSwitchStore KillSwitch => store;
+
         /// <summary>What is in memory stays there.</summary>
         public Task ReopenAsync()
         {

@@ -22,6 +22,10 @@ internal sealed class SqliteStoreHost(TimeProvider clock, string? keyFile = null
 
     public IRetentionStore Retention => Opened;
 
+    public IUnconfirmedEnds Unconfirmed => Opened;
+
+    public IKillSwitchStore KillSwitch => Opened;
+
     private SqliteStore Opened => _store ??= Open(_folder.Path, clock, keyFile);
 
     internal static SqliteStore Open(string folder, TimeProvider clock, string? keyFile = null) => SqliteStore.Open(new SqliteOptions { DataDirectory = folder, KeyFile = keyFile }, clock, NullLogger.Instance) switch

@@ -7,13 +7,13 @@ internal sealed class TempFolder : IDisposable
 {
     internal TempFolder()
     {
-        Path = System.IO.Path.Combine(System.IO.Path.GetTempPath(), "caisson-storage-tests", new SystemIds(TimeProvider.System).NextRandom().ToString("N"));
+        Path = global::System.IO.Path.Combine(global::System.IO.Path.GetTempPath(), "caisson-storage-tests", new SystemIds(TimeProvider.System).NextRandom().ToString("N"));
         Directory.CreateDirectory(Path);
     }
 
     internal string Path { get; }
 
-    internal string this[string name] => System.IO.Path.Combine(Path, name);
+    internal string this[string name] => global::System.IO.Path.Combine(Path, name);
 
     public void Dispose() => Directory.Delete(Path, recursive: true);
 }

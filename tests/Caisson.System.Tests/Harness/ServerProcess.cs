@@ -3,6 +3,7 @@ using System.Diagnostics;
 using System.Net;
 using System.Text.Json;
 using Caisson.Client;
+using Caisson.Contracts;
 using Caisson.MockModel;
 using Caisson.MockModel.Scripts;
 
@@ -38,20 +39,18 @@ internal sealed class ServerProcess : IAsyncDisposable
 
     private readonly Folder _folder;
     private readonly MockModelServer _model;
-    private readonly Process _process;
-    private readonly HttpClient _http;
-    private readonly Task _pump;
+    private readonly IReadOnlyList<string> _command;
+    private readonly IReadOnlyDictionary<string, string>? _environment;
+    private Process _process = null!;
+    private HttpClient _http = null!;
+    private Task _pump = Task.CompletedTask;
 
-    private ServerProcess(Folder folder, MockModelServer model, Process process, Uri address, ConcurrentQueue<string> log, Task pump)
-    {
-        (_folder, _model, _process, _pump, Log, Address) = (folder, model, process, pump, log, address);
-        _http = new HttpClient { BaseAddress = address, Timeout = Timeout.InfiniteTimeSpan };
-        Client = new CaissonClient(_http, TimeProvider.System);
-    }
+    private ServerProcess(Folder folder, MockModelServer model, IReadOnlyList<string> command, IReadOnlyDictionary<string, string>? environment) =>
+        (_folder, _model, _command, _environment) = (folder, model, command, environment);
 
-    internal Uri Address { get; }
+    internal Uri Address { get; private set; } = null!;
 
-    internal CaissonClient Client { get; }
+    internal CaissonClient Client { get; private set; } = null!;
 
     internal HttpClient Http => _http;
 
@@ -59,23 +58,27 @@ internal sealed class ServerProcess : IAsyncDisposable
 
     internal Process Process => _process;
 
-    internal string Data => Path.Combine(_folder.Path, "data");
+    internal required string Data { get; init; }
 
     internal Folder Folder => _folder;
 
     /// <summary>Lines of its stderr so far.</summary>
-    internal ConcurrentQueue<string> Log { get; }
+    internal ConcurrentQueue<string> Log { get; } = new();
 
-    internal static async Task<ServerProcess> StartAsync(bool supervise = false, string? script = null)
+    /// <param name="data">The data directory. Default: one in the folder.</param>
+    /// <param name="more">More of the configuration.</param>
+    internal static async Task<ServerProcess> StartAsync(bool supervise = false, string? script = null, string? data = null, string more = "", IReadOnlyDictionary<string, string>? environment = null)
     {
         var folder = new Folder();
         var turns = Assert.IsType<MockScriptOutcome.Parsed>(MockScript.Parse(script ?? Script, "script")).Script;
         var model = await MockModelServer.StartAsync(new MockModelOptions { Script = turns, LogFile = Path.Combine(folder.Path, ModelLog), Listen = new IPEndPoint(IPAddress.Loopback, 0) });
+        data ??= Path.Combine(folder.Path, "data");
         var config = folder.Write("caisson.toml", $$"""
             [server]
             listen = "127.0.0.1:0"
             [data]
-            directory = "{{Path.Combine(folder.Path, "data")}}"
+            directory = "{{data}}"
+            {{more}}
             [providers.mock]
             base_url = "{{model.BaseUri}}"
             [providers.mock.prices."*"]
@@ -83,12 +86,35 @@ internal sealed class ServerProcess : IAsyncDisposable
             output = 10.0
             """);
         folder.Write("agent.yaml", Manifest);
-        var log = new ConcurrentQueue<string>();
-        var process = CaissonProgram.Start(supervise ? ["serve", "--config", config, "--supervise"] : ["serve", "--config", config], folder.Path);
-        var address = new TaskCompletionSource<Uri>(TaskCreationOptions.RunContinuationsAsynchronously);
-        var pump = PumpAsync(process, log, address);
-        return new ServerProcess(folder, model, process, await address.Task.WaitAsync(CaissonProgram.Patience, TimeProvider.System), log, pump);
+        var server = new ServerProcess(folder, model, supervise ? ["serve", "--config", config, "--supervise"] : ["serve", "--config", config], environment) { Data = data };
+        await server.LaunchAsync();
+        return server;
     }
+
+    /// <summary>Ends it with SIGKILL, and its supervised child with it.</summary>
+    internal async Task KillAsync()
+    {
+        if (!_process.HasExited)
+            _process.Kill();
+        await _process.WaitForExitAsync();
+        await _pump;
+    }
+
+    /// <summary>Starts it again on what it left; it may listen elsewhere.</summary>
+    internal async Task LaunchAsync()
+    {
+        _process?.Dispose();
+        _http?.Dispose();
+        _process = CaissonProgram.Start(_command, _folder.Path, _environment);
+        var address = new TaskCompletionSource<Uri>(TaskCreationOptions.RunContinuationsAsynchronously);
+        _pump = PumpAsync(_process, Log, address);
+        Address = await address.Task.WaitAsync(CaissonProgram.Patience, TimeProvider.System);
+        _http = new HttpClient { BaseAddress = Address, Timeout = Timeout.InfiniteTimeSpan };
+        Client = new CaissonClient(_http, TimeProvider.System);
+    }
+
+    /// <summary>Starts it on what it left and expects that it refuses.</summary>
+    internal Task<Answer> LaunchRefusedAsync() => CaissonProgram.RunAsync(_command, directory: _folder.Path, environment: _environment);
 
     /// <summary>Step keys of a run's calls that the provider answered, by its own log: the idempotency key is RUN.STEP.</summary>
     internal IReadOnlyList<string> AnsweredCalls(string run)
@@ -112,6 +138,20 @@ internal sealed class ServerProcess : IAsyncDisposable
     internal async Task<string> CreateAsync(string manifest, string input = "hi") =>
         (await Client.CreateRunAsync(new(manifest, "agent.yaml", input), null, CancellationToken.None)).Run.Id;
 
+    /// <summary>Asks until there is an answer: the server may be between two lives.</summary>
+    internal Task<T> AskAsync<T>(Func<CaissonClient, Task<T>> ask) => Client.RetryAsync(_ => ask(Client), CaissonProgram.Patience, CancellationToken.None);
+
+    /// <summary>The run, once it has ended or stands paused.</summary>
+    internal Task<RunView> EndedAsync(string run) =>
+        Until.AsyncValue($"run {run} comes to rest", () => AskAsync(client => client.GetRunAsync(run, CancellationToken.None)), view => view.Status.IsFinal() || view.Status == RunStatus.Paused);
+
+    /// <summary>No journal has a finding.</summary>
+    internal async Task AssertSoundAsync()
+    {
+        var verify = await RunAsync("journal", "--verify", "--all");
+        Assert.True(verify.Exit == 0, $"{verify.Out}{verify.Error}");
+    }
+
     /// <summary>The process that serves: the supervisor's child, or the one that was started.</summary>
     internal async Task<int> ServerPidAsync() => (await Until.AsyncValue("the supervisor's child", () => Task.FromResult(Processes.ChildrenOf(Pid)), c => c.Count == 1))[0];
 
@@ -124,10 +164,7 @@ internal sealed class ServerProcess : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        if (!_process.HasExited)
-            _process.Kill();
-        await _process.WaitForExitAsync();
-        await _pump;
+        await KillAsync();
         _http.Dispose();
         _process.Dispose();
         await _model.DisposeAsync();

@@ -51,9 +51,10 @@ internal sealed class EmbeddedApp : IAsyncDisposable
         return builder.Build();
     }
 
-    internal async Task<string> CreateAsync(string agent, string input = "")
+    /// <param name="more">More of the manifest.</param>
+    internal async Task<string> CreateAsync(string agent, string input = "", string more = "")
     {
-        var (run, _) = await Client.CreateRunAsync(new CreateRunRequest($"name: {agent}\ncode: {agent}\n", null, input), null, CancellationToken.None);
+        var (run, _) = await Client.CreateRunAsync(new CreateRunRequest($"name: {agent}\ncode: {agent}\n{more}", null, input), null, CancellationToken.None);
         return run.Id;
     }
 

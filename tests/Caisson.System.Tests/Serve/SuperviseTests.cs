@@ -26,20 +26,6 @@ public sealed class SuperviseTests
     }
 
     [Fact]
-    public async Task A_frozen_server_is_replaced()
-    {
-        await using var server = await ServerProcess.StartAsync(supervise: true);
-        var frozen = await server.ServerPidAsync();
-
-        Processes.Signal(frozen, "STOP");
-
-        await Until.True("the frozen server is gone", () => !Processes.IsAlive(frozen));
-        var ready = await server.Client.RetryAsync(server.Client.ReadyAsync, CaissonClient.DefaultPatience, CancellationToken.None);
-        Assert.True(ready.Ready);
-        Assert.Contains(server.Log, line => line.Contains("silent", StringComparison.Ordinal));
-    }
-
-    [Fact]
     public async Task A_server_does_not_outlive_its_supervisor()
     {
         await using var server = await ServerProcess.StartAsync(supervise: true);

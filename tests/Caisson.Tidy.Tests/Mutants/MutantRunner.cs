@@ -48,7 +48,7 @@ internal static partial class MutantRunner
     {
         var path = Path.Combine(Tree, mutant.File);
         var source = await File.ReadAllTextAsync(path);
-        if (mutant.Matches(source) != 1)
+        if (!mutant.Fits(source))
             return null;
         await File.WriteAllTextAsync(path, mutant.Apply(source));
         try

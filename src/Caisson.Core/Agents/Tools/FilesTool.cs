@@ -34,7 +34,7 @@ internal sealed class FilesTool : ITool
         return (effect, problem);
     }
 
-    public async Task<ToolOutcome> RunAsync(JsonElement arguments, ISandbox box, CancellationToken cancellationToken)
+    public async Task<ToolOutcome> RunAsync(JsonElement arguments, ISandbox box, IReadOnlyDictionary<string, string> environment, CancellationToken cancellationToken)
     {
         var path = arguments.TextOrNull("path")!;
         return arguments.TextOrNull("op") switch

@@ -28,7 +28,8 @@ internal interface ITool
     /// <summary>The call's effect, or what is wrong with its arguments.</summary>
     (ToolEffect Effect, string? Problem) Inspect(JsonElement arguments);
 
-    Task<ToolOutcome> RunAsync(JsonElement arguments, ISandbox box, CancellationToken cancellationToken);
+    /// <param name="environment">What a program needs to make its outside calls repeatable: see <see cref="StepEnvironment"/>.</param>
+    Task<ToolOutcome> RunAsync(JsonElement arguments, ISandbox box, IReadOnlyDictionary<string, string> environment, CancellationToken cancellationToken);
 }
 
 internal static class BuiltInTools

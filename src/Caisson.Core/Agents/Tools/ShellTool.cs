@@ -13,8 +13,6 @@ internal sealed class ShellTool : ITool
     private const int MostSeconds = 600;
     private const int MaxOutputBytes = 32 << 10;
 
-    private static readonly Dictionary<string, string> NoEnvironment = [];
-
     public ToolDefinition Definition { get; } = new(
         "shell",
         "Runs a command line with sh in the workspace of an isolated Linux box. There is no network. "
@@ -30,10 +28,10 @@ internal sealed class ShellTool : ITool
         return (ToolEffect.Writes, null);
     }
 
-    public async Task<ToolOutcome> RunAsync(JsonElement arguments, ISandbox box, CancellationToken cancellationToken)
+    public async Task<ToolOutcome> RunAsync(JsonElement arguments, ISandbox box, IReadOnlyDictionary<string, string> environment, CancellationToken cancellationToken)
     {
         var seconds = arguments.TryGetProperty("timeout_s", out var given) ? given.GetInt32() : DefaultSeconds;
-        var request = new ExecRequest(["/bin/sh", "-c", arguments.GetProperty("command").GetString()!], null, NoEnvironment,
+        var request = new ExecRequest(["/bin/sh", "-c", arguments.GetProperty("command").GetString()!], null, environment,
             ReadOnlyMemory<byte>.Empty, TimeSpan.FromSeconds(seconds), MaxOutputBytes);
         return await box.ExecAsync(request, cancellationToken) switch
         {
