@@ -33,7 +33,7 @@ internal static class ExitCodes
             or ErrorCodes.DataDirectoryInUse or ErrorCodes.DataDirectoryInvalid or ErrorCodes.DatabaseForeign or ErrorCodes.DatabaseCorrupt => Config,
         ErrorCodes.NotAllowed => NotAllowed,
         ErrorCodes.RunNotFound or ErrorCodes.AgentNotFound or ErrorCodes.ScheduleNotFound => NotFound,
-        ErrorCodes.RunEnded or ErrorCodes.RunConflict or ErrorCodes.IdempotencyMismatch or ErrorCodes.BlobMissing => Conflict,
+        ErrorCodes.RunEnded or ErrorCodes.RunConflict or ErrorCodes.IdempotencyMismatch or ErrorCodes.BlobMissing or ErrorCodes.KillSwitch => Conflict,
         ErrorCodes.BudgetExceeded => Budget,
         ErrorCodes.Draining => Draining,
         _ => Failed,

@@ -51,6 +51,28 @@ public sealed partial class CaissonClient
     public Task<(RunView Run, bool Existing)> ForkAsync(string run, ForkRequest request, string? idempotencyKey, CancellationToken cancellationToken) =>
         PostContentAsync($"{RunPath(run)}/fork", JsonBody(request, OperationsJson.Default.ForkRequest), idempotencyKey, cancellationToken);
 
+    public Task<KillSwitchView> ListKillSwitchesAsync(CancellationToken cancellationToken) =>
+        GetAsync("v1/kill-switches", OperationsJson.Default.KillSwitchView, cancellationToken);
+
+    /// <summary>Stops everything, a tenant or an agent; durable when it returns.</summary>
+    /// <param name="target"><c>all</c>, <c>tenant:NAME</c> or <c>agent:NAME</c>.</param>
+    public Task<KillSwitchView> SetKillSwitchAsync(string target, KillRequest request, CancellationToken cancellationToken) =>
+        KillSwitchAsync(HttpMethod.Put, KillSwitchPath(target), JsonBody(request, OperationsJson.Default.KillRequest), cancellationToken);
+
+    /// <summary>Lifts an order.</summary>
+    /// <param name="resume">Whether runs that it paused go on.</param>
+    public Task<KillSwitchView> LiftKillSwitchAsync(string target, bool resume, string? by, CancellationToken cancellationToken) =>
+        KillSwitchAsync(HttpMethod.Delete, $"{KillSwitchPath(target)}?resume={(resume ? "true" : "false")}{(by is null ? "" : $"&by={Uri.EscapeDataString(by)}")}", null, cancellationToken);
+
+    private async Task<KillSwitchView> KillSwitchAsync(HttpMethod method, string path, HttpContent? content, CancellationToken cancellationToken)
+    {
+        using var message = new HttpRequestMessage(method, path) { Content = content };
+        using var answer = await SendAsync(message, cancellationToken);
+        return await ReadAsync(answer, OperationsJson.Default.KillSwitchView, cancellationToken);
+    }
+
+    private static string KillSwitchPath(string target) => $"v1/kill-switches/{Uri.EscapeDataString(target)}";
+
     /// <param name="node"><c>tenant:NAME</c>, or a run.</param>
     public Task<BudgetView> GetBudgetAsync(string node, CancellationToken cancellationToken) =>
         GetAsync($"v1/budgets/{Uri.EscapeDataString(node)}", OperationsJson.Default.BudgetView, cancellationToken);

@@ -45,6 +45,9 @@ public sealed record SandboxSettings
 
     /// <summary>Size of the workspace. Default 1 GiB.</summary>
     public long DiskBytes { get; init; } = 1L << 30;
+
+    /// <summary>A command is ended that for so long wrote nothing and used neither CPU nor files. <c>null</c>: 5 minutes.</summary>
+    public TimeSpan? IdleTimeout { get; init; }
 }
 
 /// <summary>How strong a box is. Higher is stronger; a manifest names a floor.</summary>
@@ -158,6 +161,9 @@ public sealed record LoopGuardSettings
 
     /// <summary>Model calls per minute.</summary>
     public LoopThreshold? Rate { get; init; }
+
+    /// <summary>Rounds of one passage within one answer of the model.</summary>
+    public LoopThreshold? Stream { get; init; }
 }
 
 /// <summary>When one signal of the loop guard speaks; what is <c>null</c> has the signal's default.</summary>

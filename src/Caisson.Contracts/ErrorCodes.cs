@@ -29,6 +29,7 @@ public static class ErrorCodes
 
     public const string BudgetExceeded = "budget_exceeded";
     public const string DeadlineExceeded = "deadline_exceeded";
+    public const string KillSwitch = "kill_switch";
     public const string LoopDetected = "loop_detected";
     public const string RetryExhausted = "retry_exhausted";
     public const string Drift = "drift";
@@ -59,6 +60,7 @@ public static class ErrorCodes
     public const string SandboxOom = "sandbox_oom";
     public const string SandboxPids = "sandbox_pids";
     public const string SandboxDisk = "sandbox_disk";
+    public const string StepHung = "step_hung";
     public const string StepTimeout = "step_timeout";
     public const string ToolUnknown = "tool_unknown";
     public const string ToolArguments = "tool_arguments";

@@ -48,6 +48,25 @@ public sealed record UnknownSteps(IReadOnlyList<UnknownStepView> Items)
 /// <param name="Admin">Lets limits rise above those of the run that it comes from.</param>
 public sealed record ForkRequest(long? At = null, string? Input = null, RunOverrides? Limits = null, string? Effects = null, bool Admin = false);
 
+/// <summary>Body of <c>PUT /v1/kill-switches/{all|tenant:NAME|agent:NAME}</c>.</summary>
+public sealed record KillRequest(string? Reason = null, string? By = null);
+
+/// <param name="Target"><c>all</c>, <c>tenant:NAME</c> or <c>agent:NAME</c>.</param>
+public sealed record KillOrderView(string Target, string By, string? Reason, DateTimeOffset At);
+
+/// <summary>What is stopped, widest first.</summary>
+public sealed record KillSwitchView(IReadOnlyList<KillOrderView> Items)
+{
+    /// <summary>Version of this shape.</summary>
+    public int Schema { get; init; } = 1;
+
+    /// <summary>Whether the request changed anything.</summary>
+    public bool Changed { get; init; }
+
+    /// <summary>Runs that a lifted order had paused and that this request resumed.</summary>
+    public int Resumed { get; init; }
+}
+
 /// <summary>What a node of the budget tree may spend and has spent.</summary>
 /// <param name="Path">The nodes that it counts on, from the top; itself at the end.</param>
 public sealed record BudgetView(string Node, IReadOnlyList<string> Path, IReadOnlyList<BudgetRowView> Rows)
@@ -129,6 +148,8 @@ public sealed record WhyNext(string Command, string Effect);
 [JsonSerializable(typeof(ResolveRequest))]
 [JsonSerializable(typeof(UnknownSteps))]
 [JsonSerializable(typeof(ForkRequest))]
+[JsonSerializable(typeof(KillRequest))]
+[JsonSerializable(typeof(KillSwitchView))]
 [JsonSerializable(typeof(BudgetView))]
 [JsonSerializable(typeof(BudgetChangeRequest))]
 [JsonSerializable(typeof(WasteList))]

@@ -61,6 +61,10 @@ public sealed class ModelCallPipeline : IModels, IDisposable
         Resolve(model, moneyIsCapped) is Resolution.Refused(var failure) ? failure : null;
 
     /// <inheritdoc />
+    public long DearestOf(string model, long tokens) =>
+        Resolve(model, moneyIsCapped: false) is Resolution.Found { Price: { } price } ? Math.Max(price.UpperBound(tokens, 0), price.UpperBound(0, tokens)) : 0;
+
+    /// <inheritdoc />
     public async Task<ModelOutcome> CallAsync(ModelRequest request, IStepLog log, CancellationToken cancellationToken)
     {
         // 1. Before anything that can wait: the step's occurrence is taken at the call's entry. A recorded answer needs
@@ -168,8 +172,13 @@ public sealed class ModelCallPipeline : IModels, IDisposable
                 held = true;
 
                 // 5.
-                await WaitForLeaveAsync(cancellationToken);
                 var attempt = priorAttempts + failures + 1;
+                if (!await WaitForLeaveAsync(cancellationToken))
+                {
+                    await log.FailAttemptAsync(key, subject, attempt, new Failure(ErrorCodes.NotAllowed, "the run was stopped before anything was sent", Retryable: true), HoldFate.Release, null, cancellationToken);
+                    throw new OperationCanceledException(log.Halting);
+                }
+
                 var startedAt = pipeline._time.GetUtcNow();
                 var reply = await found.Upstream.SendAsync(found.Model, body, key, attempt, log, cancellationToken);
                 if (reply is UpstreamReply.Answered answered)
@@ -211,10 +220,17 @@ public sealed class ModelCallPipeline : IModels, IDisposable
                     FormattableString.Invariant($"gave up after {failures} failed attempts in {elapsed.TotalSeconds:0.#} s; the last: {failed.Failure.Code}: {failed.Failure.Message}"),
                     Retryable: true));
 
-        private async Task WaitForLeaveAsync(CancellationToken cancellationToken)
+        /// <summary><c>false</c> where the run halts before it may send: that may be for good.</summary>
+        private async Task<bool> WaitForLeaveAsync(CancellationToken cancellationToken)
         {
             while (!log.MaySend)
+            {
+                if (log.Halting.IsCancellationRequested)
+                    return false;
                 await Task.Delay(LeaseLook, pipeline._time, cancellationToken);
+            }
+
+            return true;
         }
 
         private async Task DelayUntilAsync(DateTimeOffset time, CancellationToken halting, CancellationToken cancellationToken)

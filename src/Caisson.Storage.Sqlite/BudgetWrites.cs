@@ -66,16 +66,18 @@ internal sealed class BudgetWrites : IDisposable
     }
 
     /// <summary>The outermost refusal on the path.</summary>
-    internal LimitDenial? Check(string[] path, Amounts wanted)
+    /// <param name="kept">Wanted on the run's own node as well.</param>
+    internal LimitDenial? Check(string[] path, Amounts wanted, Amounts kept)
     {
         foreach (var node in path)
         {
+            var here = ReferenceEquals(node, path[^1]) ? wanted.Plus(kept) : wanted;
             using var rows = _read.Rows(node);
             while (rows.Read())
             {
                 var dimension = (LimitDimension)rows.GetInt32(0);
                 var state = new BudgetState(rows.IsDBNull(1) ? null : rows.GetInt64(1), rows.GetInt64(2), rows.GetInt64(3), 0);
-                if (Amounts.Check(node, dimension, state, wanted[dimension]) is { } denial)
+                if (Amounts.Check(node, dimension, state, here[dimension]) is { } denial)
                     return denial;
             }
         }

@@ -31,6 +31,9 @@ internal sealed class LedgerReads(ReadConnections connections, SealedColumns col
         connections.ListAsync($"SELECT {ScheduleColumns} FROM schedules WHERE paused = 0 AND next_at <= $now ORDER BY next_at, name LIMIT $limit",
             [("$now", RunWrites.Ms(now)), ("$limit", limit)], r => Schedule(columns, r), cancellationToken);
 
+    internal async Task<ReadOnlyMemory<byte>> KillSwitchAsync(CancellationToken cancellationToken) =>
+        await connections.ListAsync("SELECT value FROM meta WHERE name = $name", [("$name", Meta.KillSwitch)], r => r.GetFieldValue<byte[]>(0), cancellationToken) is [var value] ? value : default(ReadOnlyMemory<byte>);
+
     internal Task<IReadOnlyList<RunId>> EndedAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) =>
         connections.ListAsync("""
             SELECT r.run_id FROM runs r WHERE r.ended_at < $before AND NOT EXISTS (SELECT 1 FROM runs f WHERE f.origin = r.run_id AND f.ended_at IS NULL)

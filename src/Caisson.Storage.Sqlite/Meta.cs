@@ -5,6 +5,8 @@ namespace Caisson.Storage.Sqlite;
 /// <summary>The database's few facts about itself, by name.</summary>
 internal static class Meta
 {
+    internal const string KillSwitch = "kill_switch";
+
     internal static byte[]? Get(SqliteConnection connection, string name)
     {
         using var command = connection.CreateCommand();

@@ -79,7 +79,7 @@ internal sealed class RunWrites(SqliteConnection connection, JournalRows journal
             return (new AppendOutcome.Committed(), false);
         if (row.Owner != unit.Fence.Owner.ToString() || row.Epoch != unit.Fence.Epoch || row.LastSeq + 1 != unit.FirstSeq || row.Status.IsFinal() || !row.OwnerLives)
             return (Same(_appendIdAt.Value(row.Id, unit.FirstSeq), appendId) ? new AppendOutcome.Committed() : new AppendOutcome.Fenced(), false);
-        if (Amounts.Reserved(unit.Budget) is { } wanted && budgets.Check(row.Path, wanted) is { } denial)
+        if (Amounts.Reserved(unit.Budget) is { } wanted && budgets.Check(row.Path, wanted, Amounts.Kept(unit.Budget)) is { } denial)
             return (new AppendOutcome.Denied(denial), false);
 
         var (seq, chain, progressed) = (row.LastSeq, columns.OpenOrNull(SealedColumns.Head(unit.Run), row.Chain), false);

@@ -21,7 +21,7 @@ public abstract record SqliteOpenOutcome
 /// The embedded store: one SQLite database in one data directory, owned by one process at a time. Write-ahead log with
 /// full sync; one writer thread; checkpoints by a second thread, so that no batch pays for them.
 /// </summary>
-public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IBudgetStore, IScheduleStore, IRetentionStore, IUnconfirmedEnds, IAsyncDisposable
+public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IBudgetStore, IScheduleStore, IRetentionStore, IUnconfirmedEnds, IKillSwitchStore, IAsyncDisposable
 {
     private static readonly LogLimits s_log = new(Copy: 8L << 20, Restart: 24L << 20, Shrink: 96L << 20, Reserve: 32L << 20);
 
@@ -205,6 +205,16 @@ public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IBudgetStor
             await _keys.EnsureAsync(run.Tenant, _connection, _writer);
         return await _writer.DoAsync(() => _schedules.Fire(fire));
     }
+
+    public Task<ReadOnlyMemory<byte>> ReadKillSwitchAsync(CancellationToken cancellationToken) => _ledgers.KillSwitchAsync(cancellationToken);
+
+    public Task<bool> ReplaceKillSwitchAsync(ReadOnlyMemory<byte> read, ReadOnlyMemory<byte> value, CancellationToken cancellationToken) => _writer.DoAsync(() =>
+    {
+        if (!(Meta.Get(_connection, Meta.KillSwitch) ?? []).AsSpan().SequenceEqual(read.Span))
+            return (false, false);
+        Meta.Set(_connection, Meta.KillSwitch, value.ToArray());
+        return (true, true);
+    });
 
     public Task<IReadOnlyList<RunId>> FindEndedAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) => _ledgers.EndedAsync(before, limit, cancellationToken);
 

@@ -90,6 +90,13 @@ public sealed class CgroupLayoutTests
         Assert.Equal(new CgroupCounters(0, TimeSpan.Zero, 0, 0, 0), CgroupLayout.Detect(Unified, "p")!.Counters("b", _ => null));
     }
 
+    [Fact]
+    public void What_a_process_read_and_wrote_is_one_sum()
+    {
+        Assert.Equal(30, CgroupLayout.ProcessIo("rchar: 10\nwchar: 20\nsyscr: 5\nread_bytes: 4096\n"));
+        Assert.Equal(0, CgroupLayout.ProcessIo(null));
+    }
+
     [Theory]
     [InlineData("")]
     [InlineData("22 27 0:21 / /proc rw - proc proc rw\nnonsense\n\n")]

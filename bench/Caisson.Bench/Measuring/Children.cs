@@ -8,7 +8,7 @@ internal static class Children
 {
     private static readonly Lock Gate = new();
     private static readonly List<Process> Running = [];
-    private static bool s_ending;
+    private static bool _ending;
 
     /// <summary>Ends all children when this process is told to end.</summary>
     internal static IDisposable EndOnInterrupt()
@@ -27,7 +27,7 @@ internal static class Children
     {
         lock (Gate)
         {
-            if (s_ending)
+            if (_ending)
                 throw new InvalidOperationException("the program ends");
             var process = Process.Start(start) ?? throw new InvalidOperationException($"{start.FileName} did not start");
             Running.Add(process);
@@ -74,7 +74,7 @@ internal static class Children
     {
         lock (Gate)
         {
-            s_ending = true;
+            _ending = true;
             foreach (var process in Running)
             {
                 if (!process.HasExited)

@@ -1,5 +1,6 @@
 using Caisson.Contracts;
 using Caisson.Core.Agents.Tools;
+using Caisson.Core.Budgets;
 using Caisson.Core.Journal;
 using Caisson.Core.Loops;
 using Caisson.Core.Models;
@@ -28,21 +29,37 @@ internal sealed class LoopAgent : IAgent
         while (true)
         {
             var note = await guard.HeedAsync();
-            var request = new ModelRequest(loop.Model, messages, definitions, identity, note, null, context.Manifest.Retry) { MoneyIsCapped = context.Session.MoneyIsCapped };
-            var (answer, key) = await context.ModelAsync(request);
+            var request = Request(context, messages, definitions, identity, note);
+            var (reply, denial) = await context.ModelAsync(request);
+            if (denial is not null)
+                return await WrapUpAsync(context, request, denial);
+            var (answer, key) = reply!;
             messages.Add(ModelMessage.Assistant(answer));
             identity = StepHash.Of([identity, "answer", answer.Text, .. answer.Calls.SelectMany(c => new[] { c.Id, c.Name, c.Arguments })]);
             if (answer.Calls.Count == 0)
                 return answer.Text;
+            guard.Observe(answer);
 
-            foreach (var result in await batch.RunAsync(key, answer.Calls))
+            (var results, denial) = await batch.RunAsync(key, answer.Calls);
+            foreach (var result in results)
             {
                 messages.Add(ModelMessage.Tool(result.Call.Id, result.Text));
                 identity = StepHash.Of(identity, "result", result.Call.Id, result.Text);
-                guard.Observe(result);
+                if (denial is null)
+                    guard.Observe(result);
             }
+
+            if (denial is not null)
+                return await WrapUpAsync(context, Request(context, messages, definitions, identity, null), denial);
         }
     }
+
+    private static ModelRequest Request(RunContext context, IReadOnlyList<ModelMessage> messages, IReadOnlyList<ToolDefinition> tools, string identity, string? note) =>
+        new(context.Manifest.Loop!.Model, messages, tools, identity, note, null, context.Manifest.Retry) { MoneyIsCapped = context.Session.MoneyIsCapped };
+
+    /// <summary>One last answer, whatever tools it asks for.</summary>
+    private static async Task<string> WrapUpAsync(RunContext context, ModelRequest request, LimitDenial denial) =>
+        (await context.LastAsync(request with { Identity = StepHash.Of(request.Identity, WrapUp.Identity), Note = WrapUp.Note(denial) }, denial)).Text;
 }
 
 /// <summary>Feeds the loop guard in the journal's order, with the resets that operators made.</summary>
@@ -52,11 +69,17 @@ internal sealed class LoopWatch(RunContext context)
     private LoopVerdict _worst = LoopVerdict.None;
     private long _seen;
 
+    internal void Observe(ModelAnswer answer) => Take(_guard.ObserveAnswer(answer.Text));
+
     internal void Observe(ToolAnswer answer)
     {
         ResetUpTo(answer.Seq);
         _guard.RepeatsToAct = context.Session.LoopRepeats;
-        var verdict = _guard.Observe(answer.Call.Name, answer.Signature, answer.Result, answer.Failed, answer.WorkspaceRoot, context.Now);
+        Take(_guard.Observe(answer.Call.Name, answer.Signature, answer.Result, answer.Failed, answer.WorkspaceRoot, context.Now));
+    }
+
+    private void Take(LoopVerdict verdict)
+    {
         if (verdict.Level >= _worst.Level)
             _worst = verdict;
     }

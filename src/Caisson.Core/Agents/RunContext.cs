@@ -254,23 +254,73 @@ internal sealed class RunContext : IRunContext
     }
 
     /// <summary>The key that the next model call of this identity bears; taken at the call.</summary>
-    internal Task<(ModelAnswer Answer, StepKey Key)> ModelAsync(ModelRequest request)
+    internal Task<Limited<ModelReply>> ModelAsync(ModelRequest request)
     {
         var key = Occurrences.Next("model", _scope, request.Identity);
-        var answer = new TaskCompletionSource<(ModelAnswer, StepKey)>();
-        _turn.Ask(new Operation(Slots.Step(key.Hash), arrival => ModelSteps.Answer(Models, request, arrival, key, answer))
+        var answer = new TaskCompletionSource<Limited<ModelReply>>();
+        _turn.Ask(new Operation(Slots.Step(key.Hash), arrival => Denied(arrival, answer) ? null : ModelSteps.Answer(Models, request, arrival, key, answer))
         {
             Text = $"model {request.Model}",
-            Execute = () => ModelSteps.ExecuteAsync(Models, request, new StepLog(Session, key, _scope, null)),
+            Execute = () => ToldAsync(key, () => ModelSteps.ExecuteAsync(Models, request, new StepLog(Session, key, _scope, null))),
         });
         return answer.Task;
     }
 
+    /// <summary>The last call of a run at a limit. Where that is denied as well, the run halts.</summary>
+    internal async Task<ModelAnswer> LastAsync(ModelRequest request, LimitDenial denial)
+    {
+        var key = Occurrences.Next("model", _scope, request.Identity);
+        var answer = new TaskCompletionSource<Limited<ModelReply>>();
+        _turn.Ask(new Operation(Slots.Step(key.Hash), arrival => ModelSteps.Answer(Models, request, arrival, key, answer))
+        {
+            Text = $"model {request.Model}, the last call",
+            Execute = () => ModelSteps.WrapUpAsync(Models, request, denial, new StepLog(Session, key, _scope, null) { Last = true }),
+        });
+        return (await answer.Task).Answer!.Answer;
+    }
+
+    /// <summary>Journals a denial in the place of the step's answer, where the agent is to give its last one: so a replay is told the same.</summary>
+    private async Task ToldAsync(StepKey key, Func<Task> execute)
+    {
+        try
+        {
+            await execute();
+        }
+        catch (RunHaltException halted) when (halted.Halt is RunHalt.AtLimit at && Session.WrapsUpAt(at.Denial))
+        {
+            var denial = ((RunHalt.AtLimit)halted.Halt).Denial;
+            await Session.JournalAsync([new EntryDraft(EntryKind.LimitHit, EntryBody.LimitHit.Of(denial) with { WrapUp = true }) { Scope = _scope, Key = key.Hash }], null);
+        }
+    }
+
+    private static bool Denied<T>(Arrival arrival, TaskCompletionSource<Limited<T>> answer)
+        where T : class
+    {
+        if (arrival.Body is not EntryBody.LimitHit hit)
+            return false;
+        answer.SetResult(new(null, hit.ToDenial()));
+        return true;
+    }
+
     /// <summary>A tool's step; its body works on the run's box.</summary>
-    internal Task<StepRecord> ToolAsync(StepKey key, StepSubject subject, Func<StepContext, Task<StepAttempt>> body)
+    internal Task<Limited<StepRecord>> ToolAsync(StepKey key, StepSubject subject, Func<StepContext, Task<StepAttempt>> body)
     {
         var call = new StepCall(key, subject, _scope);
-        return StepAsync(call, record => record, () => _steps.ExecuteAsync(call, Manifest.Retry, body));
+        var answer = new TaskCompletionSource<Limited<StepRecord>>();
+        _turn.Ask(new Operation(Slots.Step(key.Hash), arrival => Denied(arrival, answer) ? null : Match(arrival, call, record => answer.SetResult(new(record, null))))
+        {
+            Execute = () => ToldAsync(key, () => _steps.ExecuteAsync(call, Manifest.Retry, body)),
+            Step = subject,
+        });
+        return answer.Task;
+    }
+
+    private static DriftReport? Match(Arrival arrival, StepCall call, Action<StepRecord> give)
+    {
+        var (record, drift) = StepJson.Match(arrival, call);
+        if (drift is null)
+            give(record!);
+        return drift;
     }
 
     /// <summary>Brings the run to a halt, as soon as all that is recorded is answered.</summary>

@@ -12,7 +12,11 @@ internal abstract record StepAttempt
     internal sealed record Done(ReadOnlyMemory<byte> Result, Failure? Failure = null, string? WorkspaceRoot = null) : StepAttempt;
 
     /// <summary>Nothing to record; the same step may be tried again.</summary>
-    internal sealed record Failed(Failure Failure) : StepAttempt;
+    internal sealed record Failed(Failure Failure) : StepAttempt
+    {
+        /// <summary>Whatever the policy says, it is not tried again: the run pauses.</summary>
+        internal bool Last { get; init; }
+    }
 
     /// <summary>It was under way when it failed, and must not be repeated: nobody knows whether it took effect.</summary>
     internal sealed record Doubtful(string Problem) : StepAttempt;
@@ -72,7 +76,7 @@ internal sealed class StepRunner(RunSession session, RunServices services, Func<
                 case StepAttempt.Doubtful doubtful:
                     return doubtful;
                 case StepAttempt.Failed failed:
-                    var wait = failed.Failure.Retryable ? RetryPolicy.Next(retry, attempt, attempt, services.Clock.GetUtcNow() - first, null, dice()) : null;
+                    var wait = failed is { Last: false, Failure.Retryable: true } ? RetryPolicy.Next(retry, attempt, attempt, services.Clock.GetUtcNow() - first, null, dice()) : null;
                     await session.FailAttemptAsync(call, prior + attempt, failed.Failure, HoldFate.Release, services.Clock.GetUtcNow() + wait, session.Owned);
                     if (wait is not { } delay)
                         throw new RunHaltException(failed.Failure.Retryable ? new RunHalt.Exhausted(failed.Failure) : new RunHalt.Failed(failed.Failure));

@@ -36,6 +36,18 @@ public readonly record struct Amounts(long NanoUsd, long Tokens, long InputToken
         return sum;
     }
 
+    /// <summary>What the run's own node must have beside the holds of one unit.</summary>
+    public static Amounts Kept(IReadOnlyList<BudgetChange> changes)
+    {
+        foreach (var change in changes)
+        {
+            if (change is BudgetChange.Reserve { Kept: var kept } && kept != default)
+                return kept;
+        }
+
+        return default;
+    }
+
     public Amounts Plus(Amounts other) =>
         new(Sum(NanoUsd, other.NanoUsd), Sum(Tokens, other.Tokens), Sum(InputTokens, other.InputTokens), Sum(OutputTokens, other.OutputTokens));
 

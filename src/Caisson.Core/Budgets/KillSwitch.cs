@@ -20,7 +20,8 @@ public sealed record KillOrder(KillScope Scope, string? Name, string By, string?
 }
 
 /// <summary>
-/// What operators have stopped at once. While an order stands nothing of it is claimed, bought or sent. A value:
+/// What operators have stopped at once. While an order stands nothing of it is bought or sent, and what is claimed is
+/// claimed only to be paused. A value:
 /// whoever changes it puts the new one in place of the old, and readers see one or the other.
 /// </summary>
 public sealed class KillSwitch
@@ -41,8 +42,13 @@ public sealed class KillSwitch
     public IReadOnlyList<KillOrder> Orders =>
         [.. _orders.Values.OrderBy(order => order.Scope).ThenBy(order => order.Name, StringComparer.Ordinal)];
 
+    public bool IsOff => _orders.Count == 0;
+
+    /// <summary>Whether this very order stands.</summary>
+    public bool Has(KillScope scope, string? name) => _orders.ContainsKey((scope, name ?? ""));
+
     /// <summary>The widest order that stops runs of this agent in this tenant, or <c>null</c>.</summary>
-    public KillOrder? Refuses(string tenant, string agent) =>
+    public KillOrder? Refuses(string tenant, string agent) => IsOff ? null :
         _orders.GetValueOrDefault((KillScope.Everything, ""))
         ?? _orders.GetValueOrDefault((KillScope.Tenant, tenant))
         ?? _orders.GetValueOrDefault((KillScope.Agent, agent));

@@ -27,9 +27,10 @@ internal static class LimitDecision
     };
 
     // When the time is over no call is made, not even the last one. Above the run nothing is kept back for it: some
-    // tokens and money may be left there, but of steps and model calls surely none.
+    // tokens and money may be left there, but of steps and model calls surely none; and where only what others have
+    // under way stands in the way, the work need not end.
     private static bool CanWrapUp(LimitDenial denial, string node) =>
-        !denial.Dimension.IsTime() && (denial.Node == node || denial.Dimension is not (LimitDimension.Steps or LimitDimension.ModelCalls));
+        !denial.Dimension.IsTime() && (denial.Node == node || (denial.Dimension is not (LimitDimension.Steps or LimitDimension.ModelCalls) && !denial.FreesItself()));
 }
 
 /// <summary>

@@ -17,8 +17,9 @@ namespace Caisson.Core.Budgets;
 /// Where the room comes from: all other steps are admitted up to <see cref="WrapUpReserve.Admission"/>, this call up to
 /// the cap itself. It is an ordinary step (reserved, journaled, settled), its identity that of the conversation plus
 /// <see cref="Identity"/>. Invariants: it is made at most once for a limit; no cap is passed by it. Should it be denied
-/// as well, even cut to <see cref="Fit"/>, the run pauses. If the server dies, the next owner comes to the same denial,
-/// finds the call recorded or makes it.
+/// as well, even cut to <see cref="Fit"/>, the run pauses; a raise then lets the work go on. The denial is journaled as the
+/// answer of the step that it denied, so if the server dies the next owner's replay is told the same, and finds the
+/// call recorded or makes it.
 /// </para>
 /// </summary>
 internal static class WrapUp
@@ -32,7 +33,7 @@ internal static class WrapUp
     // What wires and providers put around a request, its tools and each message, beside the text.
     private const int AroundCall = 256;
     private const int AroundTools = 640;
-    private const int AroundMessage = 64;
+    private const int AroundMessage = 96;
     private const string Left = "[caisson: the conversation was too long for what is left, this is its last part]\n";
 
     internal static string Note(LimitDenial denial) =>

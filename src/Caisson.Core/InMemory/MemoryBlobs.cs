@@ -34,7 +34,7 @@ internal sealed class MemoryBlobs(ReadOnlyMemory<byte> tenantKey = default, ISto
         Task.FromResult(Content(address));
 
     /// <summary>What stands under an address now.</summary>
-    internal ReadOnlyMemory<byte>? Content(string address) => _contents.TryGetValue(address, out var content) ? content : null;
+    internal ReadOnlyMemory<byte>? Content(string address) => _contents.TryGetValue(address, out var content) ? content : default(ReadOnlyMemory<byte>?);
 
     /// <summary>As a lost file, or one that retention took.</summary>
     internal bool Remove(string address) => ImmutableInterlocked.TryRemove(ref _contents, address, out _);

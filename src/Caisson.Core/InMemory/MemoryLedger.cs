@@ -19,14 +19,16 @@ internal sealed record MemoryLedger
     internal BudgetState Of(string node, LimitDimension dimension) => Of(node).GetValueOrDefault(dimension, BudgetState.None);
 
     /// <summary>The outermost refusal.</summary>
-    internal LimitDenial? Check(IEnumerable<string> path, Amounts wanted)
+    /// <param name="kept">Wanted on the innermost node as well.</param>
+    internal LimitDenial? Check(IReadOnlyList<string> path, Amounts wanted, Amounts kept)
     {
-        foreach (var node in path)
+        for (var i = 0; i < path.Count; i++)
         {
-            var rows = Of(node);
+            var rows = Of(path[i]);
+            var here = i == path.Count - 1 ? wanted.Plus(kept) : wanted;
             foreach (var dimension in Amounts.Dimensions)
             {
-                if (rows.TryGetValue(dimension, out var state) && Amounts.Check(node, dimension, state, wanted[dimension]) is { } denial)
+                if (rows.TryGetValue(dimension, out var state) && Amounts.Check(path[i], dimension, state, here[dimension]) is { } denial)
                     return denial;
             }
         }

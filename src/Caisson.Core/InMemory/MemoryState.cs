@@ -29,6 +29,8 @@ internal sealed record MemoryState
 
     internal MemoryLedger Ledger { get; init; } = new();
 
+    internal ReadOnlyMemory<byte> KillSwitch { get; init; }
+
     internal long LastRow { get; init; }
 
     internal long LastInput { get; init; }

@@ -12,7 +12,7 @@ namespace Caisson.Core.InMemory;
 /// </summary>
 /// <param name="shared">Whether several nodes live on it: then registering declares nobody dead, and nodes judge each other by their beats.</param>
 internal sealed class MemoryStore(TimeProvider clock, bool shared = false, IStoreFaults? faults = null)
-    : IRunStore, IRunReader, INodeStore, IBudgetStore, IScheduleStore, IRetentionStore, IUnconfirmedEnds
+    : IRunStore, IRunReader, INodeStore, IBudgetStore, IScheduleStore, IRetentionStore, IUnconfirmedEnds, IKillSwitchStore
 {
     private readonly Lock _lock = new();
     private MemoryState _state = MemoryState.Empty;
@@ -115,6 +115,11 @@ internal sealed class MemoryStore(TimeProvider clock, bool shared = false, IStor
 
     public Task<bool> FireAsync(ScheduleFire fire, CancellationToken cancellationToken) =>
         WriteAsync("fire", fire.Run?.Id, state => ScheduleUnits.Fire(state, fire, clock.GetUtcNow()));
+
+    public Task<ReadOnlyMemory<byte>> ReadKillSwitchAsync(CancellationToken cancellationToken) => ReadAsync(state => state.KillSwitch, cancellationToken);
+
+    public Task<bool> ReplaceKillSwitchAsync(ReadOnlyMemory<byte> read, ReadOnlyMemory<byte> value, CancellationToken cancellationToken) =>
+        WriteAsync("kill_switch", null, state => state.KillSwitch.Span.SequenceEqual(read.Span) ? (state with { KillSwitch = value.ToArray() }, true) : (state, false));
 
     public Task<IReadOnlyList<RunId>> FindEndedAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) => ReadAsync(state => state.Ended(before, limit), cancellationToken);
 

@@ -84,7 +84,7 @@ internal static class RunUnits
             return (state, new AppendOutcome.Committed());
         if (record.Owner != unit.Fence.Owner || record.Epoch != unit.Fence.Epoch || record.LastSeq + 1 != unit.FirstSeq || record.Status.IsFinal() || !state.IsAlive(unit.Fence.Owner))
             return (state, new AppendOutcome.Fenced());
-        if (Amounts.Reserved(unit.Budget) is { } wanted && state.Ledger.Check(run.Path, wanted) is { } denial)
+        if (Amounts.Reserved(unit.Budget) is { } wanted && state.Ledger.Check(run.Path, wanted, Amounts.Kept(unit.Budget)) is { } denial)
             return (state, new AppendOutcome.Denied(denial));
 
         var ledger = state.Ledger;

@@ -11,6 +11,7 @@ internal sealed record Arrival(long Seq, DateTimeOffset At, EntryKind Kind, stri
     {
         (EntryKind.StepCompleted, _) => Slots.Step(key!),
         (EntryKind.StepResolved, EntryBody.StepResolved { How: not StepResolutions.NotDone }) => Slots.Step(key!),
+        (EntryKind.LimitHit, EntryBody.LimitHit { WrapUp: true }) => Slots.Step(key!),
         (EntryKind.Snapshot, _) => Slots.Step(key!),
         (EntryKind.SignalConsumed, EntryBody.SignalConsumed signal) => Slots.Signal(signal.Name),
         (EntryKind.TimerFired, _) => Slots.Timer(key!),

@@ -30,7 +30,16 @@ internal abstract record EntryBody
 
     internal sealed record StepFailed(StepSubject Step, Failure Failure, HoldFate Hold, DateTimeOffset? RetryAt) : EntryBody;
 
-    internal sealed record LimitHit(string Node, LimitDimension Dimension, long Cap, long Spent, long Held, long Wanted) : EntryBody;
+    internal sealed record LimitHit(string Node, LimitDimension Dimension, long Cap, long Spent, long Held, long Wanted) : EntryBody
+    {
+        /// <summary>The agent was told, in the place of the step that was denied, and gives its last answer.</summary>
+        [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
+        public bool WrapUp { get; init; }
+
+        internal static LimitHit Of(LimitDenial denial) => new(denial.Node, denial.Dimension, denial.Cap, denial.Spent, denial.Held, denial.Wanted);
+
+        internal LimitDenial ToDenial() => new(Node, Dimension, Cap, Spent, Held, Wanted);
+    }
 
     internal sealed record LimitRaised(RaisedLimits Limits, string By) : EntryBody;
 

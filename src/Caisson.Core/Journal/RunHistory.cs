@@ -170,6 +170,9 @@ internal sealed class RunHistory
             case EntryBody.Resumed when _lastPause == PauseCause.Loop:
                 _loopResets.Add(seq);
                 break;
+            case EntryBody.Resumed when _lastPause == PauseCause.Budget:
+                ForgetDenials();
+                break;
             case EntryBody.Resumed when _lastPause == PauseCause.Poison:
                 _poisonResumes++;
                 break;
@@ -255,6 +258,19 @@ internal sealed class RunHistory
         _arrivals.Clear();
         foreach (var arrival in kept)
             _arrivals.Enqueue(arrival);
+    }
+
+    /// <summary>
+    /// The last call was denied as well, and somebody gave more: then the agent is not told of the limit it was at, and
+    /// its work goes on. No answer after that denial is recorded, so this is no other way through the journal.
+    /// </summary>
+    private void ForgetDenials()
+    {
+        for (var left = _arrivals.Count; left > 0; left--)
+        {
+            if (_arrivals.Dequeue() is { Kind: not EntryKind.LimitHit } other)
+                _arrivals.Enqueue(other);
+        }
     }
 
     /// <summary>The run went another way from here on: what was recorded after it belongs to the branch that was left.</summary>

@@ -50,6 +50,7 @@ public sealed class Engine : IAsyncDisposable
         _services = new RunServices(parts.Store, parts.Reader, parts.Blobs, parts.Signals, parts.Clock, parts.Ids)
         {
             Tasks = _tasks,
+            Kills = parts.Kills,
             Admission = parts.Admission ?? OpenDoor.Instance,
             Models = parts.Models,
             Sandboxes = parts.Sandboxes,
@@ -64,6 +65,8 @@ public sealed class Engine : IAsyncDisposable
         _lease = new NodeLease(new NodeId(parts.Ids.NextRandom()), parts.Nodes, parts.Clock, parts.Logs.CreateLogger("Caisson.Lease")) { Fenced = Fence };
         _self = parts.Self;
         _ownThread = parts.Scheduler is null;
+        if (parts.Kills is { } kills)
+            kills.Changed = StopKilled;
     }
 
     /// <summary>Completes when the engine may act no more; with a <see cref="CaissonException"/> when the process must exit and be restarted.</summary>
@@ -83,6 +86,8 @@ public sealed class Engine : IAsyncDisposable
     /// <summary>Registers the node, clears what earlier processes left behind, and begins to claim.</summary>
     public async Task StartAsync(CancellationToken cancellationToken)
     {
+        if (_services.Kills is { } kills)
+            await kills.LookAsync(now: true, cancellationToken);
         await _nodes.RegisterAsync(Registration(), cancellationToken);
         await _services.Reaping.FirstAsync(cancellationToken);
         _lease.Start(_ownThread);
@@ -120,6 +125,12 @@ public sealed class Engine : IAsyncDisposable
             while (!ct.IsCancellationRequested)
             {
                 _lease.DispatcherAlive();
+                if (_services.Kills is { } kills)
+                {
+                    // An order that this process has seen may not have reached a run that was only just claimed.
+                    await kills.LookAsync(now: false, ct);
+                    StopKilled();
+                }
 
                 // Before the claims: who was told of while they are looked for is seen in the next round.
                 PokeDue();
@@ -253,11 +264,22 @@ public sealed class Engine : IAsyncDisposable
             driver.Nudge();
     }
 
-    private void Poke(RunId run, RunDriver driver) => _ = _tasks.Run(async () =>
+    /// <summary>Runs that an order names stop now: what they have bought they get, their boxes go.</summary>
+    private void StopKilled()
+    {
+        if (_services.Kills is not { Current.IsOff: false })
+            return;
+        foreach (var (run, (driver, _)) in _drives)
+            Tell(run, driver.KillAsync);
+    }
+
+    private void Poke(RunId run, RunDriver driver) => Tell(run, driver.PokeAsync);
+
+    private void Tell(RunId run, Func<Task> tell) => _ = _tasks.Run(async () =>
     {
         try
         {
-            await driver.PokeAsync();
+            await tell();
         }
         catch (Exception problem) when (problem is OperationCanceledException or ObjectDisposedException)
         {

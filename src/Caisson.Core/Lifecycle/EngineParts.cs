@@ -29,6 +29,9 @@ public sealed class EngineParts
     /// <summary>Where runs are told that ended before their boxes were confirmed gone. Default: nowhere, such an end stays unconfirmed.</summary>
     public IUnconfirmedEnds? Unconfirmed { get; init; }
 
+    /// <summary>Default: nothing is ever stopped.</summary>
+    public Budgets.KillSwitches? Kills { get; init; }
+
     /// <summary>Default: always admits.</summary>
     public IAdmission? Admission { get; init; }
 

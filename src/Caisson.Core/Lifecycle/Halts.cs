@@ -12,12 +12,16 @@ internal sealed class Halts(RunSession session, RunBox box, RunServices services
     /// <summary>Who pauses the runs of a database that was put back to an earlier state.</summary>
     internal const string RestoreName = "restore";
 
+    /// <summary>Begins the detail of a pause by the kill switch, so that those who lift it find the runs.</summary>
+    internal const string KillName = "kill switch: ";
+
     internal Task WriteAsync(RunHalt halt) => halt switch
     {
         // A cancel was journaled: whatever else came out at the same moment, the run ends as cancelled.
         _ when session.Stop is { Kind: StopKind.Cancel } cancel => StopAsync(cancel),
         RunHalt.Requested when session.Stop is { } stop => StopAsync(stop),
-        RunHalt.AtLimit at when session.CapOf(at.Denial.Dimension) == at.Denial.Cap || at.Denial.Node != BudgetNodes.Of(session.Run) => LimitAsync(at.Denial),
+        RunHalt.AtLimit at when session.InForce(at.Denial) => LimitAsync(at.Denial),
+        RunHalt.Killed killed => PauseAsync(PauseCause.Operator, KillName + "a child cannot start: " + killed.Failure.Message),
         RunHalt.Exhausted exhausted => PauseAsync(PauseCause.RetryExhausted, exhausted.Failure.Message),
         RunHalt.Failed failed => FailAsync(failed.Failure),
         RunHalt.Unknown unknown => PauseAsync(PauseCause.Unknown, unknown.Step),
@@ -42,6 +46,11 @@ internal sealed class Halts(RunSession session, RunBox box, RunServices services
                 var cause = stop.By == RestoreName ? PauseCause.Restored : PauseCause.Operator;
                 await session.ApplyAsync(new RunCommand.Pause(cause, detail, box.IsOpen), s => s with { Detail = detail }, [], stop.Input is { } input ? [input] : []);
                 break;
+            case StopKind.Kill:
+                // Lifting the order resumes nothing by itself: somebody looks first at what was worth a kill switch.
+                await box.CloseAsync();
+                await session.ApplyAsync(new RunCommand.Pause(PauseCause.Operator, KillName + stop.Reason), s => s with { Detail = KillName + stop.Reason }, [], []);
+                break;
             case StopKind.Deadline when (session.Limits.DeadlineDenial(services.Clock.GetUtcNow()) ?? session.NoProgressDenial(services.Clock.GetUtcNow())) is { } denial:
                 await LimitAsync(denial);
                 break;
@@ -58,7 +67,7 @@ internal sealed class Halts(RunSession session, RunBox box, RunServices services
 
     private Task LimitAsync(LimitDenial denial)
     {
-        var hit = new EntryDraft(EntryKind.LimitHit, new EntryBody.LimitHit(denial.Node, denial.Dimension, denial.Cap, denial.Spent, denial.Held, denial.Wanted));
+        var hit = new EntryDraft(EntryKind.LimitHit, EntryBody.LimitHit.Of(denial));
         var answer = LimitDecision.Of(session.Manifest.Limits.OnLimit, denial, BudgetNodes.Of(session.Run), wrappedUp: true);
         if (answer == LimitAnswer.Stop)
             return FailAsync(new Failure(denial.Dimension == LimitDimension.Deadline ? ErrorCodes.DeadlineExceeded : ErrorCodes.BudgetExceeded, denial.Text()), hit);

@@ -16,7 +16,8 @@ public sealed class NewRuns(
     IReadOnlyList<ISandboxProvider> sandboxes,
     AgentBuilds codeAgents,
     TimeProvider clock,
-    IIdSource ids)
+    IIdSource ids,
+    KillSwitches? kills = null)
 {
     /// <summary>Input of a run, in UTF-8.</summary>
     public const int MaxInputBytes = 1 << 20;
@@ -49,6 +50,9 @@ public sealed class NewRuns(
         }
     }
 
+    /// <summary>Why no run of this agent may start now, or <c>null</c>. Apart from the check: a schedule may be put while its agent is stopped.</summary>
+    public Failure? Stopped(string tenant, string agent) => kills?.Stopped(tenant, agent);
+
     /// <summary>The run as the store takes it. Large parts go to the blob store, where nothing refers to them until the run is committed.</summary>
     public async Task<NewRun> BuildAsync(CheckedRun.Valid run, CancellationToken cancellationToken)
     {
@@ -76,8 +80,6 @@ public sealed class NewRuns(
         var (manifest, bad) = LimitOverrides.Apply(valid.Manifest, command.Limits);
         if (bad is not null)
             return new CheckedRun.Refused(bad);
-        if (manifest.Limits.OnLimit == LimitPolicy.WrapUp)
-            return Refuse(ErrorCodes.ManifestInvalid, $"{command.ManifestFile}: limits.on_limit: this server does not wrap runs up yet: use pause, stop or ask");
         if (manifest.Code is { } code && !codeAgents.Knows(code))
             return Refuse(ErrorCodes.AgentNotFound, $"{command.ManifestFile}: code: no agent '{code}' is registered in this server{(codeAgents.Names.Count == 0 ? "" : "; registered are " + string.Join(", ", codeAgents.Names.Order(StringComparer.Ordinal)))}");
         if (manifest.Loop is { } loop)

@@ -23,6 +23,7 @@ internal sealed class RunDriver(RunServices services, NodeLease lease, Action op
     private readonly TaskCompletionSource<RunSession?> _session = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Wake _input = new(services.Tasks);
     private volatile bool _evicted;
+    private RunBox? _box;
 
     /// <summary>An input arrived for this run: the owner takes it over at once, also in the middle of a step.</summary>
     internal async Task PokeAsync()
@@ -31,6 +32,18 @@ internal sealed class RunDriver(RunServices services, NodeLease lease, Action op
             return;
         await session.Inbox.DrainAsync();
         session.Nudge();
+        _input.Set();
+    }
+
+    /// <summary>Stops the run at once, if an order names it: its box goes first, which nothing in it can delay.</summary>
+    internal async Task KillAsync()
+    {
+        if (await _session.Task is not { Killed: { } order } session)
+            return;
+        await session.KillAsync(order);
+        if (_box is { } box)
+            await box.CloseAsync();
+        _evicted = true;
         _input.Set();
     }
 
@@ -70,6 +83,7 @@ internal sealed class RunDriver(RunServices services, NodeLease lease, Action op
         if (session is null)
             return;
         await using var box = new RunBox(session, services.Sandboxes, log);
+        _box = box;
         try
         {
             // 2.
@@ -80,6 +94,8 @@ internal sealed class RunDriver(RunServices services, NodeLease lease, Action op
             using var deadline = new DeadlineWatch(session, services.Clock);
             while (true)
             {
+                if (session.Killed is { } order)
+                    await session.KillAsync(order);
                 if ((session.State.Status != RunStatus.Paused || session.Stop is { Kind: StopKind.Cancel }) && await TurnAsync(session, box) is { } end)
                     await EndTurnAsync(session, box, end);
                 if (session.State.IsFinal || session.IsReleased || !await StayAsync(session, box))
@@ -133,7 +149,7 @@ internal sealed class RunDriver(RunServices services, NodeLease lease, Action op
     /// <summary>3. One attempt of the agent; <c>null</c> where none was made, because the run is to stop.</summary>
     private async Task<TurnEnd?> TurnAsync(RunSession session, RunBox box)
     {
-        if (session.Stop is { Kind: StopKind.Cancel })
+        if (session.Stop is { Kind: StopKind.Cancel or StopKind.Kill })
             return new TurnEnd.Halted(new RunHalt.Requested());
         if (session.Claimed.LoneCrashes >= Poison.LoneCrashesToPause && !session.History.ResumedSince(session.Claimed.LoneCrashes))
             return new TurnEnd.Halted(new RunHalt.Poisoned(session.Claimed.LoneCrashes));

@@ -127,7 +127,7 @@ internal sealed class RunInbox(RunSession session, RunServices services) : IDisp
         var decided = new EntryDraft(EntryKind.ApprovalDecided, new EntryBody.ApprovalDecided(answer.Approved, [answer.By], answer.Comment, Expired: false)) { Key = answer.Key };
         if (!answer.Approved || session.History.LimitAsked is not { } hit)
             return session.WriteAsync(new Unit { Entries = [decided], Consumed = [input.Id] }, session.Owned);
-        var denial = new LimitDenial(hit.Node, hit.Dimension, hit.Cap, hit.Spent, hit.Held, hit.Wanted);
+        var denial = hit.ToDenial();
         var raise = LimitQuestion.OnYes(denial, session.Manifest.Limits, services.Clock.GetUtcNow() - session.History.CreatedAt);
         var (raised, caps) = Raise(new InputBody.Operator(answer.By, null, raise));
         return session.WriteAsync(new Unit

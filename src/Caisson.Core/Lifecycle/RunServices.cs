@@ -9,6 +9,7 @@ namespace Caisson.Core.Lifecycle;
 internal sealed record RunServices(IRunStore Store, IRunReader Reader, IBlobStore Blobs, RunSignals Signals, TimeProvider Clock, IIdSource Ids)
 {
     internal required EngineTasks Tasks { get; init; }
+    internal required Budgets.KillSwitches? Kills { get; init; }
     internal required IAdmission Admission { get; init; }
     internal required IModels Models { get; init; }
     internal required BoxReaping Reaping { get; init; }

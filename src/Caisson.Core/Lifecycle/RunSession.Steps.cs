@@ -11,14 +11,16 @@ internal sealed partial class RunSession
 {
     private static readonly TimeSpan LeaseLook = TimeSpan.FromMilliseconds(100);
 
-    internal async Task<BeginOutcome> BeginAsync(StepCall call, Hold? hold, EffectClass? effect, CancellationToken cancellationToken)
+    /// <param name="last">The last call of a run that wraps up: it may use what is kept back.</param>
+    internal async Task<BeginOutcome> BeginAsync(StepCall call, Hold? hold, EffectClass? effect, CancellationToken cancellationToken, bool last = false)
     {
+        await RefuseIfKilledAsync();
         var now = _services.Clock.GetUtcNow();
         int attempt;
         lock (_memory)
         {
-            if (_open.Check(Limits, call.Key, call.Subject.Kind, _summary, now) is { } denial)
-                return new BeginOutcome.Denied(denial);
+            if (_open.Check(last ? Limits : WorkLimits, call.Key, call.Subject.Kind, _summary, now) is { } denial)
+                return new BeginOutcome.Denied(Whole(denial));
             if (!_open.Contains(call.Key) && _services.Tree.Counts.TryBegin(_path, CountLimits.CountsOf(call.Subject.Kind)) is { } above)
                 return new BeginOutcome.Denied(above);
             _open.Add(call.Key, call.Subject);
@@ -31,7 +33,7 @@ internal sealed partial class RunSession
         {
             Entries = [new EntryDraft(EntryKind.StepStarted, new EntryBody.StepStarted(call.Subject, hold, effect)) { Scope = call.Scope, Key = call.Key.Hash, Attempt = attempt }],
             Transition = Proceed,
-            Budget = hold is null ? [] : [new BudgetChange.Reserve(call.Key.Hash, hold)],
+            Budget = hold is null ? [] : [new BudgetChange.Reserve(call.Key.Hash, hold) { Kept = last ? default : Kept }],
             Update = s => s with { Detail = null },
         }, cancellationToken);
         if (outcome is not AppendOutcome.Denied denied)

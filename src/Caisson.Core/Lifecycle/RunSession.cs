@@ -72,7 +72,7 @@ internal sealed partial class RunSession : IDisposable
 
     internal long Epoch { get; }
 
-    internal bool MaySend => _lease.MaySend;
+    internal bool MaySend => _lease.MaySend && Killed is null;
 
     internal RunRecord Claimed => _claimed;
 

@@ -23,7 +23,6 @@ public sealed class Runs(
     TimeProvider clock,
     IIdSource ids)
 {
-
     private const int PageSize = 500;
 
     public async Task<CreateRunOutcome> CreateAsync(CreateRun command, CancellationToken cancellationToken)
@@ -39,6 +38,8 @@ public sealed class Runs(
     /// <summary>Puts a run that <see cref="NewRuns"/> prepared into the store.</summary>
     public async Task<CreateRunOutcome> CreateAsync(NewRun run, CancellationToken cancellationToken)
     {
+        if (newRuns.Stopped(run.Tenant, run.Agent) is { } stopped)
+            return new CreateRunOutcome.Refused(stopped);
         switch (await store.CreateAsync(run, cancellationToken))
         {
             case CreateOutcome.Created:
@@ -145,6 +146,8 @@ public sealed class Runs(
             return Ended(run, record.Status);
         if (record.Status != RunStatus.Paused && parsed.Limits == new RaisedLimits() && !await IsPendingAsync(run, InputKind.Pause, cancellationToken))
             return new InputOutcome.Refused(new Failure(ErrorCodes.RunConflict, $"run {run} is {Words.Of(record.Status)}, not paused: nothing to resume"));
+        if (newRuns.Stopped(record.Tenant, record.Agent) is { } stopped)
+            return new InputOutcome.Refused(stopped);
         if (record is { Status: RunStatus.Paused, Paused: PauseCause.Budget } && LimitOverrides.StillReached(record, parsed.Limits, clock.GetUtcNow()) is { } still
             && !await IsPendingAsync(run, InputKind.Raise, cancellationToken))
             return new InputOutcome.Refused(still);
@@ -173,6 +176,27 @@ public sealed class Runs(
         (await reader.FindAsync(run, cancellationToken))?.Summary.WorkspaceRoot is { } root
             ? await workspaces.ListAsync(new WorkspaceRoot(root), limit, cancellationToken)
             : [];
+
+    /// <summary>Resumes the runs that a lifted order of the kill switch has paused and that no other order stops.</summary>
+    /// <returns>How many.</returns>
+    public async Task<int> ResumeKilledAsync(KillScope scope, string? name, string by, CancellationToken cancellationToken)
+    {
+        var resumed = 0;
+        RunId? before = null;
+        while (await reader.ListAsync(new RunFilter([RunStatus.Paused], scope == KillScope.Agent ? name : null, before, PageSize), cancellationToken) is { Count: > 0 } page)
+        {
+            foreach (var run in page.Where(run => run.Paused == PauseCause.Operator && run.Summary.Detail?.StartsWith(Halts.KillName, StringComparison.Ordinal) == true
+                && (scope != KillScope.Tenant || run.Tenant == name) && newRuns.Stopped(run.Tenant, run.Agent) is null))
+            {
+                if (await PostAsync(run.Id, InputKind.Resume, new InputBody.Operator(by, null, null), cancellationToken) is InputOutcome.Accepted)
+                    resumed++;
+            }
+
+            before = page[^1].Id;
+        }
+
+        return resumed;
+    }
 
     private async Task<InputOutcome> PostAsync(RunId run, InputKind kind, InputBody.Operator body, CancellationToken cancellationToken)
     {

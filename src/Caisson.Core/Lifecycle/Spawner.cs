@@ -15,6 +15,8 @@ internal sealed class Spawner(TimeProvider clock, NewRuns runs)
     internal async Task SpawnAsync(RunSession session, StepKey key, string scope, ChildSpec child)
     {
         var (run, refusal) = await PrepareAsync(session, key, child);
+        if (run is not null && runs.Stopped(run.Tenant, run.Agent) is { } stopped)
+            throw new RunHaltException(new RunHalt.Killed(stopped));
         if (refusal is not null)
         {
             var call = new StepCall(key, new StepSubject(StepKind.Named, $"spawn {child.Agent}", "", null, null), scope);

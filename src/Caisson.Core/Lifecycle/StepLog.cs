@@ -10,6 +10,9 @@ internal sealed class StepLog(RunSession session, StepKey key, string scope, Arr
 {
     internal RunSession Session => session;
 
+    /// <summary>The last call of a run that wraps up.</summary>
+    internal bool Last { get; init; }
+
     public RunId Run => session.Run;
 
     public long Epoch => session.Epoch;
@@ -29,7 +32,7 @@ internal sealed class StepLog(RunSession session, StepKey key, string scope, Arr
     }
 
     public Task<BeginOutcome> BeginAsync(StepKey step, StepSubject subject, Hold? hold, CancellationToken cancellationToken) =>
-        session.BeginAsync(new StepCall(step, subject, scope), hold, null, cancellationToken);
+        session.BeginAsync(new StepCall(step, subject, scope), hold, null, cancellationToken, Last);
 
     public Task FailAttemptAsync(StepKey step, StepSubject subject, int attempt, Failure failure, HoldFate fate, DateTimeOffset? retryAt, CancellationToken cancellationToken) =>
         session.FailAttemptAsync(new StepCall(step, subject, scope), attempt, failure, fate, retryAt, cancellationToken);

@@ -10,8 +10,10 @@ internal enum StopKind
     Pause = 2,
     /// <summary>Now: tools are interrupted and their files put back.</summary>
     Deadline = 3,
+    /// <summary>Now: tools are interrupted, and the box goes.</summary>
+    Kill = 4,
     /// <summary>Now: tools are interrupted.</summary>
-    Cancel = 4,
+    Cancel = 5,
 }
 
 /// <param name="Input">The inbox row to consume together with the halt, so that a crash in between does not lose it.</param>

@@ -21,6 +21,7 @@ namespace Caisson.Core.Loops;
 /// it, and a wait longer than all before it is not counted. Its own new results cannot reset it, they are what it
 /// counts: what does is new ground.</item>
 /// <item><c>request</c>: equal requests to the model in a row; progress ends it. <c>rate</c>: requests per minute.</item>
+/// <item><c>stream</c>: rounds of one passage within one answer (<see cref="StreamRepeats"/>); it has no count to reset.</item>
 /// </list>
 /// <para>
 /// <i>Progress</i> is a root not seen before in the run, or a result not seen before for its signature from a call that
@@ -29,7 +30,7 @@ namespace Caisson.Core.Loops;
 /// </para>
 /// <para>
 /// Pure: the same observations give the same verdicts, so a replay comes to the same counts, if the times are those of
-/// the journal. Memory is bounded. One stream that repeats itself is seen by the gateway, which can cut it.
+/// the journal. Memory is bounded.
 /// </para>
 /// </summary>
 internal sealed class LoopGuard(LoopThresholds thresholds)
@@ -145,6 +146,13 @@ internal sealed class LoopGuard(LoopThresholds thresholds)
         return Verdict = Worst(
             Exact(_thresholds.Request, LoopSignals.Request, "", _requests, 1, _requestLatch),
             Guess(_thresholds.Rate.Times(Math.Max(1, conversations)), LoopSignals.Rate, "", _minute.Add(at), _rateLatch));
+    }
+
+    /// <summary>One answer of the model.</summary>
+    internal LoopVerdict ObserveAnswer(string text)
+    {
+        var rounds = StreamRepeats.Of(text);
+        return Verdict = Judge(_thresholds.Stream, LoopSignals.Stream, "", rounds, 1, warns: rounds >= _thresholds.Stream.FirstWarning);
     }
 
     private void Progress(bool newGround)

@@ -13,6 +13,7 @@ internal sealed record LoopThresholds
     internal LoopRule Stale { get; init; } = new(15, 40, LoopSignalPolicy.Warn);
     internal LoopRule Request { get; init; } = new(3, 6, LoopSignalPolicy.Act);
     internal LoopRule Rate { get; init; } = new(60, 240, LoopSignalPolicy.Warn);
+    internal LoopRule Stream { get; init; } = new(6, 10, LoopSignalPolicy.Warn);
 
     internal IReadOnlyList<string> Exempt { get; init; } = [];
 
@@ -30,6 +31,7 @@ internal sealed record LoopThresholds
             Stale = Rule(Default.Stale, settings.Stale),
             Request = Rule(Default.Request, settings.Request),
             Rate = Rule(Default.Rate, settings.Rate),
+            Stream = Rule(Default.Stream, settings.Stream),
             Exempt = settings.Exempt ?? [],
         };
 
@@ -59,6 +61,7 @@ internal static class LoopSignals
     internal const string Stale = "stale";
     internal const string Request = "request";
     internal const string Rate = "rate";
+    internal const string Stream = "stream";
 }
 
 internal enum LoopLevel
@@ -85,6 +88,7 @@ internal sealed record LoopVerdict(LoopLevel Level, string Signal, string Tool, 
         LoopSignals.Error => $"the same error came {Count} times in a row, last from '{Tool}'",
         LoopSignals.Stale => $"the last {Count} calls brought nothing new",
         LoopSignals.Request => $"the same request was sent to the model {Count} times in a row",
+        LoopSignals.Stream => $"one answer of the model repeated the same passage {Count} times",
         LoopSignals.Rate => $"{Count} model calls were made within a minute",
         _ => "",
     };

@@ -12,7 +12,7 @@ internal static class LoopGuardReader
 
     internal static LoopGuardSettings Read(YamlSection guard)
     {
-        guard.Allow("on_loop", "repeats", "exempt", LoopSignals.Repeat, LoopSignals.SameCall, LoopSignals.Cycle, LoopSignals.Error, LoopSignals.Stale, LoopSignals.Request, LoopSignals.Rate);
+        guard.Allow("on_loop", "repeats", "exempt", LoopSignals.Repeat, LoopSignals.SameCall, LoopSignals.Cycle, LoopSignals.Error, LoopSignals.Stale, LoopSignals.Request, LoopSignals.Rate, LoopSignals.Stream);
         var defaults = new LoopGuardSettings();
         var rules = LoopThresholds.Default;
         var repeats = (int?)guard.Whole("repeats", 2, MaxRepeats);
@@ -29,6 +29,7 @@ internal static class LoopGuardReader
             Stale = Threshold(guard, LoopSignals.Stale, rules.Stale),
             Request = Threshold(guard, LoopSignals.Request, rules.Request),
             Rate = Threshold(guard, LoopSignals.Rate, rules.Rate),
+            Stream = Threshold(guard, LoopSignals.Stream, rules.Stream, StreamRepeats.MostCounted),
         };
     }
 

@@ -88,7 +88,7 @@ public static class ManifestReader
 
     private static SandboxSettings Sandbox(YamlSection sandbox)
     {
-        sandbox.Allow("isolation", "image", "cpu", "memory", "pids", "disk");
+        sandbox.Allow("isolation", "image", "cpu", "memory", "pids", "disk", "idle_timeout");
         if (sandbox.Text("image", 200) is { } image && image != "host")
             throw sandbox.Bad("image", image, "host");
         var defaults = new SandboxSettings();
@@ -98,6 +98,7 @@ public static class ManifestReader
             Cpu = sandbox.Number("cpu", 0.1, 256) ?? defaults.Cpu,
             MemoryBytes = sandbox.Size("memory", 64L << 20, 1L << 40) ?? defaults.MemoryBytes,
             Pids = (int?)sandbox.Whole("pids", 256, 32768) ?? defaults.Pids,
+            IdleTimeout = sandbox.Duration("idle_timeout", TimeSpan.FromSeconds(1), TimeSpan.FromDays(1)),
             DiskBytes = sandbox.Size("disk", 16L << 20, 1L << 40) ?? defaults.DiskBytes,
         };
     }

@@ -12,6 +12,9 @@ public interface IModels
     /// <summary>Whether a run of this model can be accepted: known provider, and a price where money is capped. <c>null</c> is yes.</summary>
     Failure? Check(string model, bool moneyIsCapped);
 
+    /// <summary>The most that so many tokens of this model can cost, in nano-USD, be they input or output; 0 for a model without a price.</summary>
+    long DearestOf(string model, long tokens);
+
     /// <summary>Throws only <see cref="OperationCanceledException"/>, when the run's ownership or the server ends.</summary>
     Task<ModelOutcome> CallAsync(ModelRequest request, IStepLog log, CancellationToken cancellationToken);
 }
@@ -31,6 +34,9 @@ public sealed record ModelRequest(
 {
     /// <summary>Whether a money cap stands anywhere on the run's budget path: a model without a price is then refused. A caller that does not say gets the safe answer.</summary>
     public bool MoneyIsCapped { get; init; } = true;
+
+    /// <summary>The tools are named because the conversation speaks of them, and may not be called.</summary>
+    public bool ToolsOff { get; init; }
 }
 
 public enum ModelRole

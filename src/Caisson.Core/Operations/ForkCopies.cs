@@ -16,7 +16,7 @@ internal static class ForkCopies
         {
             if (entry.Stored.Kind == EntryKind.Drift && JournalJson.Read<EntryBody.Drift>(entry.Body) is { WentLive: true } drift)
                 Leave(way, drift.Report.Seq);
-            else if (IsCopied(entry.Stored.Kind))
+            else if (IsCopied(entry.Stored.Kind) || (entry.Stored.Kind == EntryKind.LimitHit && JournalJson.Read<EntryBody.LimitHit>(entry.Body).WrapUp))
                 way.Add(entry);
         }
 

@@ -23,6 +23,8 @@ public sealed partial class RunOperations
             return Refused(ErrorCodes.RequestInvalid, $"an idempotency key has 1 to {MaxIdempotencyKey} characters");
         if (await reader.FindAsync(run, cancellationToken) is not { } parent)
             return Refused(ErrorCodes.RunNotFound, $"there is no run '{run}'");
+        if (kills?.Stopped(parent.Tenant, parent.Agent) is { } stopped)
+            return new CreateRunOutcome.Refused(stopped);
 
         var (prefix, large) = await PrefixAsync(parent, spec.At, cancellationToken);
         if (large is not null)

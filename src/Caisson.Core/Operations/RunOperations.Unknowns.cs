@@ -40,9 +40,11 @@ public sealed partial class RunOperations
             return Refuse(ErrorCodes.RunEnded, $"run {run} is {Words.Of(record.Status)}: its steps are what they are");
         var unknowns = (await _journal.OpenWorkAsync(record, cancellationToken)).Unknowns;
         var (key, failure) = KeyChoice.Pick(run, "step of unknown outcome", [.. unknowns.Items.Select(u => u.Key)], unknowns.Settled, request.Step);
-        return failure is not null
-            ? new OperationOutcome.Refused(failure)
-            : await PostAsync(run, InputKind.Resolve, null,
+        if (failure is not null)
+            return new OperationOutcome.Refused(failure);
+        if (request.How == "done" && ResultShape.Problem(unknowns.Items.First(u => u.Key == key).Asked.Step.Kind, request.Result) is { } problem)
+            return Refuse(ErrorCodes.RequestInvalid, $"result: {problem}");
+        return await PostAsync(run, InputKind.Resolve, null,
                 JournalJson.Write(new InputBody.Resolve(key!, request.How, who, request.How == "done" ? result ?? "null" : null)), cancellationToken);
     }
 }

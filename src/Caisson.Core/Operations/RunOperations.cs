@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Runtime.CompilerServices;
 using Caisson.Contracts;
 using Caisson.Core.Blobs;
+using Caisson.Core.Budgets;
 using Caisson.Core.Journal;
 using Caisson.Core.Lifecycle;
 using Caisson.Core.Models;
@@ -23,7 +24,8 @@ public sealed partial class RunOperations(
     IModels models,
     RunSignals signals,
     TimeProvider clock,
-    IIdSource ids)
+    IIdSource ids,
+    KillSwitches? kills = null)
 {
     /// <summary>Who asked, where nobody said.</summary>
     public const string Operator = "operator";
@@ -70,6 +72,8 @@ public sealed partial class RunOperations(
     {
         if (await reader.FindAsync(run, cancellationToken) is not { } record)
             return new OperationOutcome.NotFound();
+        if (kills?.Stopped(record.Tenant, record.Agent) is { } stopped)
+            return new OperationOutcome.Refused(stopped);
         var open = record.Paused == PauseCause.Unknown ? (await _journal.OpenWorkAsync(record, cancellationToken)).Unknowns.Items : [];
         if (RetryRule.Check(record, open) is { } refused)
             return new OperationOutcome.Refused(refused);

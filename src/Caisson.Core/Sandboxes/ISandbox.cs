@@ -112,4 +112,12 @@ public abstract record WorkspaceSaveOutcome
     public sealed record Failed(Failure Failure) : WorkspaceSaveOutcome;
 }
 
-public sealed record SandboxStats(long MemoryBytes, TimeSpan Cpu, int Processes);
+/// <param name="Cpu">Of all its processes since its start, those of the sandbox's own kernel included.</param>
+public sealed record SandboxStats(long MemoryBytes, TimeSpan Cpu, int Processes)
+{
+    /// <summary>Read and written by its processes since its start, in files, pipes and sockets; 0 where the host does not tell.</summary>
+    public long IoBytes { get; init; }
+
+    /// <summary>Written by its commands since its start, also where it was cut.</summary>
+    public long OutputBytes { get; init; }
+}

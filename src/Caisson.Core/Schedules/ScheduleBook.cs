@@ -66,6 +66,8 @@ public sealed class ScheduleBook(
         var outcome = await newRuns.CheckAsync(definition.CommandAt(clock.GetUtcNow(), idempotencyKey), cancellationToken);
         if (outcome is not CheckedRun.Valid valid)
             return new CreateRunOutcome.Refused(((CheckedRun.Refused)outcome).Failure);
+        if (newRuns.Stopped(valid.Command.Tenant, valid.Manifest.Name) is { } stopped)
+            return new CreateRunOutcome.Refused(stopped);
 
         // The time in its labels differs from call to call; the same request is the same key for the same definition.
         var run = await newRuns.BuildAsync(valid, cancellationToken) with

@@ -129,6 +129,9 @@ public sealed class ScheduleKeeper(
         {
             switch (await newRuns.CheckAsync(definition.CommandAt(fire.Nominal, ScheduleKey.Of(record.Uid, record.Generation, fire.Nominal)), cancellationToken))
             {
+                case CheckedRun.Valid valid when newRuns.Stopped(valid.Command.Tenant, valid.Manifest.Name) is { } stopped:
+                    Report(record, stopped, now);
+                    return null;
                 case CheckedRun.Valid valid:
                     run = await newRuns.BuildAsync(valid, cancellationToken);
                     break;

@@ -35,7 +35,11 @@ public sealed record RunRow(RunStatus Status, WaitReason Waiting, PauseCause Pau
 public abstract record BudgetChange
 {
     /// <summary>Adds a hold on every node of the path, or denies the unit: spent + held + hold ≤ cap on each.</summary>
-    public sealed record Reserve(string StepKey, Hold Hold) : BudgetChange;
+    public sealed record Reserve(string StepKey, Hold Hold) : BudgetChange
+    {
+        /// <summary>What must still be free on the run's own node beside the hold, for a last call; it is looked at, not taken.</summary>
+        public Amounts Kept { get; init; }
+    }
 
     /// <summary>Ends the hold and adds what was really used; the sum may pass the cap, which then admits nothing more.</summary>
     public sealed record Settle(string StepKey, Usage Usage) : BudgetChange;

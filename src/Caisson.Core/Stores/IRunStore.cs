@@ -120,6 +120,16 @@ public static class UnconfirmedEnds
     public const string Later = "cancelled; its box was confirmed gone later";
 }
 
+/// <summary>The kill switch: one value, so that all of it is read and replaced at once.</summary>
+public interface IKillSwitchStore
+{
+    /// <summary>What was written last; empty where nothing ever was.</summary>
+    Task<ReadOnlyMemory<byte>> ReadKillSwitchAsync(CancellationToken cancellationToken);
+
+    /// <summary>Puts a value in place of the one that the caller has read. <c>false</c> where another stands there by now: nothing happened.</summary>
+    Task<bool> ReplaceKillSwitchAsync(ReadOnlyMemory<byte> read, ReadOnlyMemory<byte> value, CancellationToken cancellationToken);
+}
+
 /// <summary>What retention and verification need.</summary>
 public interface IRetentionStore
 {

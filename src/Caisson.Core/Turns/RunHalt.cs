@@ -11,6 +11,9 @@ internal abstract record RunHalt
 
     internal sealed record AtLimit(LimitDenial Denial) : RunHalt;
 
+    /// <summary>What it wants to start is stopped by the kill switch; the run itself need not be.</summary>
+    internal sealed record Killed(Failure Failure) : RunHalt;
+
     internal sealed record Exhausted(Failure Failure) : RunHalt;
 
     internal sealed record Failed(Failure Failure) : RunHalt;

@@ -26,6 +26,8 @@ internal static class ChatRequest
         json.WriteEndArray();
         if (request.Tools.Count > 0)
             WriteTools(json, request.Tools);
+        if (request is { ToolsOff: true, Tools.Count: > 0 })
+            json.WriteString("tool_choice"u8, "none"u8);
         json.WriteNumber(maxTokensField, maxOutputTokens);
         json.WriteEndObject();
         json.Flush();

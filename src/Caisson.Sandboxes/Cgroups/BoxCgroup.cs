@@ -30,6 +30,13 @@ internal sealed class BoxCgroup(CgroupLayout layout, string box, TimeProvider ti
             Write(write);
     }
 
+    /// <summary>
+    /// What its processes have read and written. From the processes and not from a controller of the cgroup: that one
+    /// counts block devices only, and is absent on many hosts. A process that ends takes its share with it, so the sum
+    /// may fall; that is a change as well, but no sign of life.
+    /// </summary>
+    public long IoBytes() => Processes().Sum(pid => CgroupLayout.ProcessIo(TryRead($"/proc/{pid}/io")));
+
     public CgroupCounters Counters() => layout.Counters(box, TryRead);
 
     public async Task FreezeAsync(CancellationToken cancellationToken)

@@ -74,6 +74,9 @@ internal abstract record CgroupLayout(string Prefix)
         return 0;
     }
 
+    /// <summary>Bytes in both directions, of a process's <c>io</c> file.</summary>
+    internal static long ProcessIo(string? text) => Field(text, "rchar:") + Field(text, "wchar:");
+
     private static long Number(string? text) => long.TryParse(text.AsSpan().Trim(), out var value) ? value : 0;
 
     internal sealed record Version1(string Prefix, IReadOnlyDictionary<string, string> Mounts) : CgroupLayout(Prefix)

@@ -155,7 +155,7 @@ internal sealed class GVisorSandbox : ISandbox
     public Task<SandboxStats> StatsAsync(CancellationToken cancellationToken)
     {
         var counters = _cgroup.Counters();
-        return Task.FromResult(new SandboxStats(counters.MemoryBytes, counters.Cpu, counters.Processes));
+        return Task.FromResult(new SandboxStats(counters.MemoryBytes, counters.Cpu, counters.Processes) { IoBytes = _cgroup.IoBytes(), OutputBytes = _link.OutputBytes });
     }
 
     public Task DestroyAsync()

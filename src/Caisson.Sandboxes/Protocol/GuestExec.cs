@@ -53,7 +53,7 @@ internal static class GuestExec
         try
         {
             await stream.WriteAsync(frames, lost.Token);
-            var outcome = await PumpAsync(stream, request, output, error, time, lost.Token);
+            var outcome = await PumpAsync(stream, request, output, error, link.CountOutput, time, lost.Token);
             cancellationToken.ThrowIfCancellationRequested();
             switch (outcome)
             {
@@ -85,7 +85,7 @@ internal static class GuestExec
     }
 
     private static async Task<Frame?> PumpAsync(
-        FrameStream stream, ExecRequest request, OutputBuffer output, OutputBuffer error, TimeProvider time, CancellationToken cancellationToken)
+        FrameStream stream, ExecRequest request, OutputBuffer output, OutputBuffer error, Action<int> written, TimeProvider time, CancellationToken cancellationToken)
     {
         var input = request.Input;
         var inputEnded = false;
@@ -96,9 +96,11 @@ internal static class GuestExec
             {
                 case FrameType.Output:
                     output.Add(frame.Payload.Span);
+                    written(frame.Payload.Length);
                     break;
                 case FrameType.Error:
                     error.Add(frame.Payload.Span);
+                    written(frame.Payload.Length);
                     break;
                 case FrameType.Credit when !inputEnded:
                     var credit = (int)Math.Min(frame.U32(0), Math.Min(input.Length, FrameStream.MaxPayload));

@@ -46,11 +46,17 @@ internal sealed class GuestLink : IDisposable
     private readonly ConcurrentDictionary<uint, TaskCompletionSource> _kills = new();
     private FrameStream? _control;
     private uint _lastId;
+    private long _outputBytes;
     private int _killRounds;
     private int _strangers;
 
     private GuestLink(string directory, Socket controlListener, Socket streamListener, TimeProvider time) =>
         (_directory, _controlListener, _streamListener, _time) = (directory, controlListener, streamListener, time);
+
+    /// <summary>Written by commands of the box so far.</summary>
+    public long OutputBytes => Interlocked.Read(ref _outputBytes);
+
+    public void CountOutput(int bytes) => Interlocked.Add(ref _outputBytes, bytes);
 
     /// <summary>Ends, with the reason, when the link breaks or the guest breaks the protocol. The owner then ends the box.</summary>
     public Task<Failure> Lost => _lost.Task;

@@ -1,5 +1,6 @@
 using Caisson.Contracts;
 using Caisson.Core;
+using Caisson.Core.Budgets;
 using Caisson.Core.Lifecycle;
 using Caisson.Core.Operations;
 using Caisson.Core.Sandboxes;
@@ -43,6 +44,8 @@ internal sealed class Rooms : IAsyncDisposable
     internal required ScheduleBook Schedules { get; init; }
 
     internal required RunOperations Operations { get; init; }
+
+    internal required KillSwitches Kills { get; init; }
 
     internal static (Rooms? Rooms, Failure? Failure) Open(ServerOptions options, AgentCatalog agents, TimeProvider clock, IIdSource ids, ILoggerFactory logs)
     {
@@ -100,7 +103,8 @@ internal sealed class Rooms : IAsyncDisposable
         var gvisor = new GVisorProvider(SandboxOptionsOf(options), blobs, clock, logs.CreateLogger<GVisorProvider>());
         ISandboxProvider[] sandboxes = [gvisor];
         var signals = new RunSignals();
-        var newRuns = new NewRuns(blobs, models, sandboxes, agents.Builds, clock, ids);
+        var kills = new KillSwitches(store, clock);
+        var newRuns = new NewRuns(blobs, models, sandboxes, agents.Builds, clock, ids, kills);
         var engine = new Engine(new EngineOptions { MaxConcurrentRuns = options.MaxConcurrentRuns }, new EngineParts
         {
             Store = store,
@@ -120,6 +124,7 @@ internal sealed class Rooms : IAsyncDisposable
             Random = random,
             Logs = logs,
             Admission = storage.Admission,
+            Kills = kills,
         });
         var runs = new Runs(store, store, blobs, models, newRuns, new WorkspaceStore(blobs), signals, clock, ids);
         var keeper = new ScheduleKeeper(store, store, newRuns, signals, clock, logs.CreateLogger<ScheduleKeeper>(), () => engine.Ready);
@@ -129,7 +134,8 @@ internal sealed class Rooms : IAsyncDisposable
             Storage = storage,
             Keeper = keeper,
             Schedules = schedules,
-            Operations = new RunOperations(store, store, store, blobs, models, signals, clock, ids),
+            Operations = new RunOperations(store, store, store, blobs, models, signals, clock, ids, kills),
+            Kills = kills,
         };
     }
 

@@ -17,5 +17,6 @@ internal static class ApiEndpoints
         new OperationEndpoints(rooms.Operations, finder, rooms.Engine).Map(routes);
         new InspectionEndpoints(rooms.Operations, finder).Map(routes);
         new BudgetEndpoints(rooms.Operations, finder).Map(routes);
+        new KillSwitchEndpoints(rooms.Kills, rooms.Runs, clock).Map(routes);
     }
 }

@@ -72,7 +72,7 @@ internal static class Problems
             or ErrorCodes.ScheduleInvalid => 400,
         ErrorCodes.NotAllowed => 403,
         ErrorCodes.RunNotFound or ErrorCodes.AgentNotFound or ErrorCodes.ScheduleNotFound => 404,
-        ErrorCodes.RunEnded or ErrorCodes.RunConflict or ErrorCodes.IdempotencyMismatch or ErrorCodes.BudgetExceeded or ErrorCodes.BlobMissing => 409,
+        ErrorCodes.RunEnded or ErrorCodes.RunConflict or ErrorCodes.IdempotencyMismatch or ErrorCodes.BudgetExceeded or ErrorCodes.BlobMissing or ErrorCodes.KillSwitch => 409,
         ErrorCodes.PayloadTooLarge => 413,
         ErrorCodes.SandboxUnavailable => 422,
         ErrorCodes.Draining or ErrorCodes.StorageFailed => 503,

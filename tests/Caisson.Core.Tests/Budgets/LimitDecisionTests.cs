@@ -52,6 +52,9 @@ public sealed class LimitDecisionTests
         Assert.Equal(LimitAnswer.Pause, LimitDecision.Of(LimitPolicy.WrapUp, At(LimitDimension.ModelCalls, "run:root"), Own, false));
         Assert.Equal(LimitAnswer.WrapUp, LimitDecision.Of(LimitPolicy.WrapUp, At(LimitDimension.ToolCalls, "run:root"), Own, false));
         Assert.Equal(LimitAnswer.WrapUp, LimitDecision.Of(LimitPolicy.WrapUp, At(LimitDimension.NanoUsd, "run:root"), Own, false));
+
+        // Others have it under way, and what they do not use of it comes back.
+        Assert.Equal(LimitAnswer.Pause, LimitDecision.Of(LimitPolicy.WrapUp, new LimitDenial("run:root", LimitDimension.NanoUsd, 10, 1, 9, 1), Own, false));
     }
 
     [Fact]

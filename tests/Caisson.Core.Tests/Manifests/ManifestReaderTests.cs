@@ -136,9 +136,10 @@ public sealed class ManifestReaderTests
         { $"{Code}budget: 5", 3, "budget", "unknown key", "name, version, loop, code, sandbox, workspace, limits, loop_guard, retry" },
         { $"{Code}limits:\n  stepps: 5", 4, "limits.stepps", "unknown key", "allowed are usd, tokens, input_tokens, output_tokens, model_calls, steps, tool_calls, children, child_breadth, child_depth, deadline, no_progress, on_limit, wrap_up_tokens" },
         { "name: a\nloop:\n  model: a/b\n  temperature: 1\n  instructions: x", 4, "loop.temperature", "unknown key", "model, instructions, tools" },
-        { $"{Code}sandbox: {{network: on}}", 3, "sandbox.network", "unknown key", "isolation, image, cpu, memory, pids, disk" },
+        { $"{Code}sandbox: {{network: on}}", 3, "sandbox.network", "unknown key", "isolation, image, cpu, memory, pids, disk, idle_timeout" },
+        { $"{Code}sandbox: {{idle_timeout: 500ms}}", 3, "sandbox.idle_timeout", "'500ms'", "1s" },
         { $"{Code}workspace: {{x: 1}}", 3, "workspace.x", "unknown key", "artifacts" },
-        { $"{Code}loop_guard: {{x: 1}}", 3, "loop_guard.x", "unknown key", "on_loop, repeats, exempt, repeat, same_call, cycle, error, stale, request, rate" },
+        { $"{Code}loop_guard: {{x: 1}}", 3, "loop_guard.x", "unknown key", "on_loop, repeats, exempt, repeat, same_call, cycle, error, stale, request, rate, stream" },
         { $"{Code}retry: {{x: 1}}", 3, "retry.x", "unknown key", "attempts, elapsed" },
         { $"{Code}Name: b", 3, "Name", "unknown key", "name" },
         { $"{Code}name: b", 3, "name", "uplicate key", "" },
@@ -366,7 +367,7 @@ public sealed class ManifestReaderTests
     public void Another_meaning_has_another_hash()
     {
         string[] others = ["name: b\ncode: a", "name: a\ncode: b", Code + "version: 1", Code + "limits: {steps: 201}", Code + "workspace: {artifacts: [a]}", Code + "retry: {attempts: 7}",
-            Code + "limits: {no_progress: 1m}", Code + "loop_guard: {exempt: [a]}", Code + "loop_guard: {rate: {warn: 61}}", Code + "loop_guard: {rate: {policy: act}}"];
+            Code + "limits: {no_progress: 1m}", Code + "loop_guard: {exempt: [a]}", Code + "loop_guard: {rate: {warn: 61}}", Code + "loop_guard: {stream: {warn: 7}}", Code + "sandbox: {idle_timeout: 10m}", Code + "loop_guard: {rate: {policy: act}}"];
 
         Assert.Equal(others.Length + 1, others.Append(Code).Select(text => Valid(text).Hash).Distinct().Count());
     }

@@ -65,6 +65,8 @@ internal sealed class OperationsRig
 
         public Failure? Check(string model, bool moneyIsCapped) => moneyIsCapped && !Priced ? new Failure(ErrorCodes.ModelUnpriced, $"{model} has no price") : null;
 
+        public long DearestOf(string model, long tokens) => 0;
+
         public Task<ModelOutcome> CallAsync(ModelRequest request, IStepLog log, CancellationToken cancellationToken) => throw new InvalidOperationException("nobody calls models here");
     }
 }

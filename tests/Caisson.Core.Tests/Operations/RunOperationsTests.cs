@@ -114,7 +114,7 @@ public sealed class RunOperationsTests
         Assert.Equal(new OperationOutcome.Accepted(), await Operations.DecideAsync(run, new DecisionRequest(false, "no", "bob"), default));
 
         Assert.Equal(
-            [(InputKind.Approval, """{"key":"now","approved":true,"by":"ann","comment":"fine"}"""), (InputKind.Approval, """{"key":"now","approved":false,"by":"bob"}""")],
+            [(InputKind.Approval, """{"key":"now","approved":true,"by":"ann","comment":"fine","binding":"binding"}"""), (InputKind.Approval, """{"key":"now","approved":false,"by":"bob","binding":"binding"}""")],
             await _rig.InboxAsync(run));
     }
 

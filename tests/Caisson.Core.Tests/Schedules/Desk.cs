@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using Caisson.Contracts;
+using Caisson.Core.Budgets;
 using Caisson.Core.InMemory;
 using Caisson.Core.Journal;
 using Caisson.Core.Lifecycle;
@@ -43,7 +44,9 @@ internal sealed class Desk
 
     private SystemIds Ids => new(Clock);
 
-    private NewRuns NewRuns => new(_blobs, Models, [], AgentBuilds.None, Clock, Ids);
+    internal KillSwitches Kills => field ??= new KillSwitches(Store, Clock);
+
+    private NewRuns NewRuns => new(_blobs, Models, [], AgentBuilds.None, Clock, Ids, Kills);
 
     internal ScheduleKeeper NewKeeper(IScheduleStore? store = null, Func<bool>? mayAct = null) =>
         new(store ?? Store, Store, NewRuns, Signals, Clock, Log, mayAct ?? (() => true));
@@ -94,6 +97,8 @@ internal sealed class Desk
             Checks++;
             return Refusal;
         }
+
+        public long DearestOf(string model, long tokens) => 0;
 
         public Task<ModelOutcome> CallAsync(ModelRequest request, IStepLog log, CancellationToken cancellationToken) =>
             throw new InvalidOperationException("no run is driven here");

@@ -1,6 +1,8 @@
 using Caisson.Contracts;
+using Caisson.Core.Budgets;
 using Caisson.Core.InMemory;
 using Caisson.Core.Journal;
+using Caisson.Core.Lifecycle;
 using Caisson.Core.Schedules;
 using Caisson.Core.Stores;
 using CsCheck;
@@ -37,6 +39,22 @@ public sealed class ScheduleKeeperTests
 
         Assert.Equal(Desk.Nine, await desk.LookAtAsync(Desk.Nine.AddMilliseconds(-300)));
         Assert.Equal(Desk.Nine.AddSeconds(1), await desk.LookAtAsync(Desk.Nine));
+    }
+
+    [Fact]
+    public async Task A_stopped_agent_s_time_starts_its_run_once_the_order_is_lifted()
+    {
+        var desk = new Desk();
+        await desk.PutAsync(Some.Cron("0 9 * * *") with { CatchUp = "1h" });
+        await desk.Kills.OnAsync(new KillOrder(KillScope.Everything, null, "me", null, Desk.Nine), default);
+
+        await desk.LookAtAsync("09:00:01");
+        Assert.Empty(await desk.RunsAsync());
+        Assert.Equal(ErrorCodes.KillSwitch, Assert.IsType<CreateRunOutcome.Refused>(await desk.Book.TriggerAsync("nightly", null, default)).Failure.Code);
+        await desk.Kills.OffAsync(KillScope.Everything, null, default);
+        await desk.LookAtAsync("09:05:00");
+
+        Assert.Equal(["09:00:00"], await desk.TimesAsync());
     }
 
     [Fact]

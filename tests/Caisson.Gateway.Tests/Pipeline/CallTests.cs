@@ -123,6 +123,21 @@ public sealed class CallTests
     }
 
     [Fact]
+    public async Task A_run_that_stops_before_it_may_send_gets_its_hold_back()
+    {
+        await using var rig = await Rig.StartAsync(Hello);
+        using var halting = new CancellationTokenSource();
+        rig.Log.MaySend = false;
+        rig.Log.Halting = halting.Token;
+        await halting.CancelAsync();
+
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => rig.AskAsync());
+
+        Assert.Equal(["begin", "fail:Release"], rig.Log.Events);
+        Assert.Equal(0, rig.Server.Requests);
+    }
+
+    [Fact]
     public async Task A_lease_lost_while_connecting_holds_the_bytes_back()
     {
         await using var rig = await Rig.StartAsync(Hello);
@@ -337,5 +352,19 @@ public sealed class CallTests
 
         Assert.Equal("""{"text":"hi","calls":[{"id":"c","name":"shell","arguments":"{\"a\":1}"}],"finish_reason":"tool_calls","model":"m-1"}""", Encoding.UTF8.GetString(RecordedAnswer.Encode(answer)));
         Assert.Equivalent(answer, RecordedAnswer.Decode(RecordedAnswer.Encode(answer)), strict: true);
+    }
+
+    [Theory]
+    [InlineData(true, true)]
+    [InlineData(false, false)]
+    public async Task Tools_that_are_off_are_named_and_not_to_be_chosen(bool off, bool chosen)
+    {
+        await using var rig = await Rig.StartAsync(Hello);
+        using var sent = new Recorder();
+
+        await rig.AskAsync(Rig.Request(ModelMessage.User("hi")) with { Tools = [new ToolDefinition("shell", "Runs.", "{}")], ToolsOff = off }, sent);
+
+        Assert.Equal(1, sent.Body.GetProperty("tools").GetArrayLength());
+        Assert.Equal(chosen, sent.Body.TryGetProperty("tool_choice", out var choice) && choice.GetString() == "none");
     }
 }

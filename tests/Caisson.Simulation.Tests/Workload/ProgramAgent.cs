@@ -67,7 +67,7 @@ internal sealed class ProgramAgent(World world, SimProcess process) : IAgent
                 return await ChildAsync(context, child);
             case Op.Model model:
                 var request = new ModelRequest(SimModels.NameOf(model), [ModelMessage.User(model.Path)], [], StepHash.Of("sim", model.Path), null, null, context.Manifest.Retry);
-                return (await ((RunContext)context).ModelAsync(request)).Answer.Text;
+                return (await ((RunContext)context).ModelAsync(request)).Answer!.Answer.Text;
             case Op.Save save:
                 await context.SnapshotAsync(new[] { (byte)save.Next });
                 return "saved";

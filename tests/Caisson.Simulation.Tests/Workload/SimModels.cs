@@ -19,6 +19,8 @@ internal sealed class SimModels(TimeProvider clock, Func<double> dice, TaskSched
 
     public Failure? Check(string model, bool moneyIsCapped) => null;
 
+    public long DearestOf(string model, long tokens) => 0;
+
     public async Task<ModelOutcome> CallAsync(ModelRequest request, IStepLog log, CancellationToken cancellationToken)
     {
         var key = log.ModelStep(request.Identity);

@@ -19,6 +19,8 @@ public interface IStoreHost : IAsyncDisposable
 
     IUnconfirmedEnds Unconfirmed { get; }
 
+    IKillSwitchStore KillSwitch { get; }
+
     /// <summary>Closes the store and opens it again, as the next process does.</summary>
     Task ReopenAsync();
 }

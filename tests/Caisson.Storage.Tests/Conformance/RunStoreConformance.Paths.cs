@@ -1,5 +1,6 @@
 using System.Globalization;
 using Caisson.Contracts;
+using Caisson.Core.Budgets;
 using Caisson.Core.Journal;
 using Caisson.Core.Stores;
 using CsCheck;
@@ -36,6 +37,22 @@ public abstract partial class RunStoreConformance
             Assert.Equal((new BudgetState(null, 57, 0, 7), new BudgetState(null, 6, 0, 1)), (await MoneyAsync(node), (await LedgerAsync(node))[LimitDimension.Tokens]));
         Assert.Equal(new BudgetState(null, 0, 0, 0), (await FindAsync(other.Id)).Money);
         Assert.Equal((2, child.Id, "acme"), (grandchild.Depth, grandchild.Parent, grandchild.Tenant));
+    }
+
+    [Fact]
+    public async Task What_is_kept_for_a_last_call_must_be_free_on_the_run_s_own_node_only_and_is_not_taken()
+    {
+        var root = await CreateAndClaimAsync(NewRun(usd: 30));
+        var child = await SpawnAndClaimAsync(root, usd: 30);
+        var kept = new Amounts(10, 0, 0, 0);
+
+        var denied = await Store.AppendAsync(Unit(child) with { Budget = [new BudgetChange.Reserve("a", new Hold(21, 0)) { Kept = kept }] }, default);
+        Assert.Equal(new LimitDenial($"run:{child.Id}", LimitDimension.NanoUsd, 30, 0, 0, 31), Assert.IsType<AppendOutcome.Denied>(denied).Denial);
+
+        child = await AppendAsync(Unit(child) with { Budget = [new BudgetChange.Reserve("a", new Hold(20, 0)) { Kept = kept }] });
+        Assert.Equal(20, (await MoneyAsync($"run:{child.Id}")).Held);
+        await AppendAsync(Unit(child) with { Budget = [new BudgetChange.Reserve("b", new Hold(10, 0))] });
+        Assert.Equal(30, (await MoneyAsync($"run:{root.Id}")).Held);
     }
 
     [Fact]

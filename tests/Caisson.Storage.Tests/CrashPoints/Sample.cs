@@ -20,6 +20,9 @@ internal sealed class Sample
     /// <summary>What a loop agent talks to.</summary>
     internal Func<ScriptedModel>? Models { get; init; }
 
+    /// <summary>Talks to a model that never has enough.</summary>
+    internal bool IsBusy { get; init; }
+
     /// <summary>With this a person resumes the run whenever it is paused.</summary>
     internal RaisedLimits? Raises { get; init; }
 
@@ -39,6 +42,7 @@ internal sealed class Sample
         ["signals and timers"] = new() { Agent = WaitingAsync, Signals = ["go#1", "go#2", "early"] },
         ["approvals"] = new() { Agent = AskingAsync, Approvers = ["ann", "bob"] },
         ["nested branches and effects"] = new() { Agent = NestedAsync },
+        ["the last answer at a limit"] = new() { IsBusy = true, Manifest = "name: test\nloop: {model: mock/m, instructions: go}\nlimits: {steps: 6, on_limit: wrap_up}\n" },
         ["snapshots"] = new() { Agent = SnapshotsAsync, Signals = ["go#1", "go#2"] },
     };
 

@@ -78,7 +78,7 @@ internal sealed class World
             Nodes = store,
             Budgets = _store,
             Blobs = _blobs,
-            Models = Models,
+            Models = _sample.IsBusy ? new BusyModel { Calls = 2, Reserves = false, Act = effect => Of(store)(effect) } : Models,
             Sandboxes = [],
             CodeAgents = new Dictionary<string, IAgent> { ["test"] = new Agent(_sample.Agent, Of(store), _effects), ["child"] = new Agent(_sample.Child, Of(store), _effects) },
             Builds = Builds,
@@ -160,7 +160,7 @@ internal sealed class World
     }
 
     private static readonly EntryKind[] Once =
-        [EntryKind.SignalConsumed, EntryKind.ChildSpawned, EntryKind.ChildEnded, EntryKind.ApprovalRequested, EntryKind.ApprovalDecided, EntryKind.Snapshot, EntryKind.RunEnded];
+        [EntryKind.SignalConsumed, EntryKind.ChildSpawned, EntryKind.ChildEnded, EntryKind.ApprovalRequested, EntryKind.ApprovalDecided, EntryKind.Snapshot, EntryKind.LimitHit, EntryKind.RunEnded];
 
     internal async Task<string> FindingsAsync()
     {
@@ -185,14 +185,9 @@ internal sealed class World
 
     private Act Of(DyingStore process) => effect => process.ActAsync(() => _effects.AddOrUpdate(effect, 1, (_, n) => n + 1));
 
-    private IModels Models => _model ?? (IModels)NoModels.Instance;
+    private IModels Models => _model ?? (_sample.IsBusy ? new BusyModel() : (IModels)NoModels.Instance);
 
     private NewRuns NewRuns() => new(_blobs, Models, [], Builds, _clock, _ids);
-
-    private sealed class Agent(Script body, Act act, IReadOnlyDictionary<string, int> effects) : IAgent
-    {
-        public Task<string> RunAsync(IRunContext context, CancellationToken cancellationToken) => body(context, act, effects);
-    }
 
     private sealed class NoModels : IModels
     {
@@ -200,7 +195,14 @@ internal sealed class World
 
         public Failure? Check(string model, bool moneyIsCapped) => new(ErrorCodes.ModelUnknown, $"no model {model}");
 
+        public long DearestOf(string model, long tokens) => 0;
+
         public Task<ModelOutcome> CallAsync(ModelRequest request, IStepLog log, CancellationToken cancellationToken) => throw new InvalidOperationException("no models here");
+    }
+
+    private sealed class Agent(Script body, Act act, IReadOnlyDictionary<string, int> effects) : IAgent
+    {
+        public Task<string> RunAsync(IRunContext context, CancellationToken cancellationToken) => body(context, act, effects);
     }
 }
 

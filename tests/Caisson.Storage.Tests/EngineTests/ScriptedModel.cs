@@ -26,6 +26,8 @@ internal sealed class ScriptedModel(Func<int, string?> argumentsAt) : IModels
 
     public Failure? Check(string model, bool moneyIsCapped) => null;
 
+    public long DearestOf(string model, long tokens) => 0;
+
     public async Task<ModelOutcome> CallAsync(ModelRequest request, IStepLog log, CancellationToken cancellationToken)
     {
         Session = ((StepLog)log).Session;

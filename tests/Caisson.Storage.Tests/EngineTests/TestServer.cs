@@ -4,6 +4,7 @@ using Caisson.Contracts;
 using Caisson.Core;
 using Caisson.Core.Agents;
 using Caisson.Core.Blobs;
+using Caisson.Core.Budgets;
 using Caisson.Core.Journal;
 using Caisson.Core.Lifecycle;
 using Caisson.Core.Models;
@@ -34,11 +35,13 @@ internal sealed class TestServer : IAsyncDisposable
         Store = SqliteStoreHost.Open(folder, clock);
         IBlobStore files = new FileBlobStore(Path.Combine(folder, "blobs"), Store.TenantKey.Span);
         var content = blobs?.Invoke(files) ?? files;
-        var newRuns = new NewRuns(content, models, sandboxes ?? [], builds, clock, ids);
+        Kills = new KillSwitches(Store, clock);
+        var newRuns = new NewRuns(content, models, sandboxes ?? [], builds, clock, ids, Kills);
         Engine = new Engine(options ?? new EngineOptions(), new EngineParts
         {
             Store = Store,
             Reader = Store,
+            Kills = Kills,
             Nodes = Store,
             Budgets = Store,
             Blobs = content,
@@ -55,7 +58,7 @@ internal sealed class TestServer : IAsyncDisposable
             Logs = NullLoggerFactory.Instance,
         });
         Runs = new Runs(Store, Store, content, models, newRuns, new NoWorkspaces(), signals ? _signals : new RunSignals(), clock, ids);
-        Operations = new RunOperations(Store, Store, Store, content, models, _signals, clock, ids);
+        Operations = new RunOperations(Store, Store, Store, content, models, _signals, clock, ids, Kills);
     }
 
     internal SqliteStore Store { get; }
@@ -65,6 +68,8 @@ internal sealed class TestServer : IAsyncDisposable
     internal Runs Runs { get; }
 
     internal RunOperations Operations { get; }
+
+    internal KillSwitches Kills { get; }
 
     /// <summary>Makes the engine look for due runs now: a clock that a test moves may have passed its sweep's timer.</summary>
     /// <summary>What people are shown of it.</summary>
@@ -165,6 +170,8 @@ internal sealed class TestServer : IAsyncDisposable
     private sealed class NoModels : IModels
     {
         public Failure? Check(string model, bool moneyIsCapped) => new(ErrorCodes.ModelUnknown, $"no model {model}");
+
+        public long DearestOf(string model, long tokens) => 0;
 
         public Task<ModelOutcome> CallAsync(ModelRequest request, IStepLog log, CancellationToken cancellationToken) => throw new InvalidOperationException("no models here");
     }

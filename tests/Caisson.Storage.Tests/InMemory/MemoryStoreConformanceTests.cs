@@ -24,6 +24,8 @@ public sealed class MemoryStoreConformanceTests : RunStoreConformance
 
         public IUnconfirmedEnds Unconfirmed => store;
 
+        public IKillSwitchStore KillSwitch => store;
+
         /// <summary>What is in memory stays there.</summary>
         public Task ReopenAsync()
         {

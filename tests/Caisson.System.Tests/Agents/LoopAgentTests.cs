@@ -22,6 +22,12 @@ public sealed class LoopAgentTests
               - say: Done.
           - model: repeater
             turns: [{ say: Again., repeat: forever, call: { name: shell, arguments: { command: echo red } } }]
+          - model: sleeper
+            turns: [{ say: I wait., call: { name: shell, arguments: { command: "echo begun >> ledger.txt; sleep 100" } } }, { say: Done. }]
+          - model: thinker
+            turns: [{ say: I think., call: { name: shell, arguments: { command: "timeout 7 sh -c 'while :; do :; done'; echo thought" } } }, { say: Done. }]
+          - model: spender
+            turns: [{ say: Not done yet., repeat: forever, usage: { output: 4000 }, call: { name: nothing, arguments: { again: yes } } }]
         """;
 
     [Fact]
@@ -52,9 +58,50 @@ public sealed class LoopAgentTests
         Assert.Equal((PauseCause.Loop, 16L), (again.Paused, again.ToolCalls));
     }
 
-    private static async Task<(RunView Run, List<string> Tools)> PlayAsync(ServerProcess server, string model)
+    [Fact]
+    public async Task A_command_that_does_nothing_is_ended_twice_and_one_that_thinks_is_not()
     {
-        var id = await server.CreateAsync(ServerProcess.ManifestOf(model, "  tools: [shell, files]\nsandbox: { memory: 256MiB, disk: 32MiB }\n"));
+        await using var server = await ServerProcess.StartAsync(script: Script);
+        const string box = "  tools: [shell]\nsandbox: { memory: 256MiB, disk: 32MiB, idle_timeout: 2s }\n";
+
+        var (hung, results) = await PlayAsync(server, "sleeper", box);
+        Assert.Equal((RunStatus.Paused, PauseCause.RetryExhausted, 0), (hung.Status, hung.Paused, results.Count));
+        Assert.Contains("hung", hung.Detail, StringComparison.Ordinal);
+        var failures = new List<string>();
+        await foreach (var entry in server.Client.FollowAsync(hung.Id, new FollowOptions(), TestContext.Current.CancellationToken))
+        {
+            if (entry.Kind == "step_failed")
+                failures.Add(entry.Body.GetProperty("failure").GetProperty("code").GetString()!);
+            if (entry.Kind == "paused")
+                break;
+        }
+
+        Assert.Equal([ErrorCodes.StepHung, ErrorCodes.StepHung], failures);
+        Assert.Null(hung.WorkspaceRoot);
+
+        var (busy, thoughts) = await PlayAsync(server, "thinker", box);
+        Assert.Equal(RunStatus.Completed, busy.Status);
+        Assert.Contains("thought", Assert.Single(thoughts), StringComparison.Ordinal);
+    }
+
+    /// <summary>The provider answers with a call all the same, as some do: it is not made.</summary>
+    [Fact]
+    public async Task At_its_limit_a_run_gets_one_last_answer_within_the_cap()
+    {
+        await using var server = await ServerProcess.StartAsync(script: Script);
+        var id = await server.CreateAsync(ServerProcess.ManifestOf("spender", "limits: { tokens: 40k, on_limit: wrap_up }\nloop_guard: { on_loop: warn }\n"));
+
+        var run = await Until.AsyncValue("the end", () => server.Client.GetRunAsync(id, TestContext.Current.CancellationToken), r => r.Status.IsFinal());
+
+        Assert.Equal((RunStatus.Completed, "Not done yet."), (run.Status, run.Result));
+        Assert.InRange(run.InputTokens + run.OutputTokens, 20_000, 40_000);
+        Assert.Equal(run.ToolCalls + 1, run.Steps - run.ToolCalls);
+        Assert.Equal(run.Steps - run.ToolCalls, server.AnsweredCalls(id).Distinct().Count());
+    }
+
+    private static async Task<(RunView Run, List<string> Tools)> PlayAsync(ServerProcess server, string model, string box = "  tools: [shell, files]\nsandbox: { memory: 256MiB, disk: 32MiB }\n")
+    {
+        var id = await server.CreateAsync(ServerProcess.ManifestOf(model, box));
         var tools = new List<string>();
         await foreach (var entry in server.Client.FollowAsync(id, new FollowOptions { Payloads = true }, TestContext.Current.CancellationToken))
         {

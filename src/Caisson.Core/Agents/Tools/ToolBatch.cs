@@ -3,6 +3,7 @@ using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Caisson.Contracts;
+using Caisson.Core.Budgets;
 using Caisson.Core.Journal;
 using Caisson.Core.Lifecycle;
 using Caisson.Core.Models;
@@ -26,7 +27,11 @@ internal sealed partial class ToolJson : JsonSerializerContext;
 /// <param name="Result">Hash of what came back: with the workspace, what the loop guard compares.</param>
 /// <param name="WorkspaceRoot">What the call left, where it changed files.</param>
 /// <param name="Seq">Where the answer stands in the journal.</param>
-internal sealed record ToolAnswer(ToolCall Call, string Text, string Signature, string Result, bool Failed, string? WorkspaceRoot, long Seq);
+internal sealed record ToolAnswer(ToolCall Call, string Text, string Signature, string Result, bool Failed, string? WorkspaceRoot, long Seq)
+{
+    /// <summary>A call that a limit denied: it has an answer all the same, so that the conversation is whole.</summary>
+    internal static ToolAnswer NotRun(ToolCall call) => new(call, WrapUp.NotRun, "", "", Failed: true, null, 0);
+}
 
 /// <summary>
 /// The tool calls of one model answer. Calls that may write the workspace run one at a time and in the model's order;
@@ -36,13 +41,18 @@ internal sealed record ToolAnswer(ToolCall Call, string Text, string Signature, 
 internal sealed class ToolBatch(RunContext context, IReadOnlyList<ITool> tools)
 {
     private const int MaxArgumentsShown = 300;
+
+    // Of this ownership: the next one gives each a second try again.
+    private readonly HashSet<StepKey> _hung = [];
     private const string Replaced = "[caisson: the box was replaced since the last call; files are as they were, background processes and /tmp are gone]\n";
 
-    internal async Task<IReadOnlyList<ToolAnswer>> RunAsync(StepKey model, IReadOnlyList<ToolCall> calls)
+    /// <returns>An answer to each call; and the limit, where one denied the rest to an agent that is to give its last answer.</returns>
+    internal async Task<(IReadOnlyList<ToolAnswer> Answers, LimitDenial? Denial)> RunAsync(StepKey model, IReadOnlyList<ToolCall> calls)
     {
         var planned = calls.Select((call, ordinal) => Plan(call, ToolStep(model, ordinal))).ToList();
-        var answers = new ToolAnswer[planned.Count];
-        for (var next = 0; next < planned.Count;)
+        var answers = planned.Select(call => ToolAnswer.NotRun(call.Call)).ToArray();
+        LimitDenial? denial = null;
+        for (var next = 0; next < planned.Count && denial is null;)
         {
             var end = next + 1;
             if (planned[next].Effect == ToolEffect.Reads)
@@ -51,12 +61,17 @@ internal sealed class ToolBatch(RunContext context, IReadOnlyList<ITool> tools)
                     end++;
             }
 
-            var side = Enumerable.Range(next, end - next).Select(async i => answers[i] = await RunAsync(planned[i])).ToList();
+            var side = Enumerable.Range(next, end - next).Select(async i =>
+            {
+                var (answer, denied) = await RunAsync(planned[i]);
+                answers[i] = answer ?? answers[i];
+                denial ??= denied;
+            }).ToList();
             await Task.WhenAll(side);
             next = end;
         }
 
-        return answers;
+        return (answers, denial);
     }
 
     private static StepKey ToolStep(StepKey model, int ordinal) =>
@@ -96,14 +111,16 @@ internal sealed class ToolBatch(RunContext context, IReadOnlyList<ITool> tools)
             _ = property.Name.Length + (property.Value.ValueKind == JsonValueKind.String ? property.Value.GetString()!.Length : 0);
     }
 
-    private async Task<ToolAnswer> RunAsync(PlannedCall planned)
+    private async Task<Limited<ToolAnswer>> RunAsync(PlannedCall planned)
     {
         var call = planned.Call;
         var subject = new StepSubject(StepKind.Tool, Cut(call.Name), StepHash.Of(call.Arguments), call.Id, Cut(call.Arguments));
-        var answer = await context.ToolAsync(planned.Key, subject, step => ExecuteAsync(planned, step));
+        var (answer, denial) = await context.ToolAsync(planned.Key, subject, step => ExecuteAsync(planned, step));
+        if (answer is null)
+            return new(null, denial);
         var text = JsonSerializer.Deserialize(answer.Result.Span, ToolJson.Default.ToolResult)?.Text
             ?? throw new CaissonException(ErrorCodes.DatabaseCorrupt, $"the result of tool step {planned.Key} is not readable");
-        return new ToolAnswer(call, text, StepHash.Of(call.Name, call.Arguments), StepHash.Of(Bare(text)), answer.Failure is not null, answer.WorkspaceRoot, answer.Seq);
+        return new(new ToolAnswer(call, text, StepHash.Of(call.Name, call.Arguments), StepHash.Of(Bare(text)), answer.Failure is not null, answer.WorkspaceRoot, answer.Seq), null);
     }
 
     private async Task<StepAttempt> ExecuteAsync(PlannedCall planned, StepContext step)
@@ -143,8 +160,14 @@ internal sealed class ToolBatch(RunContext context, IReadOnlyList<ITool> tools)
 
     private async Task<StepAttempt> ExecuteAsync(PlannedCall planned, RunBox boxes, ISandbox box, StepContext step)
     {
-        switch (await planned.Tool!.RunAsync(planned.Arguments, box, StepEnvironment.Of(context.Run.ToString(), step), step.Cancellation))
+        var environment = StepEnvironment.Of(context.Run.ToString(), step);
+        var idle = context.Manifest.Sandbox.IdleTimeout ?? IdleWatch.DefaultTimeout;
+        switch (await Vigil.RunAsync(box, idle, context.Session.Clock, cancellation => planned.Tool!.RunAsync(planned.Arguments, box, environment, cancellation), step.Cancellation))
         {
+            case null:
+                // Its files are put back and it is tried once more, since a fault of the box looks like this too; twice is no accident.
+                await boxes.DiscardAsync(box);
+                return new StepAttempt.Failed(new Failure(ErrorCodes.StepHung, $"'{planned.Call.Name}' hung: no output, no CPU and no I/O for {Durations.Text(idle)}", Retryable: true)) { Last = !_hung.Add(planned.Key) };
             case ToolOutcome.Answered answered:
                 var text = boxes.TakeReplaced()
                     ? Replaced + answered.Text

@@ -1,0 +1,42 @@
+namespace Caisson.Core.Sandboxes;
+
+/// <summary>
+/// Tells a command that hangs from one that works. Hung is not dead: its process is there and answers nothing.
+/// <para>
+/// It hangs when for the whole time-out it wrote nothing and its box's counters of CPU and I/O stood still. They never
+/// stand quite still: the sandbox's own kernel keeps its clocks. So what passes for still is a hundredth of a core and
+/// some hundred bytes a second, measured since the last sign of life: honest work, even slow, is far above it, and
+/// whoever does less for minutes does nothing. Pure: looks in, a word out.
+/// </para>
+/// </summary>
+internal sealed class IdleWatch(TimeSpan timeout, SandboxStats start, DateTimeOffset at)
+{
+    internal static readonly TimeSpan DefaultTimeout = TimeSpan.FromMinutes(5);
+
+    private const double QuietCores = 0.01;
+    private const long QuietBytesPerSecond = 256;
+    private static readonly TimeSpan QuietCpu = TimeSpan.FromMilliseconds(50);
+    private const long QuietBytes = 16 << 10;
+
+    private SandboxStats _alive = start;
+    private DateTimeOffset _aliveAt = at;
+
+    /// <summary>How often to look: often enough that little is added to the time-out.</summary>
+    internal static TimeSpan LookEvery(TimeSpan timeout) =>
+        TimeSpan.FromTicks(Math.Clamp(timeout.Ticks / 10, TimeSpan.FromMilliseconds(100).Ticks, TimeSpan.FromSeconds(10).Ticks));
+
+    /// <summary>Whether it hangs.</summary>
+    internal bool Observe(SandboxStats now, DateTimeOffset at)
+    {
+        // A process that ended took its share of the sum with it.
+        if (now.IoBytes < _alive.IoBytes)
+            _alive = _alive with { IoBytes = now.IoBytes };
+        var quiet = at - _aliveAt;
+        var lives = now.OutputBytes != _alive.OutputBytes
+            || now.Cpu - _alive.Cpu > QuietCpu + quiet * QuietCores
+            || now.IoBytes - _alive.IoBytes > QuietBytes + (long)(quiet.TotalSeconds * QuietBytesPerSecond);
+        if (lives)
+            (_alive, _aliveAt) = (now, at);
+        return !lives && quiet >= timeout;
+    }
+}

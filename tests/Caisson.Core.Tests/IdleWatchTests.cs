@@ -1,0 +1,60 @@
+using Caisson.Core.Sandboxes;
+
+namespace Caisson.Core.Tests;
+
+public sealed class IdleWatchTests
+{
+    private static readonly DateTimeOffset Start = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
+    private static readonly TimeSpan Timeout = TimeSpan.FromMinutes(5);
+
+    /// <summary>Seconds until it is found to hang, within an hour; looked at every second.</summary>
+    private static int? HangsAfter(Func<int, SandboxStats> at)
+    {
+        var watch = new IdleWatch(Timeout, at(0), Start);
+        for (var second = 1; second <= 3_600; second++)
+        {
+            if (watch.Observe(at(second), Start.AddSeconds(second)))
+                return second;
+        }
+
+        return null;
+    }
+
+    private static SandboxStats Stats(double cpu = 0, long io = 0, long output = 0) => new(1, TimeSpan.FromSeconds(cpu), 2) { IoBytes = io, OutputBytes = output };
+
+    [Fact]
+    public void What_does_nothing_hangs_after_the_time_out()
+    {
+        Assert.Equal(300, HangsAfter(_ => Stats()));
+    }
+
+    [Fact]
+    public void The_sandbox_s_own_clockwork_is_no_life()
+    {
+        Assert.Equal(300, HangsAfter(second => Stats(cpu: second * 0.004, io: second * 100)));
+    }
+
+    [Fact]
+    public void A_busy_loop_a_slow_copy_and_a_line_every_four_minutes_are_life()
+    {
+        Assert.Null(HangsAfter(second => Stats(cpu: second * 0.9)));
+        Assert.Null(HangsAfter(second => Stats(cpu: second * 0.02)));
+        Assert.Null(HangsAfter(second => Stats(io: second * 1_000)));
+        Assert.Null(HangsAfter(second => Stats(output: second / 240)));
+    }
+
+    [Fact]
+    public void What_stops_working_hangs_that_long_after_its_last_sign_of_life()
+    {
+        Assert.InRange(HangsAfter(second => Stats(cpu: Math.Min(second, 100)))!.Value, 399, 401);
+    }
+
+    [Theory]
+    [InlineData(1, 0.1)]
+    [InlineData(60, 6)]
+    [InlineData(300, 10)]
+    public void It_is_looked_at_ten_times_a_time_out_and_at_least_every_ten_seconds(int timeout, double every)
+    {
+        Assert.Equal(TimeSpan.FromSeconds(every), IdleWatch.LookEvery(TimeSpan.FromSeconds(timeout)));
+    }
+}
