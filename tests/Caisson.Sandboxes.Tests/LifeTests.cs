@@ -95,6 +95,32 @@ public sealed class LifeTests(Boxes boxes)
         await box.DestroyAsync();
     }
 
+    /// <summary>What tells a command that hangs from one that works.</summary>
+    [Fact]
+    public async Task The_counters_of_a_box_whose_command_sleeps_stand_almost_still_and_rise_with_work_and_output()
+    {
+        var box = await boxes.CreateAsync();
+        var sleeping = box.RunAsync("sleep 3");
+        await Eventually.SeesAsync(async () => (await box.StatsAsync(default)).Processes, processes => processes > 1);
+        using (var settled = new CancellationTokenSource(TimeSpan.FromSeconds(1), TimeProvider.System))
+            await Assert.ThrowsAnyAsync<OperationCanceledException>(() => sleeping.WaitAsync(settled.Token));
+        var before = await box.StatsAsync(default);
+        using (var look = new CancellationTokenSource(TimeSpan.FromSeconds(1), TimeProvider.System))
+            await Assert.ThrowsAnyAsync<OperationCanceledException>(() => sleeping.WaitAsync(look.Token));
+        var after = await box.StatsAsync(default);
+
+        Assert.True(after.Cpu - before.Cpu < TimeSpan.FromMilliseconds(50), $"{(after.Cpu - before.Cpu).TotalMilliseconds} ms of CPU asleep");
+        Assert.True(after.IoBytes - before.IoBytes < 16 << 10, $"{after.IoBytes - before.IoBytes} bytes asleep");
+        Assert.Equal(before.OutputBytes, after.OutputBytes);
+
+        await sleeping;
+        await box.MustAsync("head -c 3000000 /dev/zero > big; cat big > copy; echo 12345");
+        var worked = await box.StatsAsync(default);
+        Assert.Equal(after.OutputBytes + 6, worked.OutputBytes);
+        Assert.True(worked.Cpu > after.Cpu && worked.IoBytes > after.IoBytes, $"{after} then {worked}");
+        await box.DestroyAsync();
+    }
+
     [Fact]
     public async Task A_destroyed_box_leaves_nothing_and_answers_lost()
     {

@@ -9,7 +9,7 @@ namespace Caisson.Core.Sandboxes;
 /// whoever does less for minutes does nothing. Pure: looks in, a word out.
 /// </para>
 /// </summary>
-internal sealed class IdleWatch(TimeSpan timeout, SandboxStats start, DateTimeOffset at)
+internal sealed class IdleWatch(TimeSpan timeout, SandboxStats start)
 {
     internal static readonly TimeSpan DefaultTimeout = TimeSpan.FromMinutes(5);
 
@@ -19,14 +19,15 @@ internal sealed class IdleWatch(TimeSpan timeout, SandboxStats start, DateTimeOf
     private const long QuietBytes = 16 << 10;
 
     private SandboxStats _alive = start;
-    private DateTimeOffset _aliveAt = at;
+    private TimeSpan _aliveAt;
 
     /// <summary>How often to look: often enough that little is added to the time-out.</summary>
     internal static TimeSpan LookEvery(TimeSpan timeout) =>
         TimeSpan.FromTicks(Math.Clamp(timeout.Ticks / 10, TimeSpan.FromMilliseconds(100).Ticks, TimeSpan.FromSeconds(10).Ticks));
 
     /// <summary>Whether it hangs.</summary>
-    internal bool Observe(SandboxStats now, DateTimeOffset at)
+    /// <param name="at">Since the start, by a clock that nobody sets: one that jumps an hour would end honest work.</param>
+    internal bool Observe(SandboxStats now, TimeSpan at)
     {
         // A process that ended took its share of the sum with it.
         if (now.IoBytes < _alive.IoBytes)

@@ -25,6 +25,18 @@ public sealed class LoopSignalTests
     }
 
     [Fact]
+    public void An_answer_that_repeats_itself_warns_at_six_and_acts_at_ten_where_the_policy_says_so()
+    {
+        static string Answer(int times) => string.Concat(Enumerable.Repeat("And now I read the same file again. ", times));
+        static string Signs(LoopGuard guard) => string.Concat(new[] { 1, 5, 6, 9, 10 }.Select(times => Sign(guard.ObserveAnswer(Answer(times)))));
+
+        Assert.Equal("..www", Signs(new LoopGuard(LoopThresholds.Default)));
+        Assert.Equal("..wwX", Signs(new LoopGuard(LoopThresholds.Of(new LoopGuardSettings { Stream = new(Policy: LoopSignalPolicy.Act) }))));
+        Assert.Equal("..www", Signs(new LoopGuard(LoopThresholds.Of(new LoopGuardSettings { OnLoop = LoopPolicy.Warn, Stream = new(Policy: LoopSignalPolicy.Act) }))));
+        Assert.Contains("same passage 7 times", new LoopGuard(LoopThresholds.Default).ObserveAnswer(Answer(7)).Note(), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void A_call_that_changes_files_is_no_repeat()
     {
         var feed = new Feed(Strict);

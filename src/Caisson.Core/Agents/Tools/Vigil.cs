@@ -32,10 +32,11 @@ internal static class Vigil
         {
             // Not at once: most commands are over before the first look, and pay nothing for it.
             await Task.Delay(IdleWatch.LookEvery(timeout), clock, over);
-            var watch = new IdleWatch(timeout, await box.StatsAsync(over), clock.GetUtcNow());
+            var watch = new IdleWatch(timeout, await box.StatsAsync(over));
+            var start = clock.GetTimestamp();
             do
                 await Task.Delay(IdleWatch.LookEvery(timeout), clock, over);
-            while (!watch.Observe(await box.StatsAsync(over), clock.GetUtcNow()));
+            while (!watch.Observe(await box.StatsAsync(over), clock.GetElapsedTime(start)));
             hung.End();
         }
         catch (OperationCanceledException) when (over.IsCancellationRequested)
