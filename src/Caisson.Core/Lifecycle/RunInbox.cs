@@ -50,12 +50,14 @@ internal sealed class RunInbox(RunSession session, RunServices services) : IDisp
     private Task TakeAsync(InboxInput input) => input.Kind switch
     {
         InputKind.Cancel or InputKind.Pause or InputKind.Resume or InputKind.Raise => OperatorAsync(input, JournalJson.Read<InputBody.Operator>(input.Payload)),
-        InputKind.Signal => SignalAsync(input, JournalJson.Read<InputBody.Signal>(input.Payload)),
-        InputKind.Approval => ApprovalAsync(input, JournalJson.Read<InputBody.Approval>(input.Payload)),
-        InputKind.ChildEnded => ChildAsync(input, JournalJson.Read<InputBody.ChildEnd>(input.Payload)),
-        InputKind.Resolve => ResolveAsync(input, JournalJson.Read<InputBody.Resolve>(input.Payload)),
-        _ => ConsumeAsync(input),
+        InputKind.Signal => DecideAsync(() => Signal(input, JournalJson.Read<InputBody.Signal>(input.Payload))),
+        InputKind.Approval => DecideAsync(() => Approval(input, JournalJson.Read<InputBody.Approval>(input.Payload))),
+        InputKind.ChildEnded => DecideAsync(() => Child(input, JournalJson.Read<InputBody.ChildEnd>(input.Payload))),
+        InputKind.Resolve => DecideAsync(() => Resolve(input, JournalJson.Read<InputBody.Resolve>(input.Payload))),
+        _ => DecideAsync(() => Consume(input)),
     };
+
+    private Task<AppendOutcome> DecideAsync(Func<Unit> decide) => session.WriteAsync(new Unit { Decide = decide }, session.Owned);
 
     private async Task OperatorAsync(InboxInput input, InputBody.Operator body)
     {
@@ -66,7 +68,7 @@ internal sealed class RunInbox(RunSession session, RunServices services) : IDisp
                 await session.RequestStopAsync(new StopRequest(StopKind.Cancel, body.By, body.Reason, null));
                 break;
             case InputKind.Pause when session.State.Status == RunStatus.Paused || (session.Stop is { Kind: >= StopKind.Pause } stop && stop.Input != input.Id):
-                await ConsumeAsync(input);
+                await DecideAsync(() => Consume(input));
                 break;
             case InputKind.Pause:
                 await session.RequestStopAsync(new StopRequest(StopKind.Pause, body.By, body.Reason, input.Id));
@@ -101,65 +103,65 @@ internal sealed class RunInbox(RunSession session, RunServices services) : IDisp
         return ([new EntryDraft(EntryKind.LimitRaised, new EntryBody.LimitRaised(raise, body.By))], [.. LimitCaps.SetCaps(raise)]);
     }
 
-    private Task<AppendOutcome> SignalAsync(InboxInput input, InputBody.Signal signal) =>
-        EntryAsync(input, new EntryDraft(EntryKind.SignalConsumed, new EntryBody.SignalConsumed(input.InputId, signal.Name, signal.Payload, signal.By)));
+    private Unit Signal(InboxInput input, InputBody.Signal signal) =>
+        Entry(input, new EntryDraft(EntryKind.SignalConsumed, new EntryBody.SignalConsumed(input.InputId, signal.Name, signal.Payload, signal.By)));
 
-    private Task<AppendOutcome> ApprovalAsync(InboxInput input, InputBody.Approval answer)
+    private Unit Approval(InboxInput input, InputBody.Approval answer)
     {
         // A decision fits only what was seen: another question may stand under the same key by now.
         if (session.History.Approvals.GetValueOrDefault(answer.Key) is not { } open || (answer.Binding is { } seen && seen != open.Request.Binding))
-            return ConsumeAsync(input);
+            return Consume(input);
 
         // Four eyes are two people: the same one twice is still one.
         var yes = open.Yes.Append(answer.By).Distinct(StringComparer.Ordinal).ToList();
         var partial = answer.Approved && yes.Count < open.Request.Approvers;
         if (partial && open.Yes.Contains(answer.By))
-            return ConsumeAsync(input);
+            return Consume(input);
         if (answer.Key.StartsWith(Slots.LimitPrefix, StringComparison.Ordinal))
-            return LimitAsync(input, answer);
+            return Limit(input, answer);
         var decided = new EntryBody.ApprovalDecided(answer.Approved, partial || !answer.Approved ? [answer.By] : yes, answer.Comment, Expired: false, partial);
-        return EntryAsync(input, new EntryDraft(EntryKind.ApprovalDecided, decided) { Key = answer.Key });
+        return Entry(input, new EntryDraft(EntryKind.ApprovalDecided, decided) { Key = answer.Key });
     }
 
     /// <summary>The answer to a question about a limit: a yes raises it and resumes the run.</summary>
-    private Task<AppendOutcome> LimitAsync(InboxInput input, InputBody.Approval answer)
+    private Unit Limit(InboxInput input, InputBody.Approval answer)
     {
         var decided = new EntryDraft(EntryKind.ApprovalDecided, new EntryBody.ApprovalDecided(answer.Approved, [answer.By], answer.Comment, Expired: false)) { Key = answer.Key };
         if (!answer.Approved || session.History.LimitAsked is not { } hit)
-            return session.WriteAsync(new Unit { Entries = [decided], Consumed = [input.Id] }, session.Owned);
+            return new Unit { Entries = [decided], Consumed = [input.Id] };
         var denial = hit.ToDenial();
         var raise = LimitQuestion.OnYes(denial, session.Manifest.Limits, services.Clock.GetUtcNow() - session.History.CreatedAt);
         var (raised, caps) = Raise(new InputBody.Operator(answer.By, null, raise));
-        return session.WriteAsync(new Unit
+        return new Unit
         {
             Entries = [decided, .. raised],
             Budget = caps,
             Transition = s => s is { Status: RunStatus.Paused, Paused: PauseCause.Budget } ? RunStateMachine.Apply(s, new RunCommand.Resume(answer.By)) : null,
             Consumed = [input.Id],
             Update = s => StaysPaused(PauseCause.Budget) ? s : s with { Detail = null, LimitAt = null, LimitNeeds = null },
-        }, session.Owned);
+        };
     }
 
-    private Task<AppendOutcome> ChildAsync(InboxInput input, InputBody.ChildEnd end)
+    private Unit Child(InboxInput input, InputBody.ChildEnd end)
     {
         var (key, child) = session.History.Children.FirstOrDefault(c => c.Value.Spawned.Child == end.Child);
         return key is null || child.Ended
-            ? ConsumeAsync(input)
-            : EntryAsync(input, new EntryDraft(EntryKind.ChildEnded, new EntryBody.ChildEnded(end.Child, end.Status, end.Result, end.Failure)) { Key = key });
+            ? Consume(input)
+            : Entry(input, new EntryDraft(EntryKind.ChildEnded, new EntryBody.ChildEnded(end.Child, end.Status, end.Result, end.Failure)) { Key = key });
     }
 
     /// <summary>A person's word about a step of unknown outcome also ends the pause that asked for it.</summary>
-    private Task<AppendOutcome> ResolveAsync(InboxInput input, InputBody.Resolve resolve)
+    private Unit Resolve(InboxInput input, InputBody.Resolve resolve)
     {
         if (session.History.StartOf(resolve.Key) is not { Unknown: true } open)
-            return ConsumeAsync(input);
+            return Consume(input);
         var (how, failure) = resolve.How switch
         {
             "done" => (StepResolutions.Set, null),
             "not_done" => (StepResolutions.NotDone, null),
             _ => (StepResolutions.Skipped, new Failure(ErrorCodes.StepUnknown, $"step '{open.Step.Name}': its outcome is unknown; {resolve.By} skipped it")),
         };
-        return session.WriteAsync(new Unit
+        return new Unit
         {
             Entries = [new EntryDraft(EntryKind.StepResolved, new EntryBody.StepResolved(open.Step, how, resolve.By, failure))
             {
@@ -170,17 +172,17 @@ internal sealed class RunInbox(RunSession session, RunServices services) : IDisp
             Transition = s => s is { Status: RunStatus.Paused, Paused: PauseCause.Unknown } ? RunStateMachine.Apply(s, new RunCommand.Resume(resolve.By)) : null,
             Consumed = [input.Id],
             Update = s => StaysPaused(PauseCause.Unknown) ? s : s with { Detail = null },
-        }, session.Owned);
+        };
     }
 
     /// <summary>What it says about why it is paused must stay too.</summary>
     /// <param name="ended">The cause that the input ends.</param>
     private bool StaysPaused(PauseCause ended) => session.State.Status == RunStatus.Paused && session.State.Paused != ended;
 
-    private Task<AppendOutcome> EntryAsync(InboxInput input, EntryDraft entry) =>
-        session.WriteAsync(new Unit { Entries = [entry], Transition = RunSession.Proceed, Consumed = [input.Id], Update = s => StaysPaused(PauseCause.None) ? s : s with { Detail = null } }, session.Owned);
+    private Unit Entry(InboxInput input, EntryDraft entry) =>
+        new() { Entries = [entry], Transition = RunSession.Proceed, Consumed = [input.Id], Update = s => StaysPaused(PauseCause.None) ? s : s with { Detail = null } };
 
-    private Task<AppendOutcome> ConsumeAsync(InboxInput input) => session.WriteAsync(new Unit { Consumed = [input.Id] }, session.Owned);
+    private static Unit Consume(InboxInput input) => new() { Consumed = [input.Id] };
 
     public void Dispose() => _one.Dispose();
 }

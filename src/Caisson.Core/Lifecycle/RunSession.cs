@@ -250,6 +250,7 @@ internal sealed partial class RunSession : IDisposable
             _owned.Token.ThrowIfCancellationRequested();
             if (_released)
                 throw new OperationCanceledException("the run was released");
+            unit = unit.Decide?.Invoke() ?? unit;
             var change = unit.Transition?.Invoke(_state);
             var state = change?.State ?? _state;
             // As coarse as the store keeps it: the time that the agent sees now is the one that a replay shows it.

@@ -15,6 +15,12 @@ internal sealed record Unit
     internal Func<RunSummary, RunSummary>? Update { get; init; }
     internal IReadOnlyList<NewRun> Children { get; init; } = [];
 
+    /// <summary>
+    /// Makes the unit at the moment of the write, where it depends on what the journal says: an entry that is just being
+    /// written is in the store, and others may answer it, before this owner has heard that it is.
+    /// </summary>
+    internal Func<Unit>? Decide { get; init; }
+
     /// <summary>The step that is no longer under way after it.</summary>
     internal StepKey? Done { get; init; }
 }

@@ -46,6 +46,39 @@ public sealed class RareOrderTests
         }
     }
 
+    /// <summary>The child was there before its parent had heard so: its end was taken for somebody else's.</summary>
+    [Fact]
+    public void A_child_that_ends_before_its_spawn_is_acknowledged_has_ended_for_its_parent()
+    {
+        var stage = new Stage();
+        stage.Create();
+        stage.Gate.Holds = unit => unit.Entries.Any(e => e.Kind == EntryKind.ChildSpawned);
+        stage.Start(async context => context.Input == "child" ? "" : $"{(await (await context.SpawnAsync(new ChildSpec("test", "child"))).Ended).Status}");
+        stage.Until(() => stage.Store.Snapshot().Runs.Values.Any(run => run.Record.Status == RunStatus.Completed));
+        stage.Wait(2 * Second);
+
+        stage.Gate.Open();
+
+        stage.Until(() => stage.Record.Status == RunStatus.Completed);
+    }
+
+    /// <summary>A person may have read the question before its owner heard that it stands.</summary>
+    [Fact]
+    public void An_answer_that_comes_before_its_question_is_acknowledged_counts()
+    {
+        var stage = new Stage();
+        stage.Create();
+        stage.Gate.Holds = unit => unit.Entries.Any(e => e.Kind == EntryKind.ApprovalRequested);
+        stage.Start(async context => $"{(await context.ApproveAsync("may I?")).Approved}");
+        stage.Until(() => stage.Gate.Holding);
+        stage.Post((InputKind.Approval, Stage.Yes(stage.Journal[^1].Key!)));
+        stage.Wait(2 * Second);
+
+        stage.Gate.Open();
+
+        stage.Until(() => stage.Record.Status == RunStatus.Completed);
+    }
+
     /// <summary>It has no due time before it has begun: unloaded meanwhile, nothing would ever wake it.</summary>
     [Fact]
     public void A_wait_that_may_not_begin_yet_is_not_unloaded()

@@ -49,6 +49,8 @@ internal sealed class Stage
 
     internal RunRecord Record => Store.Snapshot().Find(Run)!.Record;
 
+    internal IReadOnlyList<JournalEntry> Journal => [.. Store.Snapshot().Find(Run)!.Journal.Select(e => e.Entry)];
+
     internal IEnumerable<EntryKind> Kinds => Store.Snapshot().Find(Run)!.Journal.Select(e => e.Entry.Kind);
 
     internal void Create() => Do(async () => Run = Assert.IsType<CreateRunOutcome.Accepted>(
@@ -94,6 +96,8 @@ internal sealed class Stage
     });
 
     internal static byte[] By(string who) => JournalJson.Write(new InputBody.Operator(who, null, null));
+
+    internal static byte[] Yes(string key) => JournalJson.Write(new InputBody.Approval(key, true, "me", null));
 
     internal static byte[] Signal(string name) => JournalJson.Write(new InputBody.Signal(name, "1", "me"));
 

@@ -58,7 +58,10 @@ internal static class Programs
     {
         var parts = input.Split(':');
         var random = new SimRandom(ulong.Parse(parts[0], NumberStyles.HexNumber, CultureInfo.InvariantCulture));
-        return List(random, "", 0, int.Parse(parts[1], CultureInfo.InvariantCulture), random.Between(2, 8));
+        var generation = int.Parse(parts[1], CultureInfo.InvariantCulture);
+
+        // Some children are over at once: before their parent has heard that they are there.
+        return List(random, "", 0, generation, generation > 0 && random.Chance(300) ? 0 : random.Between(2, 8));
     }
 
     private static List<Op> List(SimRandom random, string path, int depth, int generation, int count)
