@@ -55,7 +55,7 @@ internal static class Measurement
         return 0;
     }
 
-    private static async Task MeasureManyAsync(GVisor.GVisorProvider provider, SandboxSpec spec, int count)
+    private static async Task MeasureManyAsync(Caisson.Sandboxes.Boxes.BoxProvider provider, SandboxSpec spec, int count)
     {
         var start = TimeProvider.System.GetTimestamp();
         var many = await Task.WhenAll(Enumerable.Range(0, count).Select(async _ =>

@@ -11,50 +11,43 @@ using Caisson.Sandboxes.Reaping;
 using Caisson.Sandboxes.Workspaces;
 using Microsoft.Extensions.Logging;
 
-namespace Caisson.Sandboxes.GVisor;
+namespace Caisson.Sandboxes.Boxes;
 
 /// <summary>
-/// Boxes on gVisor's user-space kernel.
-/// <para>The start of a box:</para>
+/// What the boxes of one server have in common: their folders, cgroups and root tree, and their start.
+/// <para>The start of a box, of whatever kind:</para>
 /// <list type="number">
 /// <item>intent: the box's folder, with who makes it;</item>
 /// <item>disk: a sparse image with a file system;</item>
-/// <item>cgroup with its limits, sockets, OCI bundle;</item>
-/// <item>launcher: namespaces, mount, runsc in the cgroup;</item>
+/// <item>cgroup with its limits, sockets, what the kind needs;</item>
+/// <item>launcher: namespaces, mount, the kind's program in the cgroup;</item>
 /// <item>the guest agent dials and says hello;</item>
 /// <item>workspace: restored from the host's side before any command can run.</item>
 /// </list>
 /// A failure at any of them removes what stands.
 /// </summary>
-public sealed class GVisorProvider : ISandboxProvider
+public sealed class BoxHost : IAsyncDisposable
 {
     private const int IdBytes = 8;
-    private const long LeastDisk = 16L << 20, LargestDisk = 16L << 40, LeastMemory = 64L << 20;
-    private const int LeastPids = 256;
-    private const string Remedy = "Run scripts/setup as root: it installs runsc and builds the guest agent into " + SandboxOptions.ToolsDirectory + ".";
     private static readonly TimeSpan MakeDiskLimit = TimeSpan.FromSeconds(20);
     private static readonly TimeSpan EndLimit = TimeSpan.FromSeconds(5), RemoveLimit = TimeSpan.FromSeconds(15);
-    private static readonly TimeSpan ProbeCommandLimit = TimeSpan.FromSeconds(10);
 
-    private readonly SandboxOptions _options;
     private readonly IBlobStore _blobs;
-    private readonly TimeProvider _time;
     private readonly ILogger _logger;
     private readonly string _boxes;
     private readonly string _tree;
     private readonly SemaphoreSlim _starts = new(Environment.ProcessorCount + 1);
     private readonly SemaphoreSlim _preparing = new(1);
-    private readonly ConcurrentDictionary<string, GVisorSandbox?> _live = new();
+    private readonly ConcurrentDictionary<string, LiveBox> _live = new();
     private readonly CgroupLayout? _layout;
-    private Tools? _tools;
-    private SandboxProbe? _probe;
+    private HostTools? _tools;
 
     /// <summary>Does nothing on the host yet; the first probe or box prepares the state directory.</summary>
-    public GVisorProvider(SandboxOptions options, IBlobStore blobs, TimeProvider time, ILogger logger)
+    public BoxHost(SandboxOptions options, IBlobStore blobs, TimeProvider time, ILogger logger)
     {
-        _options = options;
+        Options = options;
         _blobs = blobs;
-        _time = time;
+        Time = time;
         _logger = logger;
         var state = Path.GetFullPath(options.StateDirectory);
         _boxes = Path.Combine(state, "boxes");
@@ -62,73 +55,14 @@ public sealed class GVisorProvider : ISandboxProvider
         _layout = OperatingSystem.IsLinux() ? CgroupLayout.Detect(File.ReadAllText("/proc/self/mountinfo"), options.EffectivePrefix) : null;
     }
 
-    /// <inheritdoc/>
-    public string Name => "gvisor";
+    internal SandboxOptions Options { get; }
 
-    /// <inheritdoc/>
-    public IsolationTier Tier => IsolationTier.Kernel;
+    internal TimeProvider Time { get; }
 
-    /// <inheritdoc/>
-    public async Task<SandboxProbe> ProbeAsync(CancellationToken cancellationToken)
-    {
-        if (_probe is not null)
-            return _probe;
-        if (await PrepareAsync(cancellationToken) is { } missing)
-            return new SandboxProbe(false, missing, Remedy);
-        var spec = new SandboxSpec(default, 0, new SandboxSettings(), null);
-        var created = await CreateAsync(spec, cancellationToken);
-        if (created is SandboxCreateOutcome.Refused refused)
-            return new SandboxProbe(false, refused.Failure.Message, Remedy);
-        var sandbox = ((SandboxCreateOutcome.Started)created).Sandbox;
-        try
-        {
-            // Runs, and cannot open what would change the host; that the shell can write at all is the control.
-            const string Script = "echo x > /workspace/probe || exit 3; (: > /proc/sys/kernel/core_pattern) 2>/dev/null && exit 4; exit 0";
-            var request = new ExecRequest(["/bin/sh", "-c", Script], null, new Dictionary<string, string>(), default, ProbeCommandLimit, 1024);
-            return await sandbox.ExecAsync(request, cancellationToken) switch
-            {
-                ExecOutcome.Exited { ExitCode: 0 } => _probe = new SandboxProbe(true, $"{_tools!.Version}, {(_tools.HasSystrap ? "systrap" : "ptrace")}", null),
-                ExecOutcome.Exited e => new SandboxProbe(false, $"the probe's command in a box ended with {e.ExitCode}", Remedy),
-                var other => new SandboxProbe(false, $"the probe's command in a box: {other}", Remedy),
-            };
-        }
-        finally
-        {
-            await sandbox.DestroyAsync();
-        }
-    }
-
-    /// <inheritdoc/>
-    public async Task<SandboxCreateOutcome> CreateAsync(SandboxSpec spec, CancellationToken cancellationToken)
-    {
-        if (spec.Limits is { Pids: < LeastPids } or { MemoryBytes: < LeastMemory } or { DiskBytes: < LeastDisk or > LargestDisk } or { Cpu: < 0.01 or > 1024 })
-            return new SandboxCreateOutcome.Refused(new Failure(ErrorCodes.ManifestInvalid,
-                $"a box needs at least {LeastPids} pids, {LeastMemory} bytes of memory, {LeastDisk} bytes of disk and 0.01 cpu"));
-        if (await PrepareAsync(cancellationToken) is { } missing)
-            return new SandboxCreateOutcome.Refused(new Failure(ErrorCodes.SandboxUnavailable, $"{missing}. {Remedy}"));
-        await _starts.WaitAsync(cancellationToken);
-        try
-        {
-            return await StartAsync(spec, cancellationToken);
-        }
-        finally
-        {
-            _starts.Release();
-        }
-    }
-
-    /// <inheritdoc/>
-    public Task<IReadOnlyList<SandboxResidue>> ListResidueAsync(CancellationToken cancellationToken) =>
-        Task.FromResult(_layout is null ? [] : NewReaper(_layout).List());
-
-    /// <inheritdoc/>
-    public async Task<IReadOnlyList<SandboxResidue>> ReapAsync(IReadOnlyList<SandboxResidue> residue, CancellationToken cancellationToken) =>
-        _layout is null ? [] : await NewReaper(_layout).ReapAsync(residue);
-
-    /// <summary>Ends all boxes.</summary>
+    /// <summary>Ends all boxes that are left, whatever their kind.</summary>
     public async ValueTask DisposeAsync()
     {
-        await Task.WhenAll(_live.Values.OfType<GVisorSandbox>().Select(s => s.DestroyAsync()));
+        await EndAllAsync(null);
         if (_layout is not null)
             foreach (var parent in _layout.Parents)
                 BoxCgroup.TryRemove(parent);
@@ -136,10 +70,14 @@ public sealed class GVisorProvider : ISandboxProvider
         _preparing.Dispose();
     }
 
-    private Reaper NewReaper(CgroupLayout layout) => new(layout, _boxes, _time, _live.ContainsKey);
+    internal Task EndAllAsync(string? kind) =>
+        Task.WhenAll(_live.Values.Where(l => kind is null || l.Kind == kind).Select(l => l.Box).OfType<Box>().Select(b => b.DestroyAsync()));
+
+    /// <summary>Of the boxes of one kind; <c>null</c> on a host that can have none.</summary>
+    internal Reaper? Reaper(string kind) => _layout is null ? null : new Reaper(_layout, _boxes, kind, Time, _live.ContainsKey);
 
     /// <summary>Finds the tools and builds the tree that boxes share, once; or answers, in words, what is missing.</summary>
-    private async Task<string?> PrepareAsync(CancellationToken cancellationToken)
+    internal async Task<string?> PrepareAsync(CancellationToken cancellationToken)
     {
         if (_tools is not null)
             return null;
@@ -152,7 +90,7 @@ public sealed class GVisorProvider : ISandboxProvider
                 return "cgroups with memory, cpu, pids and freezer (version 1) or version 2 are not mounted";
             if (!Environment.IsPrivilegedProcess)
                 return "the server does not run as root, which limits and workspaces need";
-            var (tools, lacking) = await Tools.FindAsync(_options, _time, cancellationToken);
+            var (tools, lacking) = HostTools.Find(Options);
             if (tools is null)
                 return lacking;
             Directory.CreateDirectory(_boxes, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
@@ -174,38 +112,54 @@ public sealed class GVisorProvider : ISandboxProvider
         }
     }
 
-    private async Task<SandboxCreateOutcome> StartAsync(SandboxSpec spec, CancellationToken cancellationToken)
+    internal async Task<SandboxCreateOutcome> StartAsync(IBoxKind kind, SandboxSpec spec, CancellationToken cancellationToken)
+    {
+        await _starts.WaitAsync(cancellationToken);
+        try
+        {
+            return await StartOneAsync(kind, spec, cancellationToken);
+        }
+        finally
+        {
+            _starts.Release();
+        }
+    }
+
+    private async Task<SandboxCreateOutcome> StartOneAsync(IBoxKind kind, SandboxSpec spec, CancellationToken cancellationToken)
     {
         var folder = new BoxFolder(_boxes, RandomNumberGenerator.GetHexString(2 * IdBytes, lowercase: true));
-        var cgroup = new BoxCgroup(_layout!, folder.Id, _time);
+        var cgroup = new BoxCgroup(_layout!, folder.Id, Time);
         GuestLink? link = null;
         BoxProcess? process = null;
-        GVisorSandbox? sandbox = null;
+        Box? sandbox = null;
+        IAsyncDisposable? carrier = null;
         Failure failure;
-        _live[folder.Id] = null;
+        _live[folder.Id] = new LiveBox(kind.Name, null);
         try
         {
             // 1. Intent.
             folder.Create();
-            new BoxIntent(folder.Id, spec.Run.ToString(), spec.Epoch, Environment.ProcessId,
-                HostProcesses.StartTime(Environment.ProcessId) ?? 0, cgroup.Directories, _time.GetUtcNow()).Write(folder.Intent);
+            new BoxIntent(folder.Id, kind.Name, spec.Run.ToString(), spec.Epoch, Environment.ProcessId,
+                HostProcesses.StartTime(Environment.ProcessId) ?? 0, cgroup.Directories, Time.GetUtcNow()).Write(folder.Intent);
 
             // 2. Disk, while 3. the rest is made.
             var disk = MakeDiskAsync(folder.Image, spec.Limits.DiskBytes, cancellationToken);
             cgroup.Create(new BoxLimits(spec.Limits.MemoryBytes, spec.Limits.Cpu, spec.Limits.Pids));
-            link = GuestLink.Listen(folder.Sockets, _time);
-            await File.WriteAllBytesAsync(folder.Configuration, OciBundle.Write(_tree, folder.Sockets, folder.Workspace, spec.Limits.MemoryBytes), cancellationToken);
+            link = GuestLink.Listen(folder.Sockets, Time);
+            var plan = await kind.PlanAsync(new BoxPlan(folder, _tree, spec.Limits), cancellationToken);
             await disk;
 
             // 4. Launcher, 5. hello.
-            process = BoxProcess.Start(_tools!.Guest, LaunchArguments(folder, cgroup));
-            using var limit = new CancellationTokenSource(_options.StartTimeout, _time);
+            process = BoxProcess.Start(_tools!.Guest, LaunchArguments(folder, cgroup, plan));
+            using var limit = new CancellationTokenSource(Options.StartTimeout, Time);
             using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellationToken);
             var connecting = link.ConnectAsync(either.Token);
+            if (plan.Carrier is not null)
+                carrier = await plan.Carrier(folder, either.Token);
             if (await Task.WhenAny(connecting, process.Exited) == process.Exited)
             {
                 await limit.CancelAsync();
-                failure = new Failure(ErrorCodes.SandboxStartFailed, $"runsc ended with {process.ExitCode}: {await process.LastWordsAsync(_time)}", Retryable: true);
+                failure = new Failure(ErrorCodes.SandboxStartFailed, $"{kind.Name} ended with {process.ExitCode}: {await process.LastWordsAsync(Time)}", Retryable: true);
             }
             else if (await connecting is { } broken)
             {
@@ -216,11 +170,13 @@ public sealed class GVisorProvider : ISandboxProvider
                 // 6. Workspace. The mount is in the launcher's namespace alone; its root folder leads there.
                 var path = System.Text.Encoding.UTF8.GetBytes($"/proc/{process.Id}/root{folder.Workspace}");
                 var workspaceFolder = Libc.Open(Libc.CurrentDirectory, path, Libc.ReadOnly | Libc.Directory | Libc.NoFollow);
-                var workspace = new Workspace(_blobs, _time, spec.Limits.DiskBytes);
-                _live[folder.Id] = sandbox = new GVisorSandbox(folder, cgroup, process, link, workspaceFolder, workspace, _time, _logger, Forget);
-                if (spec.Workspace is null || await workspace.RestoreAsync(workspaceFolder, spec.Workspace, cancellationToken) is not { } unrestored)
+                var workspace = new Workspace(_blobs, Time, spec.Limits.DiskBytes);
+                sandbox = new Box(folder, cgroup, process, link, carrier, workspaceFolder, workspace, Time, _logger, Forget);
+                _live[folder.Id] = new LiveBox(kind.Name, sandbox);
+                var missing = spec.Workspace is null ? null : await workspace.RestoreAsync(workspaceFolder, spec.Workspace, cancellationToken);
+                if ((missing ?? await sandbox.EquipAsync(spec, cancellationToken)) is not { } unfit)
                     return new SandboxCreateOutcome.Started(sandbox);
-                failure = unrestored;
+                failure = unfit;
             }
         }
         catch (CaissonException e)
@@ -233,7 +189,7 @@ public sealed class GVisorProvider : ISandboxProvider
         }
         catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
         {
-            failure = new Failure(ErrorCodes.SandboxStartFailed, $"the box did not answer within {_options.StartTimeout}: {process?.Errors}", Retryable: true);
+            failure = new Failure(ErrorCodes.SandboxStartFailed, $"the box did not answer within {Options.StartTimeout}: {process?.Errors}", Retryable: true);
         }
         catch (OperationCanceledException)
         {
@@ -254,16 +210,18 @@ public sealed class GVisorProvider : ISandboxProvider
             }
 
             if (process is not null)
-                await process.End(EndLimit, _time);
+                await process.End(EndLimit, Time);
+            if (carrier is not null)
+                await carrier.DisposeAsync();
             link?.Dispose();
             await cgroup.RemoveAsync(RemoveLimit);
             process?.Dispose();
-            await folder.RemoveAsync(RemoveLimit, _time);
+            await folder.RemoveAsync(RemoveLimit, Time);
             _live.TryRemove(folder.Id, out _);
         }
     }
 
-    private void Forget(GVisorSandbox sandbox) => _live.TryRemove(sandbox.Id, out _);
+    private void Forget(Box sandbox) => _live.TryRemove(sandbox.Id, out _);
 
     private async Task MakeDiskAsync(string image, long bytes, CancellationToken cancellationToken)
     {
@@ -271,12 +229,12 @@ public sealed class GVisorProvider : ISandboxProvider
             RandomAccess.SetLength(file, bytes);
         // No journal: after a crash the image is never read again. No reserved blocks: root does not write there.
         var made = await OutsideProgram.RunAsync(_tools!.MakeFileSystem,
-            ["-q", "-F", "-O", "^has_journal", "-m", "0", "-E", "lazy_itable_init=1,nodiscard", image], MakeDiskLimit, _time, cancellationToken);
+            ["-q", "-F", "-O", "^has_journal", "-m", "0", "-E", "lazy_itable_init=1,nodiscard", image], MakeDiskLimit, Time, cancellationToken);
         if (made.ExitCode != 0)
             throw new CaissonException(ErrorCodes.SandboxStartFailed, $"the workspace's disk was not made: {made.Output.Trim()}", isTransient: true);
     }
 
-    private List<string> LaunchArguments(BoxFolder folder, BoxCgroup cgroup)
+    private List<string> LaunchArguments(BoxFolder folder, BoxCgroup cgroup, LaunchPlan plan)
     {
         var (file, _, thaw) = cgroup.Freezer;
         var arguments = new List<string>
@@ -285,8 +243,8 @@ public sealed class GVisorProvider : ISandboxProvider
         };
         foreach (var procs in cgroup.ProcsFiles)
             arguments.AddRange(["--cgroup", procs]);
-        arguments.Add("--");
-        arguments.AddRange(_tools!.RunCommand(folder.RunscState, folder.Path, folder.Id, _options.DirectFiles));
-        return arguments;
+        return [.. arguments, .. plan.Options, "--", .. plan.Command];
     }
+
+    private sealed record LiveBox(string Kind, Box? Box);
 }

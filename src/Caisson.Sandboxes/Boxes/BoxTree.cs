@@ -1,6 +1,6 @@
 using Caisson.Contracts;
 
-namespace Caisson.Sandboxes.GVisor;
+namespace Caisson.Sandboxes.Boxes;
 
 /// <summary>
 /// The root tree that every box reads: the host's /usr (bound by each launcher in a mount namespace of its own), links
@@ -12,11 +12,14 @@ internal static class BoxTree
     /// <summary>Beside the guest agent, which boxes run from here.</summary>
     public const string GuestInside = "/.caisson/guest";
 
+    /// <summary>Where a box finds <see cref="BoxFolder.Files"/>.</summary>
+    public const string FilesInside = "/run/box";
+
     private const UnixFileMode Readable = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.OtherRead;
     private const UnixFileMode Executable = Readable | UnixFileMode.UserExecute | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute;
 
     private static readonly string[] MountPoints =
-        ["usr", "proc", "dev", "sys", "tmp", "workspace", "run/caisson", "var", "root", "home", "etc/ssl", ".caisson"];
+        ["usr", "proc", "dev", "sys", "tmp", "workspace", "run/caisson", "run/box", "var", "root", "home", "etc/ssl", ".caisson"];
 
     private static readonly string[] Copied =
     [

@@ -6,7 +6,7 @@ using Caisson.Sandboxes.Workspaces;
 using Microsoft.Extensions.Logging;
 using Microsoft.Win32.SafeHandles;
 
-namespace Caisson.Sandboxes.GVisor;
+namespace Caisson.Sandboxes.Boxes;
 
 /// <summary>
 /// One live box.
@@ -20,7 +20,7 @@ namespace Caisson.Sandboxes.GVisor;
 /// </para>
 /// </summary>
 #pragma warning disable CA1001 // A semaphore without a wait handle holds nothing; the rest ends in DestroyAsync.
-internal sealed class GVisorSandbox : ISandbox
+internal sealed class Box : ISandbox
 #pragma warning restore CA1001
 {
     private static readonly TimeSpan EndLimit = TimeSpan.FromSeconds(5);
@@ -30,32 +30,37 @@ internal sealed class GVisorSandbox : ISandbox
     private readonly BoxCgroup _cgroup;
     private readonly BoxProcess _process;
     private readonly GuestLink _link;
+    private readonly IAsyncDisposable? _carrier;
     private readonly SafeFileHandle _workspaceFolder;
     private readonly Workspace _workspace;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
-    private readonly Action<GVisorSandbox> _gone;
+    private readonly Action<Box> _gone;
     private readonly SemaphoreSlim _turn = new(1);
     private readonly Lock _destroyLock = new();
     private readonly Task<Failure> _lost;
+    private IReadOnlyDictionary<string, string> _environment = new Dictionary<string, string>();
     private Task? _destroyed;
     private bool _frozen;
+    private int _terminals;
 
-    public GVisorSandbox(
+    public Box(
         BoxFolder folder,
         BoxCgroup cgroup,
         BoxProcess process,
         GuestLink link,
+        IAsyncDisposable? carrier,
         SafeFileHandle workspaceFolder,
         Workspace workspace,
         TimeProvider time,
         ILogger logger,
-        Action<GVisorSandbox> gone)
+        Action<Box> gone)
     {
         _folder = folder;
         _cgroup = cgroup;
         _process = process;
         _link = link;
+        _carrier = carrier;
         _workspaceFolder = workspaceFolder;
         _workspace = workspace;
         _time = time;
@@ -66,13 +71,31 @@ internal sealed class GVisorSandbox : ISandbox
 
     public string Id => _folder.Id;
 
+    /// <summary>Gives the box what its run may use: ports that lead out, files, the environment of its commands.</summary>
+    public async Task<Failure?> EquipAsync(SandboxSpec spec, CancellationToken cancellationToken)
+    {
+        _folder.WriteFiles(spec.Files);
+        _environment = spec.Environment;
+        return spec.Forwards.Count == 0 ? null : await _link.ForwardAsync(spec.Forwards, cancellationToken);
+    }
+
     public async Task<ExecOutcome> ExecAsync(ExecRequest request, CancellationToken cancellationToken)
     {
-        var outcome = await GuestExec.RunAsync(_link, OpenAsync, request, _time, cancellationToken);
+        var outcome = await GuestExec.RunAsync(_link, OpenAsync, request with { Environment = Complete(request.Environment) }, _time, cancellationToken);
         // The kernel may have killed one process of the box and left the rest in an unknown state: then all of it ends.
         if (outcome is ExecOutcome.Lost || LimitFailure() is { Code: ErrorCodes.SandboxOom })
             return new ExecOutcome.Lost(await LoseAsync());
         return outcome;
+    }
+
+    public async Task<TerminalOutcome> OpenTerminalAsync(TerminalRequest request, CancellationToken cancellationToken)
+    {
+        Interlocked.Increment(ref _terminals);
+        var outcome = await GuestTerminal.OpenAsync(
+            _link, OpenAsync, request with { Environment = Complete(request.Environment) }, () => Interlocked.Decrement(ref _terminals), cancellationToken);
+        if (outcome is not TerminalOutcome.Opened)
+            Interlocked.Decrement(ref _terminals);
+        return outcome is TerminalOutcome.Lost ? new TerminalOutcome.Lost(await LoseAsync()) : outcome;
     }
 
     public async Task<FileReadOutcome> ReadFileAsync(string path, int maxBytes, CancellationToken cancellationToken)
@@ -98,7 +121,8 @@ internal sealed class GVisorSandbox : ISandbox
         await _turn.WaitAsync(cancellationToken);
         try
         {
-            await FreezeNeedsTurnAsync(cancellationToken);
+            if (Volatile.Read(ref _terminals) == 0)
+                await FreezeNeedsTurnAsync(cancellationToken);
         }
         finally
         {
@@ -131,6 +155,8 @@ internal sealed class GVisorSandbox : ISandbox
         }
         finally
         {
+            if (Volatile.Read(ref _terminals) > 0)
+                ThawNeedsTurn();
             _turn.Release();
         }
     }
@@ -171,6 +197,8 @@ internal sealed class GVisorSandbox : ISandbox
         var left = await _cgroup.RemoveAsync(RemoveLimit);
         // A save or restore that is under way reads the workspace's folder until its end.
         await _turn.WaitAsync();
+        if (_carrier is not null)
+            await _carrier.DisposeAsync();
         _link.Dispose();
         // The last hold on the workspace's mount: with it the mount goes, and with the mount the loop device.
         _workspaceFolder.Dispose();
@@ -208,6 +236,14 @@ internal sealed class GVisorSandbox : ISandbox
             new Failure(ErrorCodes.SandboxPids, "the box needed more processes than it may have; raise sandbox.pids or start fewer"),
         _ => null,
     };
+
+    private Dictionary<string, string> Complete(IReadOnlyDictionary<string, string> own)
+    {
+        var all = new Dictionary<string, string>(_environment);
+        foreach (var (name, value) in own)
+            all[name] = value;
+        return all;
+    }
 
     /// <summary>Under the turn, so that no freeze comes between the thaw and the worker's dial.</summary>
     private async Task<(FrameStream? Stream, Failure? Failure)> OpenAsync(StreamKind kind, CancellationToken cancellationToken)
