@@ -9,6 +9,8 @@ public sealed class LoopSignalTests
 {
     private static readonly DateTimeOffset Start = DateTimeOffset.UnixEpoch.AddYears(55);
 
+    private static readonly int[] Times = [1, 5, 6, 9, 10];
+
     /// <summary>Every signal acts, so that "never stopped" means never, whatever a policy says.</summary>
     private static readonly LoopThresholds Strict = LoopThresholds.Of(new LoopGuardSettings
     {
@@ -28,7 +30,7 @@ public sealed class LoopSignalTests
     public void An_answer_that_repeats_itself_warns_at_six_and_acts_at_ten_where_the_policy_says_so()
     {
         static string Answer(int times) => string.Concat(Enumerable.Repeat("And now I read the same file again. ", times));
-        static string Signs(LoopGuard guard) => string.Concat(new[] { 1, 5, 6, 9, 10 }.Select(times => Sign(guard.ObserveAnswer(Answer(times)))));
+        static string Signs(LoopGuard guard) => string.Concat(Times.Select(times => Sign(guard.ObserveAnswer(Answer(times)))));
 
         Assert.Equal("..www", Signs(new LoopGuard(LoopThresholds.Default)));
         Assert.Equal("..wwX", Signs(new LoopGuard(LoopThresholds.Of(new LoopGuardSettings { Stream = new(Policy: LoopSignalPolicy.Act) }))));
@@ -256,7 +258,7 @@ public sealed class LoopSignalTests
     }
 
     [Fact]
-    public void Several_conversations_may_make_so_many_times_the_calls()
+    public void Several_conversations_may_make_so_manyTimes_the_calls()
     {
         var guard = new LoopGuard(Strict);
 

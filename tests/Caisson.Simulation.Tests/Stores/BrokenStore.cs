@@ -88,7 +88,7 @@ internal sealed class BrokenStore(Breakage breakage, MemoryStore store)
                 store.Restore(Put(state, before));
                 break;
             case Breakage.LostInput when request is ChangeSet { State.Release: true } unit && before.Find(unit.Run) is { Inbox.IsEmpty: false } && state.Find(unit.Run) is { } run:
-                store.Restore(state.With(run with { Inbox = [], Record = run.Record with { DueAt = null } }));
+                store.Restore(state.With(run with { Inbox = [], Record = run.Record with { DueAt = unit.State.DueAt } }));
                 break;
             case Breakage.NoWake when request is NewInput input && state.Find(input.Run) is { } posted && before.Find(input.Run) is { } was:
                 store.Restore(state.With(posted with { Record = posted.Record with { DueAt = was.Record.DueAt } }));
