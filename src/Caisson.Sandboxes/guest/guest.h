@@ -37,7 +37,7 @@
 #include <sys/types.h>
 
 enum { PROTOCOL_VERSION = 2, MAX_FRAME = 65536, FRAME_HEADER = 5, TOKEN_SIZE = 16 };
-enum { MAX_FORWARDS = 32 };
+enum { MAX_FORWARDS = 32, MAX_STAGED = 8 };
 enum { GUEST_UID = 10000, WORK_UID = 10001 };
 
 #define CTL_PATH "/run/caisson/ctl.sock"
@@ -107,9 +107,13 @@ uint32_t get_u32(const uint8_t *from);
 uint64_t get_u64(const uint8_t *from);
 _Noreturn void die(const char *what);
 
-int init_main(void);
+int init_main(int host_kernel);
 int launch_main(int argc, char **argv);
+void stage(char **names, char **paths, int count);
+void map_users(pid_t child, int entered, int mapped);
+void enter_user_namespace(int entered, int mapped);
 int restrict_calls(void);
+int restrict_host_kernel(void);
 int drop_capabilities(void);
 _Noreturn void forwarder(const int *listeners, const uint16_t *ports, int count);
 int listen_on(uint16_t port);
