@@ -10,10 +10,10 @@ internal static class BoxOwner
 {
     public const string Ready = "ready";
 
-    public static async Task<int> RunAsync(string directory)
+    public static async Task<int> RunAsync(string kind, string directory)
     {
         var blobs = new FileBlobStore(Path.Combine(directory, "blobs"), new byte[32]);
-        await using var provider = Boxes.NewProvider(directory, blobs);
+        await using var provider = BoxKinds.Open(kind, Boxes.Options(directory), blobs);
         var spec = new SandboxSpec(default, 1, new SandboxSettings(), null);
         foreach (var freeze in new[] { false, true })
         {
@@ -30,9 +30,9 @@ internal static class BoxOwner
         return 0;
     }
 
-    public static Process Start(string directory)
+    public static Process Start(string kind, string directory)
     {
-        var process = Process.Start(new ProcessStartInfo(Environment.ProcessPath!, ["own-boxes", directory]) { RedirectStandardOutput = true })!;
+        var process = Process.Start(new ProcessStartInfo(Environment.ProcessPath!, ["own-boxes", kind, directory]) { RedirectStandardOutput = true })!;
         return process;
     }
 }
