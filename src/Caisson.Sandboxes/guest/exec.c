@@ -6,7 +6,6 @@
  * Input: the host sends no more than the credit, so the worker always reads its socket and KILL is never stuck.
  */
 #include "guest.h"
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -15,16 +14,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <termios.h>
 #include <unistd.h>
 
-enum { MAX_STRINGS = 4096, MAX_STRING_BYTES = 2 << 20, MAX_PROCESSES = 16384 };
+enum { MAX_STRINGS = 4096, MAX_STRING_BYTES = 2 << 20 };
 
 struct strings {
     char *items[MAX_STRINGS + 1];
@@ -34,80 +31,10 @@ struct strings {
 static struct frame frame;
 static struct strings arguments, environment;
 static char *directory;
-static struct winsize terminal; /* without rows there is none */
-static int terminal_slave = -1;
 static pid_t command = -1;
 static int status = -1;
 
 static void on_child(int signal) { (void)signal; }
-
-/*
- * gVisor's terminals keep a size and a foreground group, but turn no character into a signal and tell nobody of a new
- * size. There the worker does both; it is the session's leader, since only a member of the session may ask for the group.
- */
-static void signal_foreground(int number)
-{
-    pid_t group = getenv("CAISSON_TERMINAL_SIGNALS") != NULL ? tcgetpgrp(terminal_slave) : -1;
-    if (group > 0)
-        kill(-group, number);
-}
-
-/* Takes the size from the frame, and gives it to the terminal where there is one already. */
-static void set_size(int master)
-{
-    if (frame.length != 4 || get_u16(frame.payload) == 0)
-        _exit(65);
-    terminal.ws_row = get_u16(frame.payload);
-    terminal.ws_col = get_u16(frame.payload + 2);
-    if (master < 0)
-        return;
-    ioctl(master, TIOCSWINSZ, &terminal);
-    signal_foreground(SIGWINCH);
-}
-
-/* Takes what means a signal out of the frame, and sends it. */
-static void type_signals(void)
-{
-    struct termios mode;
-    if (getenv("CAISSON_TERMINAL_SIGNALS") == NULL || tcgetattr(terminal_slave, &mode) != 0 || (mode.c_lflag & ISIG) == 0)
-        return;
-    const int characters[3] = {VINTR, VQUIT, VSUSP}, numbers[3] = {SIGINT, SIGQUIT, SIGTSTP};
-    uint32_t kept = 0;
-    for (uint32_t i = 0; i < frame.length; i++) {
-        int which = 0;
-        while (which < 3 && frame.payload[i] != mode.c_cc[characters[which]])
-            which++;
-        if (which < 3)
-            signal_foreground(numbers[which]);
-        else
-            frame.payload[kept++] = frame.payload[i];
-    }
-    frame.length = kept;
-}
-
-/*
- * Opens both ends of a new terminal. It belongs to the user who opens it, and that must be the workload's: programs
- * open /dev/tty and change the mode of what ttyname answers.
- */
-static int open_terminal(int *slave)
-{
-    char name[64];
-    if (setresuid(-1, WORK_UID, -1) != 0)
-        return -1;
-    int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
-    *slave = master >= 0 && unlockpt(master) == 0 && ptsname_r(master, name, sizeof name) == 0 ? open(name, O_RDWR | O_NOCTTY | O_CLOEXEC) : -1;
-    int error = errno;
-    if (setresuid(-1, GUEST_UID, -1) != 0)
-        _exit(72);
-    errno = error;
-    if (*slave < 0)
-        return -1;
-    ioctl(master, TIOCSWINSZ, &terminal);
-    if (setsid() < 0 || ioctl(*slave, TIOCSCTTY, 0) != 0)
-        return -1;
-    terminal_slave = *slave;
-    return master;
-}
 
 static void gather(int stream)
 {
@@ -118,7 +45,7 @@ static void gather(int stream)
         if (frame.type == F_START)
             break;
         if (frame.type == F_TERMINAL) {
-            set_size(-1);
+            set_terminal_size(&frame, -1);
             continue;
         }
         total += frame.length;
@@ -174,7 +101,7 @@ static void start_command(int in, int out, int err, volatile struct start_failur
     }
     if (command != 0)
         return;
-    if (terminal.ws_row == 0)
+    if (!has_terminal())
         setsid();
     else
         setpgid(0, 0);
@@ -186,7 +113,7 @@ static void start_command(int in, int out, int err, volatile struct start_failur
     dup2(in, 0);
     dup2(out, 1);
     dup2(err, 2);
-    if (terminal.ws_row != 0) {
+    if (has_terminal()) {
         /* From the background, where this is, it would be stopped for it. */
         signal(SIGTTOU, SIG_IGN);
         tcsetpgrp(0, getpid());
@@ -204,59 +131,6 @@ static void start_command(int in, int out, int err, volatile struct start_failur
     failure->error = errno;
     failure->what = 'x';
     _exit(73);
-}
-
-static int parent_of(const char *pid)
-{
-    char path[64], line[512];
-    snprintf(path, sizeof path, "/proc/%s/stat", pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return -1;
-    ssize_t n = read(fd, line, sizeof line - 1);
-    close(fd);
-    if (n <= 0)
-        return -1;
-    line[n] = 0;
-    /* The name stands in brackets and may hold brackets itself: the last one ends it. */
-    char *end = strrchr(line, ')'), state;
-    int parent;
-    return end != NULL && sscanf(end + 1, " %c %d", &state, &parent) == 2 ? parent : -1;
-}
-
-/* Sends SIGKILL to every descendant of this worker. A process may fork meanwhile: the caller comes again. */
-static void kill_descendants(void)
-{
-    static pid_t pids[MAX_PROCESSES], parents[MAX_PROCESSES];
-    static uint8_t ours[MAX_PROCESSES];
-    int count = 0;
-    DIR *proc = opendir("/proc");
-    if (proc == NULL)
-        _exit(71);
-    for (struct dirent *entry; count < MAX_PROCESSES && (entry = readdir(proc)) != NULL;) {
-        int pid = atoi(entry->d_name);
-        if (pid <= 1 || pid == getpid())
-            continue;
-        pids[count] = pid;
-        parents[count] = parent_of(entry->d_name);
-        ours[count++] = 0;
-    }
-    closedir(proc);
-    for (int changed = 1; changed;) {
-        changed = 0;
-        for (int i = 0; i < count; i++) {
-            if (ours[i])
-                continue;
-            int mine = parents[i] == getpid();
-            for (int j = 0; !mine && j < count; j++)
-                mine = ours[j] && parents[i] == pids[j];
-            if (mine) {
-                ours[i] = 1;
-                changed = 1;
-                kill(pids[i], SIGKILL);
-            }
-        }
-    }
 }
 
 /* Answers whether any child is left. */
@@ -323,7 +197,7 @@ static void pump_input(int stream, struct input *input)
     }
     if (input->pipe >= 0 && input->ended) {
         /* A terminal's input ends by a character; it stays open for the output. */
-        if (terminal.ws_row != 0 && write(input->pipe, "\004", 1) < 0)
+        if (has_terminal() && write(input->pipe, "\004", 1) < 0)
             return;
         close(input->pipe);
         input->pipe = -1;
@@ -333,8 +207,8 @@ static void pump_input(int stream, struct input *input)
 static void accept_input(int stream, struct input *input)
 {
     uint32_t came = frame.length;
-    if (came > 0 && terminal.ws_row != 0)
-        type_signals();
+    if (came > 0 && has_terminal())
+        type_signals(&frame);
     if (frame.length < came)
         send_u32(stream, F_CREDIT, came - frame.length);
     if (came == 0) {
@@ -374,7 +248,7 @@ _Noreturn void exec_worker(int stream)
     gather(stream);
 
     int in[2], out[2], err[2] = {-1, -1};
-    if (terminal.ws_row != 0) {
+    if (has_terminal()) {
         out[0] = open_terminal(&in[0]);
         in[1] = out[0] < 0 ? -1 : fcntl(out[0], F_DUPFD_CLOEXEC, 0);
         out[1] = in[1] < 0 ? -1 : fcntl(in[0], F_DUPFD_CLOEXEC, 0);
@@ -389,7 +263,7 @@ _Noreturn void exec_worker(int stream)
         kill_tree(&open);
         not_started(stream, failure.error, failure.what);
     }
-    if (terminal.ws_row == 0)
+    if (!has_terminal())
         close(in[0]);
     close(out[1]);
     if (err[1] >= 0)
@@ -424,8 +298,8 @@ _Noreturn void exec_worker(int stream)
                 kill_tree(&open);
             else if (frame.type == F_STDIN)
                 accept_input(stream, &input);
-            else if (frame.type == F_RESIZE && terminal.ws_row != 0)
-                set_size(out[0]);
+            else if (frame.type == F_RESIZE && has_terminal())
+                set_terminal_size(&frame, out[0]);
             else
                 _exit(65);
         }
@@ -440,8 +314,7 @@ _Noreturn void exec_worker(int stream)
 
     /* What the command left running ends with it; then nobody holds the pipes and they run dry. */
     kill_tree(&open);
-    if (terminal_slave >= 0)
-        close(terminal_slave);
+    close_terminal();
     for (int i = 0; i < 2; i++)
         while (outputs[i] >= 0 && forward(stream, outputs[i], types[i])) {
         }

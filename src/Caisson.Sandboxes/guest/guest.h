@@ -118,6 +118,12 @@ int drop_capabilities(void);
 _Noreturn void forwarder(const int *listeners, const uint16_t *ports, int count);
 int listen_on(uint16_t port);
 _Noreturn void exec_worker(int stream);
+void kill_descendants(void);
+int has_terminal(void);
+int open_terminal(int *slave);
+void close_terminal(void);
+void set_terminal_size(const struct frame *frame, int master); /* gives it to the terminal too, where there is one */
+void type_signals(struct frame *frame);                        /* takes what means a signal out of the frame, and sends it */
 _Noreturn void files_worker(int stream);
 
 #endif

@@ -32,8 +32,9 @@ internal static class Attacks
             { OnHost = "v = struct.pack('QQ', 0, 8); reaches('process_vm_readv', sleeper(), v, 1, v, 1, 0, refused_as=[errno.EFAULT])" },
         new(Processes, "a file descriptor of process 1 (pidfd_getfd)", "call('pidfd_getfd', call('pidfd_open', 1, 0), 0, 0)")
             { OnHost = "call('pidfd_getfd', call('pidfd_open', sleeper(), 0), 0, 0)", MayLack = true },
-        new(Processes, "memory, files and links of the guest agent in /proc", "any_of(['/proc/1/mem', '/proc/1/fd/0', '/proc/1/map_files', '/proc/1/cwd/.'], lambda p: os.listdir(p) if os.path.isdir(p) else opens(p, os.O_RDONLY))")
-            { InBox = "opens('/proc/self/mem', os.O_RDONLY)" },
+        new(Processes, "reading the memory of process 1 in /proc", "memory_of(1)") { InBox = "memory_of('self')" },
+        new(Processes, "what process 1 has open, and where it stands", "any_of(['fd/0', 'fd/1', 'fd/2', 'fd/3', 'fd/4', 'cwd/bin'], lambda n: opens('/proc/1/' + n, os.O_RDONLY))")
+            { InBox = "any_of(['fd/0', 'cwd/.'], lambda n: opens('/proc/self/' + n, os.O_RDONLY))" },
         new(Processes, "the guest agent's environment, which holds no secret", "through(len(read('/proc/1/environ')) > 0)") { InBox = "through(len(read('/proc/self/environ')) > 0)", OpenIn = ["gvisor"] },
 
         new(Settings, "/proc/sys/kernel/core_pattern", "opens('/proc/sys/kernel/core_pattern')"),
