@@ -41,6 +41,7 @@ internal static class RunReport
     {
         { Status: RunStatus.Failed } => $"failed: {run.Failure?.Message ?? run.Detail ?? "without a cause"} ({run.Failure?.Code ?? ErrorCodes.Internal}); 'caisson trace {run.Id}' shows where",
         { Status: RunStatus.Cancelled } => $"cancelled{(run.Detail is null ? "" : ": " + run.Detail)}",
+        { Status: RunStatus.Paused, Paused: PauseCause.Budget, LimitAbove: { } above } => $"paused: {run.Detail}; raise it with 'caisson budget set {above}', then 'caisson resume {run.Id}'",
         { Status: RunStatus.Paused } => $"paused: {run.Detail ?? Format.Word(run.Paused)}; 'caisson resume {run.Id}{Flag(run)}' lets it go on",
         _ => null,
     };

@@ -65,6 +65,7 @@ public sealed class Engine : IAsyncDisposable
         _lease = new NodeLease(new NodeId(parts.Ids.NextRandom()), parts.Nodes, parts.Clock, parts.Logs.CreateLogger("Caisson.Lease")) { Fenced = Fence };
         _self = parts.Self;
         _ownThread = parts.Scheduler is null;
+        parts.Signals.CapsSet = _services.Tree.RenewAsync;
         if (parts.Kills is { } kills)
             kills.Changed = StopKilled;
     }
@@ -195,6 +196,7 @@ public sealed class Engine : IAsyncDisposable
     private async Task CompareAsync(CancellationToken cancellationToken)
     {
         _comparedAt = _services.Clock.GetTimestamp();
+        await _services.Tree.SweepAsync(cancellationToken);
         foreach (var owned in await _services.Reader.ListOwnedAsync(_lease.Node, cancellationToken))
         {
             if (!_drives.TryGetValue(owned.Run, out var drive))
@@ -321,6 +323,8 @@ public sealed class Engine : IAsyncDisposable
     {
         if (!_stopped.Task.IsCompleted)
             await DrainAsync(TimeSpan.Zero);
+        _services.Signals.CapsSet = null;
+        _services.Tree.Dispose();
         _lease.Dispose();
         _stopClaiming.Dispose();
         _end.Dispose();

@@ -82,19 +82,19 @@ internal sealed class RunInbox(RunSession session, RunServices services) : IDisp
                     Budget = caps,
                     Transition = s => RunStateMachine.Apply(s, new RunCommand.Resume(body.By)),
                     Consumed = consumed,
-                    Update = s => s with { Detail = null, LimitAt = null, LimitNeeds = null },
+                    Update = s => s with { Detail = null, LimitAt = null, LimitAbove = null, LimitNeeds = null },
                 }, session.Owned);
                 break;
             case InputKind.Raise:
                 var (entries, changes) = Raise(body);
-                await session.WriteAsync(new Unit { Entries = entries, Budget = changes, Consumed = [input.Id], Update = s => IsRoomAgain(s, body.Raise) ? s with { LimitAt = null, LimitNeeds = null } : s }, session.Owned);
+                await session.WriteAsync(new Unit { Entries = entries, Budget = changes, Consumed = [input.Id], Update = s => IsRoomAgain(s, body.Raise) ? s with { LimitAt = null, LimitAbove = null, LimitNeeds = null } : s }, session.Owned);
                 break;
         }
     }
 
     /// <summary>Whether the limit that the run stands at was raised by enough: a resume then needs to raise nothing.</summary>
     private static bool IsRoomAgain(RunSummary summary, RaisedLimits? raise) =>
-        summary.LimitAt is { } at && raise?.Cap(at) is { } cap && cap >= (summary.LimitNeeds ?? 0);
+        summary is { LimitAt: { } at, LimitAbove: null } && raise?.Cap(at) is { } cap && cap >= (summary.LimitNeeds ?? 0);
 
     private static (IReadOnlyList<EntryDraft> Entries, IReadOnlyList<BudgetChange> Caps) Raise(InputBody.Operator body)
     {
@@ -138,7 +138,7 @@ internal sealed class RunInbox(RunSession session, RunServices services) : IDisp
             Budget = caps,
             Transition = s => s is { Status: RunStatus.Paused, Paused: PauseCause.Budget } ? RunStateMachine.Apply(s, new RunCommand.Resume(answer.By)) : null,
             Consumed = [input.Id],
-            Update = s => StaysPaused(PauseCause.Budget) ? s : s with { Detail = null, LimitAt = null, LimitNeeds = null },
+            Update = s => StaysPaused(PauseCause.Budget) ? s : s with { Detail = null, LimitAt = null, LimitAbove = null, LimitNeeds = null },
         };
     }
 
