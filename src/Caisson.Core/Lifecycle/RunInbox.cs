@@ -112,12 +112,20 @@ internal sealed class RunInbox(RunSession session, RunServices services) : IDisp
         if (session.History.Approvals.GetValueOrDefault(answer.Key) is not { } open || (answer.Binding is { } seen && seen != open.Request.Binding))
             return Consume(input);
 
+        // Nor a yes what a branch beside it has made of the files since: it is asked again, about them as they are now.
+        var aboutLimit = answer.Key.StartsWith(Slots.LimitPrefix, StringComparison.Ordinal);
+        if (answer.Approved && !aboutLimit && open.Root != session.History.WorkspaceRoot)
+        {
+            var again = open.Request with { Binding = StepHash.Of("approval again", open.Request.Binding, session.History.WorkspaceRoot ?? "") };
+            return new Unit { Entries = [new EntryDraft(EntryKind.ApprovalRequested, again) { Key = answer.Key }], Consumed = [input.Id] };
+        }
+
         // Four eyes are two people: the same one twice is still one.
         var yes = open.Yes.Append(answer.By).Distinct(StringComparer.Ordinal).ToList();
         var partial = answer.Approved && yes.Count < open.Request.Approvers;
         if (partial && open.Yes.Contains(answer.By))
             return Consume(input);
-        if (answer.Key.StartsWith(Slots.LimitPrefix, StringComparison.Ordinal))
+        if (aboutLimit)
             return Limit(input, answer);
         var decided = new EntryBody.ApprovalDecided(answer.Approved, partial || !answer.Approved ? [answer.By] : yes, answer.Comment, Expired: false, partial);
         return Entry(input, new EntryDraft(EntryKind.ApprovalDecided, decided) { Key = answer.Key });
