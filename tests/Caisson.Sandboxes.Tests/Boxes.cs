@@ -4,7 +4,7 @@ using System.Security.Cryptography;
 using System.Text;
 using Caisson.Contracts;
 using Caisson.Core.Sandboxes;
-using Caisson.Sandboxes.GVisor;
+using Caisson.Sandboxes.Boxes;
 using Caisson.Storage.Sqlite.Blobs;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -16,7 +16,7 @@ public sealed class Boxes : IAsyncLifetime
 {
     public string Directory { get; } = System.IO.Directory.CreateTempSubdirectory("caisson-sandboxes-").FullName;
 
-    public GVisorProvider Provider { get; private set; } = null!;
+    public BoxProvider Provider { get; private set; } = null!;
 
     public FileBlobStore Blobs { get; private set; } = null!;
 
@@ -39,12 +39,15 @@ public sealed class Boxes : IAsyncLifetime
         Assert.Empty(left);
     }
 
-    public static GVisorProvider NewProvider(string directory, FileBlobStore blobs) => new(
-        new SandboxOptions { StateDirectory = Path.Combine(directory, "state"), GuestPath = Guest }, blobs, TimeProvider.System, NullLogger.Instance);
+    public static BoxProvider NewProvider(string directory, FileBlobStore blobs) => BoxProvider.GVisor(new BoxHost(
+        new SandboxOptions { StateDirectory = Path.Combine(directory, "state"), GuestPath = Guest }, blobs, TimeProvider.System, NullLogger.Instance), ownsHost: true);
 
-    public async Task<ISandbox> CreateAsync(SandboxSettings? limits = null, WorkspaceRoot? workspace = null)
+    public Task<ISandbox> CreateAsync(SandboxSettings? limits = null, WorkspaceRoot? workspace = null) =>
+        CreateAsync(new SandboxSpec(default, 1, limits ?? new SandboxSettings(), workspace));
+
+    public async Task<ISandbox> CreateAsync(SandboxSpec spec)
     {
-        var outcome = await Provider.CreateAsync(new SandboxSpec(default, 1, limits ?? new SandboxSettings(), workspace), default);
+        var outcome = await Provider.CreateAsync(spec, default);
         return Assert.IsType<SandboxCreateOutcome.Started>(outcome).Sandbox;
     }
 }

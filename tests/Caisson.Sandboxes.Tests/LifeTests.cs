@@ -2,7 +2,7 @@ using System.Net.Sockets;
 using Caisson.Contracts;
 using Caisson.Core.Sandboxes;
 using Caisson.Sandboxes.Cgroups;
-using Caisson.Sandboxes.GVisor;
+using Caisson.Sandboxes.Boxes;
 using Caisson.Sandboxes.Native;
 using Caisson.Sandboxes.Reaping;
 using Caisson.Storage.Sqlite.Blobs;
@@ -26,9 +26,9 @@ public sealed class LifeTests(Boxes boxes)
     [Fact]
     public async Task Missing_tools_are_told_with_a_remedy()
     {
-        await using var provider = new GVisorProvider(
+        await using var provider = BoxProvider.GVisor(new BoxHost(
             new SandboxOptions { StateDirectory = Path.Combine(boxes.Directory, "other"), RunscPath = "/no/runsc" }, boxes.Blobs, TimeProvider.System,
-            Microsoft.Extensions.Logging.Abstractions.NullLogger.Instance);
+            Microsoft.Extensions.Logging.Abstractions.NullLogger.Instance), ownsHost: true);
 
         var probe = await provider.ProbeAsync(default);
 
@@ -52,7 +52,7 @@ public sealed class LifeTests(Boxes boxes)
             GuestPath = script,
             StartTimeout = TimeSpan.FromSeconds(1),
         };
-        await using var provider = new GVisorProvider(options, boxes.Blobs, TimeProvider.System, Microsoft.Extensions.Logging.Abstractions.NullLogger.Instance);
+        await using var provider = BoxProvider.GVisor(new BoxHost(options, boxes.Blobs, TimeProvider.System, Microsoft.Extensions.Logging.Abstractions.NullLogger.Instance), ownsHost: true);
 
         var refused = await provider.CreateAsync(new SandboxSpec(default, 1, new SandboxSettings(), null), default);
 
@@ -173,7 +173,7 @@ public sealed class LifeTests(Boxes boxes)
         // Both before the host has accepted one and unlinked the name: the race that the rule is for.
         using var first = await DialAsync(directory);
         using var second = await DialAsync(directory);
-        await first.SendAsync((byte[])[4, 0, 0, 0, 16, 1, 0, 0, 0]);
+        await first.SendAsync((byte[])[4, 0, 0, 0, 16, (byte)Protocol.GuestLink.ProtocolVersion, 0, 0, 0]);
 
         Assert.Null(await link.ConnectAsync(default));
         Assert.Equal(ErrorCodes.SandboxProtocol, (await link.Lost.WaitAsync(TimeSpan.FromSeconds(10), TimeProvider.System)).Code);
@@ -256,7 +256,7 @@ public sealed class LifeTests(Boxes boxes)
     public async Task Direct_files_decide_who_the_kernel_of_a_box_is_on_the_host(bool direct, string user)
     {
         var options = new SandboxOptions { StateDirectory = Path.Combine(boxes.Directory, $"direct-{direct}"), GuestPath = Boxes.Guest, DirectFiles = direct };
-        await using var provider = new GVisorProvider(options, boxes.Blobs, TimeProvider.System, Microsoft.Extensions.Logging.Abstractions.NullLogger.Instance);
+        await using var provider = BoxProvider.GVisor(new BoxHost(options, boxes.Blobs, TimeProvider.System, Microsoft.Extensions.Logging.Abstractions.NullLogger.Instance), ownsHost: true);
         var box = ((SandboxCreateOutcome.Started)await provider.CreateAsync(new SandboxSpec(default, 1, new SandboxSettings(), null), default)).Sandbox;
 
         var kernel = HostProcesses.OfBoxes(options.StateDirectory).Single(p => p.Command.StartsWith("runsc-sandbox", StringComparison.Ordinal));

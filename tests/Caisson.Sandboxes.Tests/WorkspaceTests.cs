@@ -2,7 +2,7 @@ using System.Text;
 using Caisson.Contracts;
 using Caisson.Core.Blobs;
 using Caisson.Core.Sandboxes;
-using Caisson.Sandboxes.GVisor;
+using Caisson.Sandboxes.Boxes;
 using Caisson.Sandboxes.Workspaces;
 using Microsoft.Extensions.Logging.Abstractions;
 
@@ -137,8 +137,8 @@ public sealed class WorkspaceTests(Boxes boxes)
     public async Task A_save_stores_only_what_is_new()
     {
         var counting = new CountingBlobs(boxes.Blobs);
-        await using var provider = new GVisorProvider(
-            new SandboxOptions { StateDirectory = Path.Combine(boxes.Directory, "counting"), GuestPath = Boxes.Guest }, counting, TimeProvider.System, NullLogger.Instance);
+        await using var provider = BoxProvider.GVisor(new BoxHost(
+            new SandboxOptions { StateDirectory = Path.Combine(boxes.Directory, "counting"), GuestPath = Boxes.Guest }, counting, TimeProvider.System, NullLogger.Instance), ownsHost: true);
         var box = ((SandboxCreateOutcome.Started)await provider.CreateAsync(new SandboxSpec(default, 1, new SandboxSettings(), null), default)).Sandbox;
         await box.MustAsync("mkdir a b; for i in $(seq 200); do head -c 3000 /dev/urandom > a/$i; done; sleep 0.1");
 

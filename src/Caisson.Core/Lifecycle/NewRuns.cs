@@ -17,7 +17,8 @@ public sealed class NewRuns(
     AgentBuilds codeAgents,
     TimeProvider clock,
     IIdSource ids,
-    KillSwitches? kills = null)
+    KillSwitches? kills = null,
+    ISandboxRegistry? boxes = null)
 {
     /// <summary>Input of a run, in UTF-8.</summary>
     public const int MaxInputBytes = 1 << 20;
@@ -88,6 +89,8 @@ public sealed class NewRuns(
                 return new CheckedRun.Refused(unknown);
             if (loop.Tools.Count > 0 && await FindSandboxProviderAsync(manifest.Sandbox.Isolation, cancellationToken) is { } missing)
                 return new CheckedRun.Refused(missing);
+            if (loop.Tools.Count > 0 && boxes?.CheckImage(manifest.Sandbox.Image) is { } unknownImage)
+                return new CheckedRun.Refused(unknownImage);
         }
 
         return new CheckedRun.Valid(command, manifest, valid.Hash);

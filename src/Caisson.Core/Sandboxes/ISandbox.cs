@@ -12,6 +12,9 @@ public interface ISandbox
 
     Task<ExecOutcome> ExecAsync(ExecRequest request, CancellationToken cancellationToken);
 
+    /// <summary>Starts a command on a terminal. While it is open the box stays thawed, whatever its owner asks.</summary>
+    Task<TerminalOutcome> OpenTerminalAsync(TerminalRequest request, CancellationToken cancellationToken);
+
     /// <summary>Reads at most <paramref name="maxBytes"/> of a workspace file from the inside.</summary>
     Task<FileReadOutcome> ReadFileAsync(string path, int maxBytes, CancellationToken cancellationToken);
 
@@ -50,7 +53,14 @@ public sealed record ExecRequest(
     IReadOnlyDictionary<string, string> Environment,
     ReadOnlyMemory<byte> Input,
     TimeSpan Timeout,
-    int MaxOutputBytes);
+    int MaxOutputBytes)
+{
+    /// <summary>Gets everything as it comes, also what is cut from the outcome. A slow one slows the command down.</summary>
+    public Func<OutputChunk, CancellationToken, ValueTask>? Observe { get; init; }
+}
+
+/// <param name="Bytes">Valid until the observer's return.</param>
+public readonly record struct OutputChunk(bool IsError, ReadOnlyMemory<byte> Bytes);
 
 public abstract record ExecOutcome
 {

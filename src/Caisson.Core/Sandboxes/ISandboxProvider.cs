@@ -33,7 +33,20 @@ public sealed record SandboxProbe(bool Offered, string Detail, string? Remedy);
 
 /// <param name="Run">The run that the box belongs to; for names in logs and lists only, never a path.</param>
 /// <param name="Workspace">The saved workspace to restore, or <c>null</c> for an empty one.</param>
-public sealed record SandboxSpec(RunId Run, long Epoch, SandboxSettings Limits, WorkspaceRoot? Workspace);
+public sealed record SandboxSpec(RunId Run, long Epoch, SandboxSettings Limits, WorkspaceRoot? Workspace)
+{
+    /// <summary>Told, in words, why the box has to wait for room on the host; not called where it need not.</summary>
+    public Func<string, Task>? Queued { get; init; }
+
+    /// <summary>Ports of the box's loopback that lead out of it. Without any there is no way out.</summary>
+    public IReadOnlyList<BoxForward> Forwards { get; init; } = [];
+
+    /// <summary>Of every command in the box; what a command brings itself goes before.</summary>
+    public IReadOnlyDictionary<string, string> Environment { get; init; } = new Dictionary<string, string>();
+
+    /// <summary>Files that everybody in the box may read, by their names below <c>/run/box</c>.</summary>
+    public IReadOnlyDictionary<string, ReadOnlyMemory<byte>> Files { get; init; } = new Dictionary<string, ReadOnlyMemory<byte>>();
+}
 
 /// <summary>Content address of a saved workspace: equal trees have equal roots.</summary>
 public readonly record struct WorkspaceRoot(string Hash)

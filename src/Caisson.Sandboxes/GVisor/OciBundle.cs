@@ -1,4 +1,6 @@
 using System.Text.Json;
+using Caisson.Sandboxes.Boxes;
+using Caisson.Sandboxes.Images;
 
 namespace Caisson.Sandboxes.GVisor;
 
@@ -7,10 +9,8 @@ internal static class OciBundle
 {
     private const long LargestTemporary = 256L << 20;
 
-    /// <param name="root">See <see cref="BoxTree"/>.</param>
-    /// <param name="sockets">Folder of the box's sockets on the host.</param>
-    /// <param name="workspace">Folder of the workspace, in the launcher's mount namespace.</param>
-    public static byte[] Write(string root, string sockets, string workspace, long memoryBytes)
+    /// <param name="root">See <see cref="BoxImage"/>.</param>
+    public static byte[] Write(string root, BoxFolder folder, long memoryBytes)
     {
         using var bytes = new MemoryStream();
         using (var json = new Utf8JsonWriter(bytes))
@@ -33,8 +33,9 @@ internal static class OciBundle
             json.WriteNumber("uid", 0);
             json.WriteNumber("gid", 0);
             json.WriteEndObject();
-            Strings(json, "args", BoxTree.GuestInside, "init");
-            Strings(json, "env", "PATH=/usr/bin");
+            Strings(json, "args", BoxImage.GuestInside, "init");
+            // Its terminals send no signals, see guest/exec.c.
+            Strings(json, "env", "PATH=/usr/bin", "CAISSON_TERMINAL_SIGNALS=1");
             json.WriteStartObject("capabilities");
             foreach (var set in new[] { "bounding", "effective", "permitted" })
                 Strings(json, set, "CAP_SETUID", "CAP_SETGID", "CAP_KILL");
@@ -56,8 +57,9 @@ internal static class OciBundle
             Mount(json, "/dev/shm", "tmpfs", "tmpfs", "nosuid", "nodev", "mode=1777", $"size={temporary}");
             Mount(json, "/sys", "sysfs", "sysfs", "ro", "nosuid", "nodev", "noexec");
             Mount(json, "/tmp", "tmpfs", "tmpfs", "nosuid", "nodev", "mode=1777", $"size={temporary}");
-            Mount(json, "/run/caisson", "bind", sockets, "bind", "ro", "nosuid", "nodev", "noexec");
-            Mount(json, "/workspace", "bind", workspace, "bind", "rw", "nosuid", "nodev");
+            Mount(json, "/run/caisson", "bind", folder.Sockets, "bind", "ro", "nosuid", "nodev", "noexec");
+            Mount(json, BoxImage.FilesInside, "bind", folder.Files, "bind", "ro", "nosuid", "nodev", "noexec");
+            Mount(json, "/workspace", "bind", folder.Workspace, "bind", "rw", "nosuid", "nodev");
             json.WriteEndArray();
 
             json.WriteStartObject("linux");

@@ -8,9 +8,12 @@ internal enum FrameType : byte
 {
     Open = 1,
     KillAll = 2,
+    Forward = 3,
     Hello = 16,
     Killed = 17,
     OpenFailed = 18,
+    Forwarding = 19,
+    Port = 21,
     Token = 32,
     Argument = 33,
     Environment = 34,
@@ -18,6 +21,8 @@ internal enum FrameType : byte
     Start = 36,
     Input = 37,
     Kill = 38,
+    Terminal = 39,
+    Resize = 40,
     NotStarted = 48,
     Credit = 49,
     Output = 50,
@@ -115,7 +120,8 @@ internal sealed class FrameStream(Stream stream) : IDisposable
         var valid = type switch
         {
             FrameType.Hello or FrameType.Killed or FrameType.Credit or FrameType.Exited or FrameType.Failed => length == 4,
-            FrameType.OpenFailed or FrameType.Size => length == 8,
+            FrameType.OpenFailed or FrameType.Forwarding or FrameType.Size => length == 8,
+            FrameType.Port => length == 2,
             FrameType.Token => length == 4 + TokenLength,
             FrameType.NotStarted => length == 5,
             FrameType.Output or FrameType.Error or FrameType.Data => length is > 0 and <= MaxPayload,

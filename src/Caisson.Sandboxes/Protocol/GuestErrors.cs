@@ -30,5 +30,5 @@ internal static class GuestErrors
         _ => new(ErrorCodes.ToolArguments, $"'{command[0]}': {Text(error)}"),
     };
 
-    private static string Text(uint error) => System.Runtime.InteropServices.Marshal.GetPInvokeErrorMessage((int)error);
+    internal static string Text(uint error) => System.Runtime.InteropServices.Marshal.GetPInvokeErrorMessage((int)error);
 }

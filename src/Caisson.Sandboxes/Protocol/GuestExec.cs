@@ -1,4 +1,3 @@
-using System.Text;
 using Caisson.Contracts;
 using Caisson.Core.Sandboxes;
 
@@ -11,7 +10,6 @@ namespace Caisson.Sandboxes.Protocol;
 internal static class GuestExec
 {
     private const int KilledCode = 128 + 9;
-    private const int MaxStringBytes = 2 << 20, MaxStrings = 4096;
 
     private static readonly TimeSpan LongestTimeout = TimeSpan.FromDays(30);
 
@@ -27,9 +25,8 @@ internal static class GuestExec
     public static async Task<ExecOutcome> RunAsync(
         GuestLink link, OpenStream open, ExecRequest request, TimeProvider time, CancellationToken cancellationToken)
     {
-        if (Encode(request) is not { } frames)
-            return new ExecOutcome.NotStarted(new Failure(ErrorCodes.ToolArguments,
-                $"a command needs a program, no zero bytes, and at most {MaxStrings} strings of {FrameStream.MaxPayload} bytes each and {MaxStringBytes} in all"));
+        if (CommandFrames.Encode(request.Command, request.Directory, request.Environment, null) is not { } frames)
+            return new ExecOutcome.NotStarted(CommandFrames.Invalid);
         var start = time.GetTimestamp();
         var killRounds = link.KillRounds;
         var (opened, failure) = await open(StreamKind.Exec, cancellationToken);
@@ -94,13 +91,11 @@ internal static class GuestExec
         {
             switch (frame.Type)
             {
-                case FrameType.Output:
-                    output.Add(frame.Payload.Span);
+                case FrameType.Output or FrameType.Error:
+                    (frame.Type == FrameType.Output ? output : error).Add(frame.Payload.Span);
                     written(frame.Payload.Length);
-                    break;
-                case FrameType.Error:
-                    error.Add(frame.Payload.Span);
-                    written(frame.Payload.Length);
+                    if (request.Observe is { } observe)
+                        await observe(new OutputChunk(frame.Type == FrameType.Error, frame.Payload), cancellationToken);
                     break;
                 case FrameType.Credit when !inputEnded:
                     var credit = (int)Math.Min(frame.U32(0), Math.Min(input.Length, FrameStream.MaxPayload));
@@ -128,56 +123,5 @@ internal static class GuestExec
         }
 
         return null;
-    }
-
-    private static ReadOnlyMemory<byte>? Encode(ExecRequest request)
-    {
-        var frames = new FrameBuilder();
-        var total = 0L;
-        var count = 0;
-        var valid = request.Command.Count > 0 && request.Command[0].Length > 0;
-        foreach (var argument in request.Command)
-            Add(FrameType.Argument, argument);
-        foreach (var (name, value) in BoxEnvironment.Complete(request.Environment))
-            Add(FrameType.Environment, $"{name}={value}");
-        if (request.Directory is { Length: > 0 } directory)
-            Add(FrameType.Directory, directory);
-        frames.Add(FrameType.Start, default);
-        return valid && total <= MaxStringBytes && count <= MaxStrings ? frames.Build() : null;
-
-        void Add(FrameType type, string text)
-        {
-            var bytes = Encoding.UTF8.GetBytes(text);
-            valid &= bytes.Length <= FrameStream.MaxPayload && !bytes.AsSpan().Contains((byte)0);
-            total += bytes.Length;
-            count++;
-            if (valid)
-                frames.Add(type, bytes);
-        }
-    }
-}
-
-/// <summary>What every command finds in its environment; nothing of the server's own.</summary>
-internal static class BoxEnvironment
-{
-    private static readonly IReadOnlyDictionary<string, string> Defaults = new Dictionary<string, string>
-    {
-        ["PATH"] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        ["HOME"] = "/workspace",
-        ["USER"] = "agent",
-        ["LOGNAME"] = "agent",
-        ["SHELL"] = "/bin/sh",
-        ["LANG"] = "C.UTF-8",
-        ["TMPDIR"] = "/tmp",
-    };
-
-    public static IReadOnlyDictionary<string, string> Complete(IReadOnlyDictionary<string, string> given)
-    {
-        var all = new SortedDictionary<string, string>(StringComparer.Ordinal);
-        foreach (var (name, value) in Defaults)
-            all[name] = value;
-        foreach (var (name, value) in given)
-            all[name] = value;
-        return all;
     }
 }

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Net.Sockets;
 using System.Security.Cryptography;
 using Caisson.Contracts;
+using Caisson.Core.Sandboxes;
 using Caisson.Sandboxes.Native;
 
 namespace Caisson.Sandboxes.Protocol;
@@ -28,7 +29,7 @@ internal sealed class GuestLink : IDisposable
     /// <summary>Of the guest agent, see guest/guest.h.</summary>
     public const uint AgentUser = 10000, WorkUser = 10001;
 
-    private const uint ProtocolVersion = 1;
+    public const uint ProtocolVersion = 2;
     private const int MaxStrangers = 64;
     private static readonly TimeSpan TokenLimit = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan OpenLimit = TimeSpan.FromSeconds(15);
@@ -43,15 +44,19 @@ internal sealed class GuestLink : IDisposable
     private readonly CancellationTokenSource _end = new();
     private readonly TaskCompletionSource<Failure> _lost = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly ConcurrentDictionary<uint, Waiting> _waiting = new();
-    private readonly ConcurrentDictionary<uint, TaskCompletionSource> _kills = new();
+    private readonly ConcurrentDictionary<uint, TaskCompletionSource<uint>> _answers = new();
+    private readonly GuestForwards _forwards;
     private FrameStream? _control;
     private uint _lastId;
     private long _outputBytes;
     private int _killRounds;
     private int _strangers;
 
-    private GuestLink(string directory, Socket controlListener, Socket streamListener, TimeProvider time) =>
+    private GuestLink(string directory, Socket controlListener, Socket streamListener, Socket forwardListener, TimeProvider time)
+    {
         (_directory, _controlListener, _streamListener, _time) = (directory, controlListener, streamListener, time);
+        _forwards = new GuestForwards(forwardListener, Break, _end.Token);
+    }
 
     /// <summary>Written by commands of the box so far.</summary>
     public long OutputBytes => Interlocked.Read(ref _outputBytes);
@@ -70,7 +75,7 @@ internal sealed class GuestLink : IDisposable
     /// </summary>
     public int KillRounds => Volatile.Read(ref _killRounds);
 
-    /// <summary>Opens both sockets in a folder of its own that the box will see.</summary>
+    /// <summary>Opens the sockets in a folder of its own that the box will see.</summary>
     public static GuestLink Listen(string directory, TimeProvider time)
     {
         Directory.CreateDirectory(directory, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
@@ -78,8 +83,9 @@ internal sealed class GuestLink : IDisposable
         using var folder = Libc.Open(Libc.CurrentDirectory, System.Text.Encoding.UTF8.GetBytes(directory), Libc.PathOnly | Libc.Directory);
         var control = Listen(folder, directory, "ctl.sock");
         var stream = Listen(folder, directory, "io.sock");
+        var forward = Listen(folder, directory, "gw.sock");
         Libc.ChangeOwner(directory, AgentUser);
-        return new GuestLink(directory, control, stream, time);
+        return new GuestLink(directory, control, stream, forward, time);
     }
 
     /// <summary>Waits for the guest agent. Answers a failure where it does not come or speaks another version.</summary>
@@ -101,6 +107,7 @@ internal sealed class GuestLink : IDisposable
         _ = Task.Run(ReadControlAsync, CancellationToken.None);
         _ = Task.Run(RefuseSecondControlAsync, CancellationToken.None);
         _ = Task.Run(AcceptStreamsAsync, CancellationToken.None);
+        _ = Task.Run(_forwards.AcceptAsync, CancellationToken.None);
         return null;
     }
 
@@ -141,22 +148,41 @@ internal sealed class GuestLink : IDisposable
     public async Task<Failure?> KillAllAsync(CancellationToken cancellationToken)
     {
         Interlocked.Increment(ref _killRounds);
+        var (_, failure) = await AskAsync(FrameType.KillAll, [], "end the box's processes", cancellationToken);
+        return failure;
+    }
+
+    /// <summary>Makes these ports of the box's loopback, and no others, lead out of it.</summary>
+    public async Task<Failure?> ForwardAsync(IReadOnlyList<BoxForward> forwards, CancellationToken cancellationToken)
+    {
+        var ports = new byte[2 * forwards.Count];
+        for (var i = 0; i < forwards.Count; i++)
+            BitConverter.TryWriteBytes(ports.AsSpan(2 * i), (ushort)forwards[i].Port);
+        _forwards.Set(forwards);
+        var (error, failure) = await AskAsync(FrameType.Forward, ports, "listen on the box's ports", cancellationToken);
+        return failure ?? (error == 0 ? null : new Failure(ErrorCodes.SandboxStartFailed,
+            $"the box cannot listen on its ports {string.Join(", ", forwards.Select(f => f.Port))}: {GuestErrors.Text(error)}"));
+    }
+
+    /// <summary>An order to process 1 that it answers. An answer that does not come in time breaks the link.</summary>
+    private async Task<(uint Answer, Failure? Failure)> AskAsync(FrameType order, byte[] payload, string what, CancellationToken cancellationToken)
+    {
         var id = Interlocked.Increment(ref _lastId);
-        var killed = _kills[id] = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var answer = _answers[id] = new TaskCompletionSource<uint>(TaskCreationOptions.RunContinuationsAsynchronously);
         try
         {
-            await _control!.WriteAsync(FrameType.KillAll, BitConverter.GetBytes(id), cancellationToken);
-            var first = await Task.WhenAny(killed.Task, Lost).WaitAsync(OpenLimit, _time, cancellationToken);
-            return first == Lost ? await Lost : null;
+            await _control!.WriteAsync(order, (byte[])[.. BitConverter.GetBytes(id), .. payload], cancellationToken);
+            var first = await Task.WhenAny(answer.Task, Lost).WaitAsync(OpenLimit, _time, cancellationToken);
+            return first == Lost ? (0, await Lost) : (await answer.Task, null);
         }
         catch (TimeoutException)
         {
-            Break(new Failure(ErrorCodes.SandboxProtocol, $"the guest agent did not end the box's processes within {OpenLimit}"));
-            return await Lost;
+            Break(new Failure(ErrorCodes.SandboxProtocol, $"the guest agent did not {what} within {OpenLimit}"));
+            return (0, await Lost);
         }
         finally
         {
-            _kills.TryRemove(id, out _);
+            _answers.TryRemove(id, out _);
         }
     }
 
@@ -172,6 +198,7 @@ internal sealed class GuestLink : IDisposable
         _end.Cancel();
         _controlListener.Dispose();
         _streamListener.Dispose();
+        _forwards.Dispose();
         _control?.Dispose();
     }
 
@@ -193,12 +220,15 @@ internal sealed class GuestLink : IDisposable
             while (await _control!.ReadAsync(_end.Token) is { } frame)
                 switch (frame.Type)
                 {
-                    case FrameType.Killed when _kills.TryGetValue(frame.U32(0), out var killed):
+                    case FrameType.Killed when _answers.TryGetValue(frame.U32(0), out var killed):
                         // PID 1 takes orders in turn: a worker of an earlier one that has not dialled is dead.
                         foreach (var (id, call) in _waiting)
                             if (id < frame.U32(0))
                                 call.Opened.TrySetResult((null, Ended));
-                        killed.TrySetResult();
+                        killed.TrySetResult(0);
+                        break;
+                    case FrameType.Forwarding when _answers.TryGetValue(frame.U32(0), out var forwarding):
+                        forwarding.TrySetResult(frame.U32(4));
                         break;
                     case FrameType.OpenFailed when _waiting.TryRemove(frame.U32(0), out var waiting):
                         waiting.Opened.TrySetResult((null, GuestErrors.NoProcess(frame.U32(4))));

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Caisson.Core.Sandboxes;
 
 namespace Caisson.Sandboxes.Reaping;
 
@@ -8,9 +9,17 @@ namespace Caisson.Sandboxes.Reaping;
 /// Who makes a box, written before anything of it stands: so that whatever is found later has an owner to ask for.
 /// </summary>
 /// <param name="ServerStart">Start time of that process in clock ticks since boot: a number alone is given again.</param>
-internal sealed record BoxIntent(string Box, string Run, long Epoch, int ServerId, long ServerStart, IReadOnlyList<string> Cgroups, DateTimeOffset Made)
+internal sealed record BoxIntent(string Box, string Kind, string Run, long Epoch, int ServerId, long ServerStart, IReadOnlyList<string> Cgroups, DateTimeOffset Made)
 {
-    public void Write(string file) => File.WriteAllBytes(file, JsonSerializer.SerializeToUtf8Bytes(this, BoxIntentJson.Default.BoxIntent));
+    public static BoxIntent Of(string box, string kind, SandboxSpec spec, IReadOnlyList<string> cgroups, DateTimeOffset now) => new(
+        box, kind, spec.Run.ToString(), spec.Epoch, Environment.ProcessId, HostProcesses.StartTime(Environment.ProcessId) ?? 0, cgroups, now);
+
+    /// <summary>Whole: a box of the pool gets another one while the reaper may read.</summary>
+    public void Write(string file)
+    {
+        File.WriteAllBytes($"{file}.new", JsonSerializer.SerializeToUtf8Bytes(this, BoxIntentJson.Default.BoxIntent));
+        File.Move($"{file}.new", file, overwrite: true);
+    }
 
     public static BoxIntent? TryRead(string file)
     {
@@ -35,6 +44,8 @@ internal sealed partial class BoxIntentJson : JsonSerializerContext;
 /// <summary>Reads /proc of the host.</summary>
 internal static class HostProcesses
 {
+    private static readonly string[] Programs = ["runsc", "qemu-system", "virtiofsd", "bwrap"];
+
     /// <summary>In clock ticks since boot; <c>null</c> where there is no such process.</summary>
     public static long? StartTime(int pid)
     {
@@ -52,7 +63,7 @@ internal static class HostProcesses
     }
 
     /// <summary>
-    /// The launchers and runsc processes one of whose arguments holds the text. Other programs may well name one of our
+    /// The launchers and the processes that they start one of whose arguments holds the text. Other programs may well name one of our
     /// folders, an editor for instance, and are left alone.
     /// </summary>
     public static IEnumerable<(int Id, string Command)> OfBoxes(string text)
@@ -72,7 +83,8 @@ internal static class HostProcesses
             }
 
             var arguments = command.Split('\0');
-            var isOurs = Path.GetFileName(arguments[0]).StartsWith("runsc", StringComparison.Ordinal) || (arguments.Length > 1 && arguments[1] == "launch");
+            var name = Path.GetFileName(arguments[0]);
+            var isOurs = Programs.Any(p => name.StartsWith(p, StringComparison.Ordinal)) || (arguments.Length > 1 && arguments[1] == "launch");
             if (isOurs && command.Contains(text, StringComparison.Ordinal))
                 yield return (pid, command.Replace('\0', ' '));
         }

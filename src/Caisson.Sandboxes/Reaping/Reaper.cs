@@ -2,7 +2,7 @@ using System.Globalization;
 using Caisson.Contracts;
 using Caisson.Core.Sandboxes;
 using Caisson.Sandboxes.Cgroups;
-using Caisson.Sandboxes.GVisor;
+using Caisson.Sandboxes.Boxes;
 using Caisson.Sandboxes.Native;
 
 namespace Caisson.Sandboxes.Reaping;
@@ -19,9 +19,12 @@ namespace Caisson.Sandboxes.Reaping;
 /// everything is gone; a box of another living process is known by its intent. Neither is residue.
 /// </para>
 /// </summary>
-internal sealed class Reaper(CgroupLayout layout, string boxes, TimeProvider time, Func<string, bool> isLive)
+internal sealed class Reaper(CgroupLayout layout, string boxes, string kind, TimeProvider time, Func<string, bool> isLive)
 {
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(15);
+
+    /// <summary>The kind that takes what has no readable intent, so that exactly one does.</summary>
+    private const string Unclaimed = "gvisor";
 
     public IReadOnlyList<SandboxResidue> List()
     {
@@ -52,7 +55,7 @@ internal sealed class Reaper(CgroupLayout layout, string boxes, TimeProvider tim
             if (!spared.TryGetValue(box, out var spare))
             {
                 var intent = BoxIntent.TryRead(new BoxFolder(boxes, box).Intent);
-                spared[box] = spare = isLive(box) || intent is { IsOthers: true };
+                spared[box] = spare = isLive(box) || intent is { IsOthers: true } || (intent?.Kind ?? Unclaimed) != kind;
                 runs[box] = RunId.TryParse(intent?.Run ?? "", out var run) ? run : null;
             }
 

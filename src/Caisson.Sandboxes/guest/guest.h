@@ -8,6 +8,8 @@
  *   PID 1 dials ctl.sock before any workload exists. For each stream the host sends OPEN {id, kind, token} there; PID 1
  *   forks a worker, the worker dials io.sock and shows id and token. One connection is one command or one file call,
  *   so nothing is multiplexed, and a full socket blocks just the command that fills it.
+ *   Programs in the box reach services of the host through ports of the box's own loopback: the forwarder accepts
+ *   there, dials gw.sock and passes bytes on.
  *
  * Frame: u32 length of the payload (at most 65536), u8 type, payload. All integers are little-endian.
  *
@@ -23,6 +25,7 @@
  *   PID 1           the box ends; the host sees ctl close.
  *   a worker        its command gets SIGKILL by parent-death signal; leftovers go to PID 1; the host sees its stream
  *                   close without a result and ends the box.
+ *   the forwarder   its connections close; PID 1, which holds the ports, starts another.
  *   a command       the worker kills what it left, drains the pipes and reports.
  */
 #ifndef CAISSON_GUEST_H
@@ -33,21 +36,27 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum { PROTOCOL_VERSION = 1, MAX_FRAME = 65536, FRAME_HEADER = 5, TOKEN_SIZE = 16 };
+enum { PROTOCOL_VERSION = 2, MAX_FRAME = 65536, FRAME_HEADER = 5, TOKEN_SIZE = 16 };
+enum { MAX_FORWARDS = 32 };
 enum { GUEST_UID = 10000, WORK_UID = 10001 };
 
 #define CTL_PATH "/run/caisson/ctl.sock"
 #define IO_PATH "/run/caisson/io.sock"
+#define GW_PATH "/run/caisson/gw.sock"
 #define WORKSPACE "/workspace"
 
 enum frame_type {
     /* ctl, host to guest */
     F_OPEN = 1,         /* u32 id, u8 kind, token */
-    F_KILL_ALL = 2,     /* u32 id: kill everything but PID 1 */
+    F_KILL_ALL = 2,     /* u32 id: kill everything but PID 1 and what forwards */
+    F_FORWARD = 3,      /* u32 id, u16 port...: listen on these ports of the box's loopback and no others */
     /* ctl, guest to host */
     F_HELLO = 16,       /* u32 version */
     F_KILLED = 17,      /* u32 id */
     F_OPEN_FAILED = 18, /* u32 id, u32 errno */
+    F_FORWARDING = 19,  /* u32 id, u32 errno or 0 */
+    /* first frame on gw, guest to host; bytes follow as they are, in both directions */
+    F_PORT = 21,        /* u16 port that was dialled */
     /* first frame of a stream, guest to host */
     F_TOKEN = 32,       /* u32 id, token */
     /* exec, host to guest */
@@ -57,6 +66,8 @@ enum frame_type {
     F_START = 36,
     F_STDIN = 37,       /* within the credit; empty means end of file */
     F_KILL = 38,
+    F_TERMINAL = 39,    /* u16 rows, u16 columns: before START; stdin, stdout and stderr are one terminal then */
+    F_RESIZE = 40,      /* u16 rows, u16 columns */
     /* exec, guest to host */
     F_NOT_STARTED = 48, /* u32 errno, u8 what: 'd' directory, 'x' program, 'f' fork */
     F_CREDIT = 49,      /* u32 bytes of stdin that may follow */
@@ -91,6 +102,7 @@ int has_buffered(void);                      /* whether recv_frame has something
 void forget_buffered(void);                  /* a worker reads another connection than PID 1, which forked it */
 void put_u32(uint8_t *to, uint32_t value);
 void put_u64(uint8_t *to, uint64_t value);
+uint16_t get_u16(const uint8_t *from);
 uint32_t get_u32(const uint8_t *from);
 uint64_t get_u64(const uint8_t *from);
 _Noreturn void die(const char *what);
@@ -98,6 +110,9 @@ _Noreturn void die(const char *what);
 int init_main(void);
 int launch_main(int argc, char **argv);
 int restrict_calls(void);
+int drop_capabilities(void);
+_Noreturn void forwarder(const int *listeners, const uint16_t *ports, int count);
+int listen_on(uint16_t port);
 _Noreturn void exec_worker(int stream);
 _Noreturn void files_worker(int stream);
 

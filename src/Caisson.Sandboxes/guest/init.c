@@ -23,12 +23,58 @@ static void on_child(int signal) { (void)signal; }
  */
 static int spare = -1;
 
+/* The ports that are forwarded stay open here, so that a forwarder that ends is replaced without a gap. */
+static int listeners[MAX_FORWARDS];
+static uint16_t ports[MAX_FORWARDS];
+static int port_count;
+static pid_t forwarding = -1;
+
+static void start_forwarder(int ctl)
+{
+    if (port_count == 0 || forwarding >= 0)
+        return;
+    forwarding = fork();
+    if (forwarding == 0) {
+        close(ctl);
+        forwarder(listeners, ports, port_count);
+    }
+}
+
+/* Answers 0, or the error of a port that cannot be had: then none is forwarded. */
+static int set_forwards(int ctl, const uint8_t *list, int count)
+{
+    if (forwarding >= 0) {
+        kill(forwarding, SIGKILL);
+        waitpid(forwarding, NULL, 0);
+        forwarding = -1;
+    }
+    while (port_count > 0)
+        close(listeners[--port_count]);
+    for (int i = 0; i < count; i++) {
+        ports[i] = get_u16(list + 2 * i);
+        listeners[i] = listen_on(ports[i]);
+        if (listeners[i] < 0) {
+            int error = errno;
+            while (port_count > 0)
+                close(listeners[--port_count]);
+            return error;
+        }
+        port_count++;
+    }
+    start_forwarder(ctl);
+    return 0;
+}
+
 /* Answers whether some child has ended. */
 static int reap(void)
 {
     int ended = 0;
-    while (waitpid(-1, NULL, WNOHANG) > 0)
+    pid_t pid;
+    while ((pid = waitpid(-1, NULL, WNOHANG)) > 0) {
         ended = 1;
+        if (pid == forwarding)
+            forwarding = -1;
+    }
     return ended;
 }
 
@@ -47,6 +93,12 @@ static _Noreturn void be_worker(const uint8_t *order)
     files_worker(stream);
 }
 
+static void close_ports(void)
+{
+    for (int i = 0; i < port_count; i++)
+        close(listeners[i]);
+}
+
 static void prepare_spare(int ctl)
 {
     int ends[2];
@@ -57,6 +109,7 @@ static void prepare_spare(int ctl)
         uint8_t order[OPEN_LENGTH];
         close(ctl);
         close(ends[1]);
+        close_ports();
         if (read(ends[0], order, sizeof order) != sizeof order)
             _exit(0);
         close(ends[0]);
@@ -81,6 +134,7 @@ static void open_stream(int ctl, const struct frame *frame)
     pid_t pid = fork();
     if (pid == 0) {
         close(ctl);
+        close_ports();
         be_worker(frame->payload);
     }
     if (pid < 0) {
@@ -104,6 +158,7 @@ static void kill_everything(void)
         if (pid < 0 && errno == ECHILD)
             break;
     }
+    forwarding = -1;
 }
 
 /*
@@ -120,6 +175,13 @@ static void become_agent(void)
         syscall(SYS_capset, &header, own) != 0)
         die("cannot become the agent's user");
     prctl(PR_SET_DUMPABLE, 0);
+}
+
+int drop_capabilities(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct nothing[2] = {{0}, {0}};
+    return (int)syscall(SYS_capset, &header, nothing);
 }
 
 int init_main(void)
@@ -142,8 +204,10 @@ int init_main(void)
     static struct frame frame;
     prepare_spare(ctl);
     for (;;) {
-        if (reap())
+        if (reap()) {
             prepare_spare(ctl);
+            start_forwarder(ctl);
+        }
         struct pollfd wait = {.fd = ctl, .events = POLLIN};
         if (!has_buffered() && ppoll(&wait, 1, NULL, &open) <= 0)
             continue;
@@ -154,7 +218,13 @@ int init_main(void)
         } else if (frame.type == F_KILL_ALL && frame.length == 4) {
             kill_everything();
             prepare_spare(ctl);
+            start_forwarder(ctl);
             send_frame(ctl, F_KILLED, frame.payload, 4);
+        } else if (frame.type == F_FORWARD && frame.length >= 4 && frame.length <= 4 + 2 * MAX_FORWARDS && frame.length % 2 == 0) {
+            uint8_t answer[8];
+            memcpy(answer, frame.payload, 4);
+            put_u32(answer + 4, (uint32_t)set_forwards(ctl, frame.payload + 4, (int)(frame.length - 4) / 2));
+            send_frame(ctl, F_FORWARDING, answer, sizeof answer);
         } else {
             return 65;
         }

@@ -120,6 +120,8 @@ void put_u64(uint8_t *to, uint64_t value)
         to[i] = (uint8_t)(value >> (8 * i));
 }
 
+uint16_t get_u16(const uint8_t *from) { return (uint16_t)(from[0] | from[1] << 8); }
+
 uint32_t get_u32(const uint8_t *from)
 {
     uint32_t value = 0;

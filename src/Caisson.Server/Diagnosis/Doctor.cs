@@ -4,7 +4,7 @@ using System.Runtime.InteropServices;
 using System.Text.RegularExpressions;
 using Caisson.Core;
 using Caisson.Sandboxes;
-using Caisson.Sandboxes.GVisor;
+using Caisson.Sandboxes.Boxes;
 using Caisson.Server.Configuration;
 using Caisson.Storage.Sqlite;
 using Caisson.Storage.Sqlite.Blobs;
@@ -61,7 +61,7 @@ public sealed partial class Doctor(ServerOptions options, TimeProvider clock, II
             Directory.CreateDirectory(folder);
             var sandbox = new SandboxOptions { StateDirectory = Path.Combine(folder, "boxes"), RunscPath = options.Sandbox.Runsc, GuestPath = options.Sandbox.GuestAgent };
             var blobs = new FileBlobStore(Path.Combine(folder, "blobs"), new byte[32]);
-            await using var provider = new GVisorProvider(sandbox, blobs, clock, NullLogger.Instance);
+            await using var provider = BoxProvider.GVisor(new BoxHost(sandbox, blobs, clock, NullLogger.Instance), ownsHost: true);
             var began = clock.GetTimestamp();
             var probe = await provider.ProbeAsync(cancellationToken).WaitAsync(ProbeLimit, clock, cancellationToken);
             var took = clock.GetElapsedTime(began);

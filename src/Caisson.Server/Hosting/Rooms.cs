@@ -8,7 +8,7 @@ using Caisson.Core.Schedules;
 using Caisson.Gateway;
 using Caisson.Gateway.Prices;
 using Caisson.Sandboxes;
-using Caisson.Sandboxes.GVisor;
+using Caisson.Sandboxes.Boxes;
 using Caisson.Sandboxes.Workspaces;
 using Caisson.Server.Configuration;
 using Caisson.Storage.Sqlite;
@@ -22,13 +22,13 @@ internal sealed class Rooms : IAsyncDisposable
 {
     private readonly SqliteStore _store;
     private readonly ModelCallPipeline _models;
-    private readonly IReadOnlyList<ISandboxProvider> _sandboxes;
+    private readonly BoxHost _boxes;
 
-    private Rooms(SqliteStore store, ModelCallPipeline models, IReadOnlyList<ISandboxProvider> sandboxes, Engine engine, Runs runs)
+    private Rooms(SqliteStore store, ModelCallPipeline models, BoxHost boxes, Engine engine, Runs runs)
     {
         _store = store;
         _models = models;
-        _sandboxes = sandboxes;
+        _boxes = boxes;
         Engine = engine;
         Runs = runs;
     }
@@ -46,6 +46,8 @@ internal sealed class Rooms : IAsyncDisposable
     internal required RunOperations Operations { get; init; }
 
     internal required KillSwitches Kills { get; init; }
+
+    internal ISandboxRegistry Boxes => _boxes;
 
     internal static (Rooms? Rooms, Failure? Failure) Open(ServerOptions options, AgentCatalog agents, TimeProvider clock, IIdSource ids, ILoggerFactory logs)
     {
@@ -86,8 +88,7 @@ internal sealed class Rooms : IAsyncDisposable
         await Keeper.DisposeAsync();
         await Storage.DisposeAsync();
         await Engine.DisposeAsync();
-        foreach (var sandbox in _sandboxes)
-            await sandbox.DisposeAsync();
+        await _boxes.DisposeAsync();
         _models.Dispose();
         await _store.DisposeAsync();
     }
@@ -100,11 +101,11 @@ internal sealed class Rooms : IAsyncDisposable
         var blobs = new FileBlobStore(Path.Combine(options.DataDirectory, "blobs"), store.TenantKey.Span, clock, store.Seal);
         var storage = new StorageRoom(options.Storage, store, blobs, clock, logs);
         var models = new ModelCallPipeline(options.Providers, PriceTable.Embedded, clock, random, logs.CreateLogger<ModelCallPipeline>());
-        var gvisor = new GVisorProvider(SandboxOptionsOf(options), blobs, clock, logs.CreateLogger<GVisorProvider>());
-        ISandboxProvider[] sandboxes = [gvisor];
+        var boxes = new BoxHost(SandboxOptionsOf(options), blobs, clock, logs.CreateLogger<BoxHost>());
+        ISandboxProvider[] sandboxes = [BoxProvider.GVisor(boxes)];
         var signals = new RunSignals();
         var kills = new KillSwitches(store, clock);
-        var newRuns = new NewRuns(blobs, models, sandboxes, agents.Builds, clock, ids, kills);
+        var newRuns = new NewRuns(blobs, models, sandboxes, agents.Builds, clock, ids, kills, boxes);
         var engine = new Engine(new EngineOptions { MaxConcurrentRuns = options.MaxConcurrentRuns }, new EngineParts
         {
             Store = store,
@@ -129,7 +130,7 @@ internal sealed class Rooms : IAsyncDisposable
         var runs = new Runs(store, store, blobs, models, newRuns, new WorkspaceStore(blobs), signals, clock, ids);
         var keeper = new ScheduleKeeper(store, store, newRuns, signals, clock, logs.CreateLogger<ScheduleKeeper>(), () => engine.Ready);
         var schedules = new ScheduleBook(store, store, store, newRuns, keeper, signals, clock, ids);
-        return new Rooms(store, models, sandboxes, engine, runs)
+        return new Rooms(store, models, boxes, engine, runs)
         {
             Storage = storage,
             Keeper = keeper,
@@ -144,5 +145,9 @@ internal sealed class Rooms : IAsyncDisposable
         StateDirectory = Path.Combine(options.DataDirectory, "boxes"),
         RunscPath = options.Sandbox.Runsc,
         GuestPath = options.Sandbox.GuestAgent,
+        Pool = options.Sandbox.Pool,
+        MaxBoxes = options.Sandbox.MaxBoxes,
+        MemoryReserve = options.Sandbox.MemoryReserve,
+        Images = options.Sandbox.Images,
     };
 }

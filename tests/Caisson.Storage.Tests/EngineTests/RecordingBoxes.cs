@@ -40,6 +40,8 @@ internal sealed class RecordingBoxes(Gate gate) : ISandboxProvider
 
         public Task<ExecOutcome> ExecAsync(ExecRequest request, CancellationToken cancellationToken) => boxes.ExecAsync(request, cancellationToken);
 
+        public Task<TerminalOutcome> OpenTerminalAsync(TerminalRequest request, CancellationToken cancellationToken) => throw new InvalidOperationException("no terminals here");
+
         public Task<FileReadOutcome> ReadFileAsync(string path, int maxBytes, CancellationToken cancellationToken) => throw new InvalidOperationException("no files here");
 
         public Task<FileWriteOutcome> WriteFileAsync(string path, ReadOnlyMemory<byte> content, CancellationToken cancellationToken) => throw new InvalidOperationException("no files here");

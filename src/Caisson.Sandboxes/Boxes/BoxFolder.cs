@@ -1,6 +1,6 @@
 using Caisson.Sandboxes.Reaping;
 
-namespace Caisson.Sandboxes.GVisor;
+namespace Caisson.Sandboxes.Boxes;
 
 /// <summary>The folder of one box on the host. Ids are random and never used again, so a folder is not either.</summary>
 internal sealed class BoxFolder(string boxes, string id)
@@ -18,6 +18,9 @@ internal sealed class BoxFolder(string boxes, string id)
 
     public string Sockets => $"{Path}/io";
 
+    /// <summary>Files for everybody in the box, at <see cref="Images.BoxImage.FilesInside"/>.</summary>
+    public string Files => $"{Path}/files";
+
     public string Image => $"{Path}/workspace.ext4";
 
     /// <summary>Where the image is mounted, in the launcher's mount namespace only.</summary>
@@ -33,6 +36,19 @@ internal sealed class BoxFolder(string boxes, string id)
         Directory.CreateDirectory(Path, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         Directory.CreateDirectory(Mount);
         Directory.CreateDirectory(RunscState);
+        Directory.CreateDirectory(Files);
+    }
+
+    /// <summary>Writes the files of a box whole, each in its turn, so that a program sees an old or a new one.</summary>
+    public void WriteFiles(IReadOnlyDictionary<string, ReadOnlyMemory<byte>> files)
+    {
+        foreach (var (name, content) in files)
+        {
+            var file = System.IO.Path.Combine(Files, System.IO.Path.GetFileName(name));
+            File.WriteAllBytes($"{file}.new", content.Span);
+            File.SetUnixFileMode($"{file}.new", UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.OtherRead);
+            File.Move($"{file}.new", file, overwrite: true);
+        }
     }
 
     /// <summary>Removes it once no loop device holds the image any more. Answers what would not go in time.</summary>

@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using Caisson.Sandboxes.Native;
 
-namespace Caisson.Sandboxes.GVisor;
+namespace Caisson.Sandboxes.Boxes;
 
 /// <summary>
 /// The launcher of one box on the host (guest/launch.c). It lives as long as the box does, and it ends the box when the

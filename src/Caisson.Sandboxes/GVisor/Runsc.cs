@@ -1,27 +1,24 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
+using Caisson.Sandboxes.Boxes;
 
 namespace Caisson.Sandboxes.GVisor;
 
 /// <summary>
-/// The outside programs of this provider. What is installed is asked and not assumed: runsc's flags differ by version.
+/// An installed runsc. It is asked and not assumed what it can: its flags differ by version.
 /// </summary>
-internal sealed partial record Tools(string Runsc, string Guest, string MakeFileSystem, string Version, bool HasSystrap, IReadOnlySet<string> Flags)
+internal sealed partial record Runsc(string Path, string Version, bool HasSystrap, IReadOnlySet<string> Flags)
 {
     private static readonly TimeSpan ProbeLimit = TimeSpan.FromSeconds(10);
 
     /// <summary>The first dated release with systrap as a platform.</summary>
     private const int SystrapSince = 20230501;
 
-    /// <summary>Answers what is missing, in words, where the tools are not there.</summary>
-    public static async Task<(Tools? Tools, string? Missing)> FindAsync(SandboxOptions options, TimeProvider time, CancellationToken cancellationToken)
+    /// <summary>Answers what is missing, in words, where it is not there.</summary>
+    public static async Task<(Runsc? Runsc, string? Missing)> FindAsync(SandboxOptions options, TimeProvider time, CancellationToken cancellationToken)
     {
-        if (Find(options.RunscPath, "runsc") is not { } runsc)
+        if (HostTools.Find(options.RunscPath, "runsc") is not { } runsc)
             return (null, options.RunscPath is { } named ? $"{named}, named as sandbox.runsc, is not there" : "runsc is not installed");
-        if (Find(options.GuestPath, "caisson-guest") is not { } guest)
-            return (null, options.GuestPath is { } named ? $"{named}, named as sandbox.guest_agent, is not there" : "the guest agent is not built");
-        if (Find(null, "mkfs.ext4") is not { } mkfs)
-            return (null, "mkfs.ext4 (package e2fsprogs) is not installed");
         var version = await OutsideProgram.RunAsync(runsc, ["--version"], ProbeLimit, time, cancellationToken);
         var flags = await OutsideProgram.RunAsync(runsc, ["flags"], ProbeLimit, time, cancellationToken);
         if (version.ExitCode != 0)
@@ -29,13 +26,13 @@ internal sealed partial record Tools(string Runsc, string Guest, string MakeFile
         var names = FlagLine().Matches(flags.Output).Select(m => m.Groups[1].Value).ToHashSet(StringComparer.Ordinal);
         var date = Date().Match(version.Output);
         var systrap = !date.Success || int.Parse(date.Value, CultureInfo.InvariantCulture) >= SystrapSince;
-        return (new Tools(runsc, guest, mkfs, version.Output.Split('\n')[0].Trim(), systrap, names), null);
+        return (new Runsc(runsc, version.Output.Split('\n')[0].Trim(), systrap, names), null);
     }
 
     /// <summary>The command line that starts a box and then ends; see guest/launch.c.</summary>
     public IReadOnlyList<string> RunCommand(string state, string bundle, string id, bool directFiles)
     {
-        var command = new List<string> { Runsc, $"--root={state}" };
+        var command = new List<string> { Path, $"--root={state}" };
         Add("ignore-cgroups", "true"); // The launcher has put it into ours.
         Add("network", "none");
         Add("platform", HasSystrap ? "systrap" : "ptrace");
@@ -55,15 +52,6 @@ internal sealed partial record Tools(string Runsc, string Guest, string MakeFile
             if (Flags.Contains(flag))
                 command.Add($"--{flag}={value}");
         }
-    }
-
-    private static string? Find(string? configured, string name)
-    {
-        if (configured is not null)
-            return File.Exists(configured) ? configured : null;
-        var path = Environment.GetEnvironmentVariable("PATH") ?? "";
-        return path.Split(':', StringSplitOptions.RemoveEmptyEntries).Prepend(SandboxOptions.ToolsDirectory).Append("/usr/sbin").Append("/sbin")
-            .Select(d => Path.Combine(d, name)).FirstOrDefault(File.Exists);
     }
 
     [GeneratedRegex(@"^\s+-([A-Za-z0-9_-]+)", RegexOptions.Multiline)]

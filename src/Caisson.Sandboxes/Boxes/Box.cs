@@ -2,11 +2,12 @@ using Caisson.Contracts;
 using Caisson.Core.Sandboxes;
 using Caisson.Sandboxes.Cgroups;
 using Caisson.Sandboxes.Protocol;
+using Caisson.Sandboxes.Reaping;
 using Caisson.Sandboxes.Workspaces;
 using Microsoft.Extensions.Logging;
 using Microsoft.Win32.SafeHandles;
 
-namespace Caisson.Sandboxes.GVisor;
+namespace Caisson.Sandboxes.Boxes;
 
 /// <summary>
 /// One live box.
@@ -20,7 +21,7 @@ namespace Caisson.Sandboxes.GVisor;
 /// </para>
 /// </summary>
 #pragma warning disable CA1001 // A semaphore without a wait handle holds nothing; the rest ends in DestroyAsync.
-internal sealed class GVisorSandbox : ISandbox
+internal sealed class Box : ISandbox
 #pragma warning restore CA1001
 {
     private static readonly TimeSpan EndLimit = TimeSpan.FromSeconds(5);
@@ -30,34 +31,27 @@ internal sealed class GVisorSandbox : ISandbox
     private readonly BoxCgroup _cgroup;
     private readonly BoxProcess _process;
     private readonly GuestLink _link;
+    private readonly IAsyncDisposable? _carrier;
     private readonly SafeFileHandle _workspaceFolder;
     private readonly Workspace _workspace;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
-    private readonly Action<GVisorSandbox> _gone;
+    private readonly Action<Box> _gone;
     private readonly SemaphoreSlim _turn = new(1);
     private readonly Lock _destroyLock = new();
     private readonly Task<Failure> _lost;
     private Task? _destroyed;
     private bool _frozen;
+    private int _terminals;
 
-    public GVisorSandbox(
-        BoxFolder folder,
-        BoxCgroup cgroup,
-        BoxProcess process,
-        GuestLink link,
-        SafeFileHandle workspaceFolder,
-        Workspace workspace,
-        TimeProvider time,
-        ILogger logger,
-        Action<GVisorSandbox> gone)
+    /// <param name="image">Digest of what it sees as its root.</param>
+    public Box(BoxParts parts, string kind, string image, SandboxSpec spec, TimeProvider time, ILogger logger, Action<Box> gone)
     {
-        _folder = folder;
-        _cgroup = cgroup;
-        _process = process;
-        _link = link;
-        _workspaceFolder = workspaceFolder;
-        _workspace = workspace;
+        (_folder, _cgroup, _process, _link, _carrier, _workspaceFolder, _workspace) = parts;
+        Kind = kind;
+        Image = image;
+        Spec = spec;
+        Made = time.GetUtcNow();
         _time = time;
         _logger = logger;
         _gone = gone;
@@ -66,13 +60,73 @@ internal sealed class GVisorSandbox : ISandbox
 
     public string Id => _folder.Id;
 
+    public string Kind { get; }
+
+    public string Image { get; }
+
+    public DateTimeOffset Made { get; }
+
+    /// <summary>Whose it is and what that run may use; of a box in the pool, nobody's.</summary>
+    public SandboxSpec Spec { get; private set; }
+
+    public bool IsFrozen => Volatile.Read(ref _frozen);
+
+    public SandboxInfo Describe(bool isReady)
+    {
+        var counters = _cgroup.Counters();
+        return new SandboxInfo(Id, Kind, isReady ? null : Spec.Run, Spec.Epoch, isReady ? SandboxState.Ready : IsFrozen ? SandboxState.Frozen : SandboxState.Running,
+            Image, Made, new SandboxStats(counters.MemoryBytes, counters.Cpu, counters.Processes) { OutputBytes = _link.OutputBytes });
+    }
+
+    public bool IsLost => _link.Lost.IsCompleted;
+
+    /// <summary>
+    /// Gives the box to a run: limits, files, workspace, ports, environment. Only for one in which nothing has run yet:
+    /// boxes are never used again.
+    /// </summary>
+    public async Task<Failure?> EquipAsync(SandboxSpec spec, CancellationToken cancellationToken)
+    {
+        await _turn.WaitAsync(cancellationToken);
+        try
+        {
+            if (!ReferenceEquals(spec, Spec))
+            {
+                BoxIntent.Of(Id, Kind, spec, _cgroup.Directories, _time.GetUtcNow()).Write(_folder.Intent);
+                _cgroup.Limit(BoxLimits.Of(spec.Limits));
+                Spec = spec;
+            }
+
+            _folder.WriteFiles(spec.Files);
+            if (spec.Workspace is not null && await _workspace.RestoreAsync(_workspaceFolder, spec.Workspace, cancellationToken) is { } unrestored)
+                return unrestored;
+            if (spec.Forwards.Count == 0)
+                return null;
+            ThawNeedsTurn();
+            return await _link.ForwardAsync(spec.Forwards, cancellationToken);
+        }
+        finally
+        {
+            _turn.Release();
+        }
+    }
+
     public async Task<ExecOutcome> ExecAsync(ExecRequest request, CancellationToken cancellationToken)
     {
-        var outcome = await GuestExec.RunAsync(_link, OpenAsync, request, _time, cancellationToken);
+        var outcome = await GuestExec.RunAsync(_link, OpenAsync, request with { Environment = Complete(request.Environment) }, _time, cancellationToken);
         // The kernel may have killed one process of the box and left the rest in an unknown state: then all of it ends.
         if (outcome is ExecOutcome.Lost || LimitFailure() is { Code: ErrorCodes.SandboxOom })
             return new ExecOutcome.Lost(await LoseAsync());
         return outcome;
+    }
+
+    public async Task<TerminalOutcome> OpenTerminalAsync(TerminalRequest request, CancellationToken cancellationToken)
+    {
+        Interlocked.Increment(ref _terminals);
+        var outcome = await GuestTerminal.OpenAsync(
+            _link, OpenAsync, request with { Environment = Complete(request.Environment) }, () => Interlocked.Decrement(ref _terminals), cancellationToken);
+        if (outcome is not TerminalOutcome.Opened)
+            Interlocked.Decrement(ref _terminals);
+        return outcome is TerminalOutcome.Lost ? new TerminalOutcome.Lost(await LoseAsync()) : outcome;
     }
 
     public async Task<FileReadOutcome> ReadFileAsync(string path, int maxBytes, CancellationToken cancellationToken)
@@ -98,7 +152,8 @@ internal sealed class GVisorSandbox : ISandbox
         await _turn.WaitAsync(cancellationToken);
         try
         {
-            await FreezeNeedsTurnAsync(cancellationToken);
+            if (Volatile.Read(ref _terminals) == 0)
+                await FreezeNeedsTurnAsync(cancellationToken);
         }
         finally
         {
@@ -131,6 +186,8 @@ internal sealed class GVisorSandbox : ISandbox
         }
         finally
         {
+            if (Volatile.Read(ref _terminals) > 0)
+                ThawNeedsTurn();
             _turn.Release();
         }
     }
@@ -171,6 +228,8 @@ internal sealed class GVisorSandbox : ISandbox
         var left = await _cgroup.RemoveAsync(RemoveLimit);
         // A save or restore that is under way reads the workspace's folder until its end.
         await _turn.WaitAsync();
+        if (_carrier is not null)
+            await _carrier.DisposeAsync();
         _link.Dispose();
         // The last hold on the workspace's mount: with it the mount goes, and with the mount the loop device.
         _workspaceFolder.Dispose();
@@ -208,6 +267,14 @@ internal sealed class GVisorSandbox : ISandbox
             new Failure(ErrorCodes.SandboxPids, "the box needed more processes than it may have; raise sandbox.pids or start fewer"),
         _ => null,
     };
+
+    private Dictionary<string, string> Complete(IReadOnlyDictionary<string, string> own)
+    {
+        var all = new Dictionary<string, string>(Spec.Environment);
+        foreach (var (name, value) in own)
+            all[name] = value;
+        return all;
+    }
 
     /// <summary>Under the turn, so that no freeze comes between the thaw and the worker's dial.</summary>
     private async Task<(FrameStream? Stream, Failure? Failure)> OpenAsync(StreamKind kind, CancellationToken cancellationToken)
@@ -260,3 +327,8 @@ internal sealed class GVisorSandbox : ISandbox
         }
     }
 }
+
+/// <summary>What a box is made of.</summary>
+/// <param name="WorkspaceFolder">Holds the workspace's mount.</param>
+internal sealed record BoxParts(
+    BoxFolder Folder, BoxCgroup Cgroup, BoxProcess Process, GuestLink Link, IAsyncDisposable? Carrier, SafeFileHandle WorkspaceFolder, Workspace Workspace);

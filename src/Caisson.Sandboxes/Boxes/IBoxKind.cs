@@ -1,0 +1,42 @@
+using Caisson.Contracts;
+using Caisson.Core.Sandboxes;
+
+namespace Caisson.Sandboxes.Boxes;
+
+/// <summary>
+/// What one kind of box adds to what all share: which outside programs it needs, and how the launcher starts it. The
+/// folder, disk, cgroup, sockets, workspace and end of a box are the same for every kind; see <see cref="BoxHost"/>.
+/// </summary>
+internal interface IBoxKind
+{
+    /// <summary>Short and stable: <c>gvisor</c>. Stands in the box's intent.</summary>
+    string Name { get; }
+
+    IsolationTier Tier { get; }
+
+    /// <summary>Whether memory, cores and processes are set at a box's start and cannot be changed when it is given to a run.</summary>
+    bool FixesLimits { get; }
+
+    /// <summary>What to do where <see cref="PrepareAsync"/> finds something missing.</summary>
+    string Remedy { get; }
+
+    /// <summary>Finds its programs, at the first call; or answers, in words, what is missing.</summary>
+    Task<string?> PrepareAsync(CancellationToken cancellationToken);
+
+    /// <summary>Version and platform, for <c>doctor</c>. Valid once prepared.</summary>
+    string Describe();
+
+    /// <summary>Writes what the box's folder needs and answers how the launcher starts it.</summary>
+    Task<LaunchPlan> PlanAsync(BoxPlan box, CancellationToken cancellationToken);
+}
+
+/// <param name="Root">The tree that the box sees as its root; read-only.</param>
+internal sealed record BoxPlan(BoxFolder Folder, string Root, SandboxSettings Limits);
+
+/// <param name="Command">The program that starts the box and its arguments; see guest/launch.c.</param>
+/// <param name="Options">Further options of the launcher.</param>
+internal sealed record LaunchPlan(IReadOnlyList<string> Command, IReadOnlyList<string> Options)
+{
+    /// <summary>Carries the guest's connections where the box cannot dial the host's sockets itself. Ended with the box.</summary>
+    public Func<BoxFolder, CancellationToken, Task<IAsyncDisposable>>? Carrier { get; init; }
+}
