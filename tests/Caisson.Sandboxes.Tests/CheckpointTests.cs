@@ -7,6 +7,7 @@ namespace Caisson.Sandboxes.Tests;
 public sealed class CheckpointTests(Boxes boxes)
 {
     private static readonly SandboxSpec Spec = new(default, 1, new SandboxSettings(), null);
+    private static readonly CheckpointMark Mark = new(new RunId(Guid.Parse("0193f1c0-0000-7000-8000-00000000000c")), 40, 3, 7, "root");
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(30);
 
     [Fact]
@@ -18,7 +19,7 @@ public sealed class CheckpointTests(Boxes boxes)
         var counting = CountAsync(box, written);
         await Eventually.SeesAsync(() => Task.FromResult(written.Count), n => n > 3);
 
-        var taken = Assert.IsType<CheckpointOutcome.Taken>(await box.CheckpointAsync(default)).Checkpoint;
+        var taken = Assert.IsType<CheckpointOutcome.Taken>(await box.CheckpointAsync(Mark, default)).Checkpoint;
         Assert.IsType<ExecOutcome.Lost>(await counting);
         await box.DestroyAsync();
         var restored = await RestoreAsync(taken);
@@ -42,7 +43,7 @@ public sealed class CheckpointTests(Boxes boxes)
     {
         var box = await boxes.CreateAsync(Spec);
         await box.MustAsync("echo common > file");
-        var taken = Assert.IsType<CheckpointOutcome.Taken>(await box.CheckpointAsync(default)).Checkpoint;
+        var taken = Assert.IsType<CheckpointOutcome.Taken>(await box.CheckpointAsync(Mark, default)).Checkpoint;
 
         var one = await RestoreAsync(taken);
         var other = await RestoreAsync(taken);
@@ -62,7 +63,7 @@ public sealed class CheckpointTests(Boxes boxes)
         var box = await boxes.CreateAsync(Spec);
         var opened = Assert.IsType<TerminalOutcome.Opened>(await box.OpenTerminalAsync(new TerminalRequest(["/bin/cat"], null, new Dictionary<string, string>(), new TerminalSize(24, 80)), default));
 
-        Assert.IsType<CheckpointOutcome.Refused>(await box.CheckpointAsync(default));
+        Assert.IsType<CheckpointOutcome.Refused>(await box.CheckpointAsync(Mark, default));
 
         await opened.Terminal.DisposeAsync();
         Assert.Equal("on", await box.MustAsync("echo on"));
@@ -73,12 +74,27 @@ public sealed class CheckpointTests(Boxes boxes)
     public async Task A_checkpoint_of_another_version_or_image_is_refused()
     {
         var box = await boxes.CreateAsync(Spec);
-        var taken = Assert.IsType<CheckpointOutcome.Taken>(await box.CheckpointAsync(default)).Checkpoint;
+        var taken = Assert.IsType<CheckpointOutcome.Taken>(await box.CheckpointAsync(Mark, default)).Checkpoint;
         await box.DestroyAsync();
 
+        Assert.Equal(taken.Id, boxes.Provider.FindCheckpoint(Mark.Run)?.Id);
+        Assert.Equal(Mark, boxes.Provider.FindCheckpoint(Mark.Run)?.Mark);
+        Assert.Null(boxes.Provider.FindCheckpoint(default));
         foreach (var foreign in new[] { taken with { Version = "runsc of tomorrow" }, taken with { Image = "other" }, taken with { Id = "0000000000000000" } })
             Assert.Equal(ErrorCodes.SandboxUnavailable, Assert.IsType<SandboxCreateOutcome.Refused>(await boxes.Provider.RestoreAsync(foreign, Spec, default)).Failure.Code);
         boxes.Provider.Discard(taken);
+    }
+
+    [Fact]
+    public void A_box_fits_its_run_only_where_it_stood()
+    {
+        Assert.True(Mark.Fits(Mark));
+        Assert.True(Mark.Fits(Mark with { Seq = 50, Epoch = 9 }));
+        Assert.False(Mark.Fits(Mark with { Epoch = 2 }));
+        Assert.False(Mark.Fits(Mark with { Seq = 39 }));
+        Assert.False(Mark.Fits(Mark with { ToolCalls = 8 }));
+        Assert.False(Mark.Fits(Mark with { Workspace = null }));
+        Assert.False(Mark.Fits(Mark with { Run = default }));
     }
 
     private async Task<ISandbox> RestoreAsync(SandboxCheckpoint checkpoint)

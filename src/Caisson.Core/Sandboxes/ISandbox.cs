@@ -41,7 +41,7 @@ public interface ISandbox
     /// Keeps the box on disk and ends it. Refused while a terminal or a file call is open, while a command still reads
     /// its input, and where the provider cannot.
     /// </summary>
-    Task<CheckpointOutcome> CheckpointAsync(CancellationToken cancellationToken);
+    Task<CheckpointOutcome> CheckpointAsync(CheckpointMark mark, CancellationToken cancellationToken);
 
     /// <summary>Of a restored box: goes on with a command that was under way, from what it writes after the checkpoint. Each once.</summary>
     Task<ExecOutcome> ResumeExecAsync(uint command, ExecRequest request, CancellationToken cancellationToken);

@@ -22,6 +22,9 @@ public interface ISandboxProvider : IAsyncDisposable
     /// <summary>Starts a box from a checkpoint, with its own files: the spec's workspace counts for nothing. On failure nothing is left but the checkpoint.</summary>
     Task<SandboxCreateOutcome> RestoreAsync(SandboxCheckpoint checkpoint, SandboxSpec spec, CancellationToken cancellationToken);
 
+    /// <summary>The newest checkpoint of a run's box on this host.</summary>
+    SandboxCheckpoint? FindCheckpoint(RunId run);
+
     /// <summary>Forgets a checkpoint. Idempotent.</summary>
     void Discard(SandboxCheckpoint checkpoint);
 

@@ -213,7 +213,7 @@ internal sealed class Box : ISandbox
         }
     }
 
-    public async Task<CheckpointOutcome> CheckpointAsync(CancellationToken cancellationToken)
+    public async Task<CheckpointOutcome> CheckpointAsync(CheckpointMark mark, CancellationToken cancellationToken)
     {
         await _turn.WaitAsync(cancellationToken);
         try
@@ -223,7 +223,7 @@ internal sealed class Box : ISandbox
             if (Volatile.Read(ref _terminals) > 0 || Volatile.Read(ref _fileCalls) > 0)
                 return new CheckpointOutcome.Refused(new Failure(ErrorCodes.RunConflict, "a terminal or a file call is open in the box", Retryable: true));
             ThawNeedsTurn();
-            return await TakeNeedsTurnAsync(checkpoints, cancellationToken);
+            return await TakeNeedsTurnAsync(checkpoints, mark, cancellationToken);
         }
         finally
         {
@@ -256,7 +256,7 @@ internal sealed class Box : ISandbox
     /// 1. The guest leaves. 2. The kind writes the box and ends it. 3. The disk goes into the checkpoint as it is: nothing
     /// writes there any more. 4. The note. What fails before 2 leaves the box as it was; whatever fails later, it is lost.
     /// </summary>
-    private async Task<CheckpointOutcome> TakeNeedsTurnAsync((IBoxCheckpoints Kind, string Folder) checkpoints, CancellationToken cancellationToken)
+    private async Task<CheckpointOutcome> TakeNeedsTurnAsync((IBoxCheckpoints Kind, string Folder) checkpoints, CheckpointMark mark, CancellationToken cancellationToken)
     {
         var folder = new CheckpointFolder(checkpoints.Folder, Id);
         // 1.
@@ -291,7 +291,7 @@ internal sealed class Box : ISandbox
             await _lost;
             File.Move(_folder.Image, folder.Disk);
             // 4.
-            return new CheckpointOutcome.Taken(folder.Conclude(this, checkpoints.Kind.Version, commands));
+            return new CheckpointOutcome.Taken(folder.Conclude(this, mark, checkpoints.Kind.Version, commands));
         }
         catch (IOException e)
         {

@@ -12,6 +12,8 @@ namespace Caisson.Sandboxes.Boxes;
 /// </summary>
 internal sealed class CheckpointFolder(string checkpoints, string id)
 {
+    private static readonly TimeSpan Kept = TimeSpan.FromDays(30);
+
     public string Path { get; } = System.IO.Path.Combine(checkpoints, id);
 
     public string State => System.IO.Path.Combine(Path, "state");
@@ -26,16 +28,40 @@ internal sealed class CheckpointFolder(string checkpoints, string id)
         Directory.CreateDirectory(State);
     }
 
-    public SandboxCheckpoint Conclude(Box box, string version, IReadOnlyList<StreamTicket> commands)
+    public SandboxCheckpoint Conclude(Box box, CheckpointMark mark, string version, IReadOnlyList<StreamTicket> commands)
     {
         var bytes = Directory.EnumerateFiles(State).Sum(f => new FileInfo(f).Length) + Native.Libc.AllocatedBytes(Disk);
-        File.WriteAllBytes(NoteFile, JsonSerializer.SerializeToUtf8Bytes(new CheckpointNote(commands), CheckpointJson.Default.CheckpointNote));
-        return new SandboxCheckpoint(id, box.Kind, version, box.Image, box.Spec.Limits.DiskBytes, [.. commands.Select(c => c.Id)], bytes);
+        var checkpoint = new SandboxCheckpoint(id, box.Kind, version, box.Image, box.Spec.Limits.DiskBytes, [.. commands.Select(c => c.Id)], bytes) { Mark = mark };
+        File.WriteAllBytes($"{NoteFile}.new", JsonSerializer.SerializeToUtf8Bytes(new CheckpointNote(checkpoint, commands), CheckpointJson.Default.CheckpointNote));
+        File.Move($"{NoteFile}.new", NoteFile);
+        return checkpoint;
     }
 
-    /// <summary>The tokens that its commands come back with; <c>null</c> where there is no whole checkpoint.</summary>
-    public IReadOnlyList<StreamTicket>? Commands() =>
-        File.Exists(NoteFile) ? JsonSerializer.Deserialize(File.ReadAllBytes(NoteFile), CheckpointJson.Default.CheckpointNote)?.Commands : null;
+    /// <summary><c>null</c> where there is no whole checkpoint.</summary>
+    public CheckpointNote? Note()
+    {
+        try
+        {
+            return JsonSerializer.Deserialize(File.ReadAllBytes(NoteFile), CheckpointJson.Default.CheckpointNote);
+        }
+        catch (Exception e) when (e is IOException or JsonException)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>At a server's start: what a crash left half-made, and what no run came back for in a long time.</summary>
+    public static void Sweep(string checkpoints, DateTimeOffset now)
+    {
+        if (!Directory.Exists(checkpoints))
+            return;
+        foreach (var directory in Directory.EnumerateDirectories(checkpoints))
+        {
+            var folder = new CheckpointFolder(checkpoints, System.IO.Path.GetFileName(directory));
+            if (folder.Note() is null || now - Directory.GetLastWriteTimeUtc(directory) > Kept)
+                folder.Delete();
+        }
+    }
 
     public void Delete()
     {
@@ -44,7 +70,8 @@ internal sealed class CheckpointFolder(string checkpoints, string id)
     }
 }
 
-internal sealed record CheckpointNote(IReadOnlyList<StreamTicket> Commands);
+/// <param name="Commands">With the tokens that they come back with.</param>
+internal sealed record CheckpointNote(SandboxCheckpoint Checkpoint, IReadOnlyList<StreamTicket> Commands);
 
 [JsonSerializable(typeof(CheckpointNote))]
 internal sealed partial class CheckpointJson : JsonSerializerContext;

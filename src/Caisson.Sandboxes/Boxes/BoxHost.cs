@@ -108,6 +108,7 @@ public sealed class BoxHost : ISandboxRegistry, IAsyncDisposable
                 return lacking;
             Directory.CreateDirectory(_boxes, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
             _images.Prepare(tools.Guest);
+            CheckpointFolder.Sweep(_checkpoints, Time.GetUtcNow());
             _setup = new BoxSetup(Options, tools, _layout, _boxes, _checkpoints, _blobs, Time, _logger);
             return null;
         }
@@ -160,7 +161,7 @@ public sealed class BoxHost : ISandboxRegistry, IAsyncDisposable
         var unfit = kind.Checkpoints is not { } checkpoints || checkpoint.Provider != kind.Name ? $"it is of {checkpoint.Provider}, and {kind.Name} has none of those"
             : checkpoints.Version != checkpoint.Version ? $"it was taken by '{checkpoint.Version}', here is '{checkpoints.Version}'"
             : image.Digest != checkpoint.Image ? "its image has changed since"
-            : folder.Commands() is null ? "it is not on this host"
+            : folder.Note() is null ? "it is not on this host"
             : null;
         if (unfit is not null)
             return new SandboxCreateOutcome.Refused(new Failure(ErrorCodes.SandboxUnavailable, $"checkpoint {checkpoint.Id} cannot be had back: {unfit}"));
@@ -170,6 +171,14 @@ public sealed class BoxHost : ISandboxRegistry, IAsyncDisposable
         var (box, failure) = await StartAsync(setup, kind, image, id, spec, cancellationToken, folder);
         return box is not null ? new SandboxCreateOutcome.Started(box) : new SandboxCreateOutcome.Refused(failure!);
     }
+
+    /// <summary>Forgets all checkpoints: an earlier state of the store was put back, and they belong to another life of their runs.</summary>
+    public void DiscardCheckpoints() => CheckpointFolder.Sweep(_checkpoints, DateTimeOffset.MaxValue);
+
+    internal SandboxCheckpoint? FindCheckpoint(string kind, RunId run) => !Directory.Exists(_checkpoints) ? null : Directory.EnumerateDirectories(_checkpoints)
+        .OrderByDescending(Directory.GetLastWriteTimeUtc)
+        .Select(d => new CheckpointFolder(_checkpoints, Path.GetFileName(d)).Note()?.Checkpoint)
+        .FirstOrDefault(c => c is not null && c.Provider == kind && c.Mark.Run == run);
 
     internal void Discard(SandboxCheckpoint checkpoint) => new CheckpointFolder(_checkpoints, Path.GetFileName(checkpoint.Id)).Delete();
 

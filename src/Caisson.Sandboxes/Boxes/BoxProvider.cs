@@ -72,6 +72,9 @@ public sealed class BoxProvider : ISandboxProvider
             : await _host.RestoreAsync(_kind, checkpoint, spec, cancellationToken);
 
     /// <inheritdoc/>
+    public SandboxCheckpoint? FindCheckpoint(RunId run) => _host.FindCheckpoint(_kind.Name, run);
+
+    /// <inheritdoc/>
     public void Discard(SandboxCheckpoint checkpoint) => _host.Discard(checkpoint);
 
     /// <inheritdoc/>

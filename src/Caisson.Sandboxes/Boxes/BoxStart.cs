@@ -87,7 +87,7 @@ internal sealed class BoxStart(BoxSetup setup, BoxRegistry registry, IBoxKind ki
         _link = GuestLink.Listen(_folder.Sockets, setup.Time);
         var box = new BoxPlan(_folder, image.Root, spec.Limits);
         var plan = from is null ? await kind.PlanAsync(box, cancellationToken) : await kind.Checkpoints!.PlanAsync(box, from.State, cancellationToken);
-        var commands = from?.Commands() ?? [];
+        var commands = from?.Note()?.Commands ?? [];
         _link.Foresee(commands);
         await disk;
 

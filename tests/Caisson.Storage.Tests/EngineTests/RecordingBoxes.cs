@@ -20,6 +20,8 @@ internal sealed class RecordingBoxes(Gate gate) : ISandboxProvider
 
     public Task<SandboxCreateOutcome> RestoreAsync(SandboxCheckpoint checkpoint, SandboxSpec spec, CancellationToken cancellationToken) => throw new InvalidOperationException("no checkpoints here");
 
+    public SandboxCheckpoint? FindCheckpoint(RunId run) => null;
+
     public void Discard(SandboxCheckpoint checkpoint) => throw new InvalidOperationException("no checkpoints here");
 
     public Task<IReadOnlyList<SandboxResidue>> ListResidueAsync(CancellationToken cancellationToken) => Task.FromResult<IReadOnlyList<SandboxResidue>>([]);
@@ -60,7 +62,7 @@ internal sealed class RecordingBoxes(Gate gate) : ISandboxProvider
 
         public Task<Failure?> RestoreWorkspaceAsync(WorkspaceRoot? root, CancellationToken cancellationToken) => Task.FromResult<Failure?>(null);
 
-        public Task<CheckpointOutcome> CheckpointAsync(CancellationToken cancellationToken) => throw new InvalidOperationException("no checkpoints here");
+        public Task<CheckpointOutcome> CheckpointAsync(CheckpointMark mark, CancellationToken cancellationToken) => Task.FromResult<CheckpointOutcome>(new CheckpointOutcome.Refused(new Failure(ErrorCodes.SandboxUnavailable, "no checkpoints here")));
 
         public Task<ExecOutcome> ResumeExecAsync(uint command, ExecRequest request, CancellationToken cancellationToken) => throw new InvalidOperationException("no checkpoints here");
 
