@@ -1,4 +1,6 @@
+using System.Collections.Concurrent;
 using Caisson.Contracts;
+using Caisson.Core.Egress;
 using Caisson.Core.Lifecycle;
 using Caisson.Core.Sandboxes;
 using Microsoft.Extensions.Logging;
@@ -16,10 +18,11 @@ internal abstract record BoxOutcome
 /// The one box of one ownership: opened at the first step that needs it, with the workspace of the last completed
 /// step, frozen when it has nothing to do, and thrown away whenever its state is not the journal's any more.
 /// </summary>
-internal sealed class RunBox(RunSession session, IReadOnlyList<ISandboxProvider> providers, ILogger log) : IAsyncDisposable
+internal sealed class RunBox(RunSession session, IReadOnlyList<ISandboxProvider> providers, IBoxEgress? egress, ILogger log) : IAsyncDisposable
 {
     private readonly SemaphoreSlim _opening = new(1, 1);
     private ISandbox? _box;
+    private readonly ConcurrentDictionary<ISandbox, IBoxDoors> _doors = new(ReferenceEqualityComparer.Instance);
     private int _atWork;
     private bool _stuck;
     private bool _replaced = session.History.HadBox;
@@ -47,12 +50,20 @@ internal sealed class RunBox(RunSession session, IReadOnlyList<ISandboxProvider>
             if (chosen is null)
                 return new BoxOutcome.Failed(new Failure(ErrorCodes.SandboxUnavailable, $"no sandbox provider of tier {Words.Of(wanted.Isolation)} or stronger on this host: run 'caisson doctor'", Retryable: true));
             WorkspaceRoot? root = session.Summary.WorkspaceRoot is { } saved ? new WorkspaceRoot(saved) : null;
-            switch (await chosen.CreateAsync(new SandboxSpec(session.Run, session.Epoch, wanted, root), cancellationToken))
+            var spec = new SandboxSpec(session.Run, session.Epoch, wanted, root);
+            var doors = egress?.Open(session.Manifest, session.Egress, await session.Egress.UsedAsync(cancellationToken));
+            if (doors is not null)
+                spec = spec with { Forwards = doors.Forwards, Environment = doors.Environment, Files = doors.Files };
+            switch (await chosen.CreateAsync(spec, cancellationToken))
             {
                 case SandboxCreateOutcome.Started started:
                     _box = started.Sandbox;
+                    if (doors is not null)
+                        _doors[_box] = doors;
                     return root is null ? await LearnEmptyRootAsync(_box, cancellationToken) : new BoxOutcome.Ready(_box);
                 case SandboxCreateOutcome.Refused refused:
+                    if (doors is not null)
+                        await doors.DisposeAsync();
                     return new BoxOutcome.Failed(refused.Failure with { Retryable = true });
                 default:
                     throw new InvalidOperationException("unreachable");
@@ -149,6 +160,9 @@ internal sealed class RunBox(RunSession session, IReadOnlyList<ISandboxProvider>
 
     private async Task DestroyAsync(ISandbox box)
     {
+        // The doors first: whatever the box still says goes nowhere.
+        if (_doors.TryRemove(box, out var doors))
+            await doors.DisposeAsync();
         try
         {
             await box.DestroyAsync();
