@@ -49,6 +49,8 @@ internal sealed class RunBox(RunSession session, IReadOnlyList<ISandboxProvider>
 
             if (chosen is null)
                 return new BoxOutcome.Failed(new Failure(ErrorCodes.SandboxUnavailable, $"no sandbox provider of tier {Words.Of(wanted.Isolation)} or stronger on this host: run 'caisson doctor'", Retryable: true));
+            if (NotGranted() is { } ungranted)
+                return new BoxOutcome.Failed(ungranted with { Retryable = true });
             WorkspaceRoot? root = session.Summary.WorkspaceRoot is { } saved ? new WorkspaceRoot(saved) : null;
             var spec = new SandboxSpec(session.Run, session.Epoch, wanted, root);
             var doors = egress?.Open(session.Manifest, session.Egress, await session.Egress.UsedAsync(cancellationToken));
@@ -74,6 +76,11 @@ internal sealed class RunBox(RunSession session, IReadOnlyList<ISandboxProvider>
             _opening.Release();
         }
     }
+
+    /// <summary>The server may be another one than the run was made on, and grant less.</summary>
+    private Failure? NotGranted() => session.Manifest is { Egress: null, Services: null } ? null
+        : egress is null ? new Failure(ErrorCodes.EgressNotGranted, "this server lets nothing out of boxes: start one that does, then resume the run")
+        : egress.Problem(session.Manifest);
 
     /// <summary>Root of the workspace before any step: the first step that changes nothing must not look like a change.</summary>
     internal string? EmptyRoot { get; private set; }

@@ -167,7 +167,7 @@ internal sealed class EgressProxy(BoxWall wall) : IBoxService
         var (reader, writer) = (new BoxReader(opened, wall.Clock), new ResponseWriter(opened));
         using var exchange = new Exchange(wall, reader, writer);
         exchange.Pin(to.Host, to.Port, found);
-        while (await NextAsync(reader, writer, to, cancellationToken) is { } head)
+        for (var head = await FirstAsync(to, reader, writer, cancellationToken); head is not null; head = await NextAsync(reader, writer, to, cancellationToken))
         {
             var (target, problem) = RequestTarget.OfConnection(head, to.Host, to.Port);
             if (target is null)
@@ -177,7 +177,23 @@ internal sealed class EgressProxy(BoxWall wall) : IBoxService
             }
 
             if (!await exchange.RunAsync(head, target, secure: true, cancellationToken))
-                return;
+                break;
+        }
+
+        await opened.ShutdownAsync();
+    }
+
+    /// <summary>Many clients look at the certificate when the handshake is over, and say then what they think of it.</summary>
+    private async Task<RequestHead?> FirstAsync(Authority to, BoxReader reader, ResponseWriter writer, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await NextAsync(reader, writer, to, cancellationToken);
+        }
+        catch (IOException) when (reader.Buffered.Length == 0)
+        {
+            Untrusted(to);
+            return null;
         }
     }
 
@@ -197,12 +213,14 @@ internal sealed class EgressProxy(BoxWall wall) : IBoxService
         }
         catch (Exception problem) when (problem is AuthenticationException or IOException || (problem is OperationCanceledException && limit.IsCancellationRequested))
         {
-            // It does not get a tunnel instead: then every rule could be walked around by trusting nobody.
-            wall.Decided(ErrorCodes.EgressUntrusted, "CONNECT", to.Host.Name, to.Port,
-                reason: $"caisson: the connection to {to.Host.Name}:{to.Port} is refused: the client does not accept the box's authority; have it trust the file in SSL_CERT_FILE");
+            Untrusted(to);
             return false;
         }
     }
+
+    /// <summary>It does not get a tunnel instead: then every rule could be walked around by trusting nobody.</summary>
+    private void Untrusted(Authority to) => wall.Decided(ErrorCodes.EgressUntrusted, "CONNECT", to.Host.Name, to.Port,
+        reason: $"caisson: the connection to {to.Host.Name}:{to.Port} is refused: the client does not accept the box's authority; have it trust the file in SSL_CERT_FILE");
 }
 
 internal static class TlsAlerts

@@ -36,7 +36,7 @@ internal static class Tunnel
         await using var outside = new MeteredStream(link.Stream, name, to.Port, wall.Meter, wall.Log);
         try
         {
-            await RelayAsync(wall, new BegunStream(begun, box), outside, link, cancellationToken);
+            await RelayAsync(wall.Clock, new BegunStream(begun, box), outside, link, cancellationToken);
         }
         catch (EgressBudgetException over)
         {
@@ -68,7 +68,7 @@ internal static class Tunnel
         return null;
     }
 
-    private static async Task RelayAsync(BoxWall wall, Stream box, MeteredStream outside, EgressLink link, CancellationToken cancellationToken)
+    private static async Task RelayAsync(TimeProvider clock, Stream box, MeteredStream outside, EgressLink link, CancellationToken cancellationToken)
     {
         using var end = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         var outward = CopyAsync(box, outside, end.Token);
@@ -85,7 +85,7 @@ internal static class Tunnel
                 // The other side was faster.
             }
 
-            end.CancelAfter(Rest);
+            using var rest = clock.CreateTimer(_ => end.Cancel(), null, Rest, Timeout.InfiniteTimeSpan);
             await Task.WhenAny(inward);
         }
 
@@ -101,7 +101,6 @@ internal static class Tunnel
                 throw over;
         }
 
-        _ = wall;
     }
 
     private static async Task CopyAsync(Stream from, Stream to, CancellationToken cancellationToken)

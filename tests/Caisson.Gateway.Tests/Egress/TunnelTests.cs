@@ -149,7 +149,7 @@ public sealed class TunnelTests
         Assert.EndsWith("hello", answer, StringComparison.Ordinal);
         Assert.Equal(new EgressIntent(EgressKind.Service, "db", 5432), rig.Log.Intents.Single());
         Assert.Equal([EgressDecision.Unrecorded], rig.Log.Codes);
-        Assert.Equal(35, rig.Log.Sent);
+        Assert.Equal(33, rig.Log.Sent);
         Assert.Equal(Origin.Ok.Length, rig.Log.Received);
         Assert.Equal([5432], rig.Doors.Forwards.Select(f => f.Port));
     }

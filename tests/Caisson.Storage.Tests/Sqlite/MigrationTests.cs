@@ -195,7 +195,7 @@ public sealed class MigrationTests : IDisposable
         using (var command = connection.CreateCommand())
         {
             command.CommandText = "DROP TABLE events; PRAGMA user_version = 2";
-            command.ExecuteNonQuery();
+            await command.ExecuteNonQueryAsync();
         }
 
         await SqliteStoreHost.Open(_folder.Path, TimeProvider.System).DisposeAsync();

@@ -123,7 +123,7 @@ internal sealed class BoxReader(Stream stream, TimeProvider clock)
         }
         catch (OperationCanceledException) when (limit.IsCancellationRequested)
         {
-            return strict ? throw new IOException("the box stood still in the middle of a request") : false;
+            return strict ? throw new MalformedBodyException("it stood still in the middle of its body") : false;
         }
     }
 }
