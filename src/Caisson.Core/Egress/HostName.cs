@@ -40,6 +40,10 @@ public sealed record HostName(string Name, IPAddress? Address)
     {
         if (text.All(char.IsAscii))
             return Bare(text.ToLowerInvariant());
+
+        // Other digits and other dots are written for one thing only: to be taken for something else.
+        if (text.Any(c => !char.IsAscii(c) && !char.IsLetter(c) && char.GetUnicodeCategory(c) is not (UnicodeCategory.NonSpacingMark or UnicodeCategory.SpacingCombiningMark)))
+            return null;
         try
         {
             return Bare(Idn.GetAscii(text).ToLowerInvariant());

@@ -183,14 +183,17 @@ internal sealed class EgressProxy(BoxWall wall) : IBoxService
         await opened.ShutdownAsync();
     }
 
-    /// <summary>Many clients look at the certificate when the handshake is over, and say then what they think of it.</summary>
+    /// <summary>Many clients look at the certificate when the handshake is over, and then say what they think of it, or just go.</summary>
     private async Task<RequestHead?> FirstAsync(Authority to, BoxReader reader, ResponseWriter writer, CancellationToken cancellationToken)
     {
         try
         {
-            return await NextAsync(reader, writer, to, cancellationToken);
+            var head = await NextAsync(reader, writer, to, cancellationToken);
+            if (!reader.HasRead)
+                Untrusted(to);
+            return head;
         }
-        catch (IOException) when (reader.Buffered.Length == 0)
+        catch (IOException) when (!reader.HasRead)
         {
             Untrusted(to);
             return null;

@@ -27,6 +27,9 @@ internal sealed class BoxReader(Stream stream, TimeProvider clock)
     /// <summary>Read already, and not taken yet.</summary>
     internal ReadOnlyMemory<byte> Buffered => _buffer.AsMemory(_start, _end - _start);
 
+    /// <summary>Whether anything came at all.</summary>
+    internal bool HasRead { get; private set; }
+
     internal void Take(int count) => _start += count;
 
     /// <summary>The time for a head runs from its first byte: who sends one byte a minute is not waited for.</summary>
@@ -107,6 +110,7 @@ internal sealed class BoxReader(Stream stream, TimeProvider clock)
 
         var read = await stream.ReadAsync(_buffer.AsMemory(_end), cancellationToken);
         _end += read;
+        HasRead |= read > 0;
         return read > 0;
     }
 
