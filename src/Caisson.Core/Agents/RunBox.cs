@@ -52,7 +52,7 @@ internal sealed class RunBox(RunSession session, IReadOnlyList<ISandboxProvider>
             if (NotGranted() is { } ungranted)
                 return new BoxOutcome.Failed(ungranted with { Retryable = true });
             WorkspaceRoot? root = session.Summary.WorkspaceRoot is { } saved ? new WorkspaceRoot(saved) : null;
-            var spec = new SandboxSpec(session.Run, session.Epoch, wanted, root);
+            var spec = new SandboxSpec(session.Run, session.Epoch, wanted, root) { Queued = session.AwaitBoxAsync };
             var doors = egress?.Open(session.Manifest, session.Egress, await session.Egress.UsedAsync(cancellationToken));
             if (doors is not null)
                 spec = spec with { Forwards = doors.Forwards, Environment = doors.Environment, Files = doors.Files };

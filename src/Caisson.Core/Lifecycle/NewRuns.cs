@@ -19,6 +19,7 @@ public sealed class NewRuns(
     TimeProvider clock,
     IIdSource ids,
     KillSwitches? kills = null,
+    ISandboxRegistry? boxes = null,
     IBoxEgress? egress = null)
 {
     /// <summary>Input of a run, in UTF-8.</summary>
@@ -90,6 +91,8 @@ public sealed class NewRuns(
                 return new CheckedRun.Refused(unknown);
             if (loop.Tools.Count > 0 && await FindSandboxProviderAsync(manifest.Sandbox.Isolation, cancellationToken) is { } missing)
                 return new CheckedRun.Refused(missing);
+            if (loop.Tools.Count > 0 && boxes?.CheckImage(manifest.Sandbox.Image) is { } unknownImage)
+                return new CheckedRun.Refused(unknownImage);
         }
 
         if (manifest.Egress is not null || manifest.Services is not null)

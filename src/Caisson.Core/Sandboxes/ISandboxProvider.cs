@@ -35,6 +35,9 @@ public sealed record SandboxProbe(bool Offered, string Detail, string? Remedy);
 /// <param name="Workspace">The saved workspace to restore, or <c>null</c> for an empty one.</param>
 public sealed record SandboxSpec(RunId Run, long Epoch, SandboxSettings Limits, WorkspaceRoot? Workspace)
 {
+    /// <summary>Told, in words, why the box has to wait for room on the host; not called where it need not.</summary>
+    public Func<string, Task>? Queued { get; init; }
+
     /// <summary>Ports of the box's loopback that lead out of it. Without any there is no way out.</summary>
     public IReadOnlyList<BoxForward> Forwards { get; init; } = [];
 

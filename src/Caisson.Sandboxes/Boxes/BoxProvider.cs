@@ -62,7 +62,7 @@ public sealed class BoxProvider : ISandboxProvider
             return new SandboxCreateOutcome.Refused(new Failure(ErrorCodes.ManifestInvalid, complaint));
         if (await PrepareAsync(cancellationToken) is { } missing)
             return new SandboxCreateOutcome.Refused(new Failure(ErrorCodes.SandboxUnavailable, $"{missing}. {_kind.Remedy}"));
-        return await _host.StartAsync(_kind, spec, cancellationToken);
+        return await _host.CreateAsync(_kind, spec, cancellationToken);
     }
 
     /// <inheritdoc/>

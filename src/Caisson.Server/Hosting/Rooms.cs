@@ -52,6 +52,8 @@ internal sealed class Rooms : IAsyncDisposable
 
     internal IEventStore Events => _store;
 
+    internal ISandboxRegistry Boxes => _boxes;
+
     internal static (Rooms? Rooms, Failure? Failure) Open(ServerOptions options, AgentCatalog agents, TimeProvider clock, IIdSource ids, ILoggerFactory logs)
     {
         var time = new StoreTime(clock, DateTimeOffset.MinValue, BootClock.Nanoseconds);
@@ -109,7 +111,7 @@ internal sealed class Rooms : IAsyncDisposable
         var signals = new RunSignals();
         var kills = new KillSwitches(store, clock);
         var egress = new EgressGate(options.Egress, new SystemResolver(clock), new SocketConnector(), clock);
-        var newRuns = new NewRuns(blobs, models, sandboxes, agents.Builds, clock, ids, kills, egress);
+        var newRuns = new NewRuns(blobs, models, sandboxes, agents.Builds, clock, ids, kills, boxes, egress);
         var engine = new Engine(new EngineOptions { MaxConcurrentRuns = options.MaxConcurrentRuns }, new EngineParts
         {
             Store = store,
@@ -151,5 +153,9 @@ internal sealed class Rooms : IAsyncDisposable
         StateDirectory = Path.Combine(options.DataDirectory, "boxes"),
         RunscPath = options.Sandbox.Runsc,
         GuestPath = options.Sandbox.GuestAgent,
+        Pool = options.Sandbox.Pool,
+        MaxBoxes = options.Sandbox.MaxBoxes,
+        MemoryReserve = options.Sandbox.MemoryReserve,
+        Images = options.Sandbox.Images,
     };
 }

@@ -37,7 +37,7 @@ internal sealed class TestServer : IAsyncDisposable
         IBlobStore files = new FileBlobStore(Path.Combine(folder, "blobs"), Store.TenantKey.Span);
         var content = blobs?.Invoke(files) ?? files;
         Kills = new KillSwitches(Store, clock);
-        var newRuns = new NewRuns(content, models, sandboxes ?? [], builds, clock, ids, Kills, egress);
+        var newRuns = new NewRuns(content, models, sandboxes ?? [], builds, clock, ids, Kills, egress: egress);
         Engine = new Engine(options ?? new EngineOptions(), new EngineParts
         {
             Store = Store,
