@@ -52,6 +52,12 @@ internal sealed class RunBox(RunSession session, IReadOnlyList<ISandboxProvider>
             if (NotGranted() is { } ungranted)
                 return new BoxOutcome.Failed(ungranted with { Retryable = true });
             WorkspaceRoot? root = session.Summary.WorkspaceRoot is { } saved ? new WorkspaceRoot(saved) : null;
+            if (await ReviveAsync(chosen, wanted, cancellationToken) is { } revived)
+            {
+                _box = revived;
+                return root is null ? await LearnEmptyRootAsync(revived, cancellationToken) : new BoxOutcome.Ready(revived);
+            }
+
             var spec = new SandboxSpec(session.Run, session.Epoch, wanted, root) { Queued = session.AwaitBoxAsync };
             var doors = egress?.Open(session.Manifest, session.Egress, await session.Egress.UsedAsync(cancellationToken));
             if (doors is not null)
@@ -78,9 +84,54 @@ internal sealed class RunBox(RunSession session, IReadOnlyList<ISandboxProvider>
     }
 
     /// <summary>The server may be another one than the run was made on, and grant less.</summary>
-    private Failure? NotGranted() => session.Manifest is { Egress: null, Services: null } ? null
+    private Failure? NotGranted() => !HasDoors ? null
         : egress is null ? new Failure(ErrorCodes.EgressNotGranted, "this server lets nothing out of boxes: start one that does, then resume the run")
         : egress.Problem(session.Manifest);
+
+    private bool HasDoors => session.Manifest is not { Egress: null, Services: null };
+
+    /// <summary>
+    /// The box that was kept when the run began to wait, if it still is what the journal says. It serves once. Where it
+    /// cannot be had, the run gets a new box: what is lost is /tmp, and the model is told.
+    /// </summary>
+    private async Task<ISandbox?> ReviveAsync(ISandboxProvider provider, SandboxSettings wanted, CancellationToken cancellationToken)
+    {
+        // A box with ways out trusts an authority that went with its first process.
+        if (HasDoors || provider.FindCheckpoint(session.Run) is not { } kept)
+            return null;
+        var outcome = kept.Mark.Fits(Mark) ? await provider.RestoreAsync(kept, new SandboxSpec(session.Run, session.Epoch, wanted, null) { Queued = session.AwaitBoxAsync }, cancellationToken) : null;
+        provider.Discard(kept);
+        if (outcome is not SandboxCreateOutcome.Started started)
+        {
+            log.LogInformation("run {Run}: its kept box is not used: {Reason}", session.Run, (outcome as SandboxCreateOutcome.Refused)?.Failure.Message ?? "the run went on without it");
+            return null;
+        }
+
+        _replaced = false;
+        return started.Sandbox;
+    }
+
+    private CheckpointMark Mark => new(session.Run, session.History.LastSeq, session.Epoch, session.Summary.ToolCalls, session.Summary.WorkspaceRoot);
+
+    /// <summary>The run is about to wait without a box: keeps it on disk, where its provider can.</summary>
+    internal async Task ParkAsync()
+    {
+        if (_box is not { } box || HasDoors || Volatile.Read(ref _atWork) > 0)
+            return;
+        switch (await box.CheckpointAsync(Mark, session.Owned))
+        {
+            case CheckpointOutcome.Refused refused:
+                log.LogInformation("run {Run}: its box is not kept: {Reason}", session.Run, refused.Failure.Message);
+                break;
+            case CheckpointOutcome.Lost lost:
+                log.LogWarning("run {Run}: its box was lost while it was to be kept: {Reason}", session.Run, lost.Failure.Message);
+                await DiscardAsync(box);
+                break;
+            default:
+                await DiscardAsync(box);
+                break;
+        }
+    }
 
     /// <summary>Root of the workspace before any step: the first step that changes nothing must not look like a change.</summary>
     internal string? EmptyRoot { get; private set; }
@@ -162,6 +213,10 @@ internal sealed class RunBox(RunSession session, IReadOnlyList<ISandboxProvider>
         if (_box is { } box)
             await DestroyAsync(box);
         _box = null;
+        if (session.State.IsFinal)
+            foreach (var provider in providers)
+                if (provider.FindCheckpoint(session.Run) is { } kept)
+                    provider.Discard(kept);
         _opening.Dispose();
     }
 
