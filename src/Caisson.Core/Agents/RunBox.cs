@@ -62,16 +62,12 @@ internal sealed class RunBox(RunSession session, IReadOnlyList<ISandboxProvider>
             var doors = egress?.Open(session.Manifest, session.Egress, await session.Egress.UsedAsync(cancellationToken));
             if (doors is not null)
                 spec = spec with { Forwards = doors.Forwards, Environment = doors.Environment, Files = doors.Files };
-            switch (await chosen.CreateAsync(spec, cancellationToken))
+            switch (await CreateAsync(chosen, spec, doors, cancellationToken))
             {
                 case SandboxCreateOutcome.Started started:
                     _box = started.Sandbox;
-                    if (doors is not null)
-                        _doors[_box] = doors;
                     return root is null ? await LearnEmptyRootAsync(_box, cancellationToken) : new BoxOutcome.Ready(_box);
                 case SandboxCreateOutcome.Refused refused:
-                    if (doors is not null)
-                        await doors.DisposeAsync();
                     return new BoxOutcome.Failed(refused.Failure with { Retryable = true });
                 default:
                     throw new InvalidOperationException("unreachable");
@@ -80,6 +76,23 @@ internal sealed class RunBox(RunSession session, IReadOnlyList<ISandboxProvider>
         finally
         {
             _opening.Release();
+        }
+    }
+
+    /// <summary>The doors go with their box, also where there is none.</summary>
+    private async Task<SandboxCreateOutcome> CreateAsync(ISandboxProvider provider, SandboxSpec spec, IBoxDoors? doors, CancellationToken cancellationToken)
+    {
+        SandboxCreateOutcome? outcome = null;
+        try
+        {
+            return outcome = await provider.CreateAsync(spec, cancellationToken);
+        }
+        finally
+        {
+            if (doors is not null && outcome is SandboxCreateOutcome.Started started)
+                _doors[started.Sandbox] = doors;
+            else if (doors is not null)
+                await doors.DisposeAsync();
         }
     }
 
