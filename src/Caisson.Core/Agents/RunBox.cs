@@ -52,13 +52,13 @@ internal sealed class RunBox(RunSession session, IReadOnlyList<ISandboxProvider>
             if (NotGranted() is { } ungranted)
                 return new BoxOutcome.Failed(ungranted with { Retryable = true });
             WorkspaceRoot? root = session.Summary.WorkspaceRoot is { } saved ? new WorkspaceRoot(saved) : null;
-            if (await ReviveAsync(chosen, wanted, cancellationToken) is { } revived)
+            var spec = new SandboxSpec(session.Run, session.Epoch, wanted, root) { Queued = session.AwaitBoxAsync };
+            if (await ReviveAsync(chosen, spec, cancellationToken) is { } revived)
             {
                 _box = revived;
                 return root is null ? await LearnEmptyRootAsync(revived, cancellationToken) : new BoxOutcome.Ready(revived);
             }
 
-            var spec = new SandboxSpec(session.Run, session.Epoch, wanted, root) { Queued = session.AwaitBoxAsync };
             var doors = egress?.Open(session.Manifest, session.Egress, await session.Egress.UsedAsync(cancellationToken));
             if (doors is not null)
                 spec = spec with { Forwards = doors.Forwards, Environment = doors.Environment, Files = doors.Files };
@@ -107,12 +107,12 @@ internal sealed class RunBox(RunSession session, IReadOnlyList<ISandboxProvider>
     /// The box that was kept when the run began to wait, if it still is what the journal says. It serves once. Where it
     /// cannot be had, the run gets a new box: what is lost is /tmp, and the model is told.
     /// </summary>
-    private async Task<ISandbox?> ReviveAsync(ISandboxProvider provider, SandboxSettings wanted, CancellationToken cancellationToken)
+    private async Task<ISandbox?> ReviveAsync(ISandboxProvider provider, SandboxSpec spec, CancellationToken cancellationToken)
     {
         // A box with ways out trusts an authority that went with its first process.
         if (HasDoors || provider.FindCheckpoint(session.Run) is not { } kept)
             return null;
-        var outcome = kept.Mark.Fits(Mark) ? await provider.RestoreAsync(kept, new SandboxSpec(session.Run, session.Epoch, wanted, null) { Queued = session.AwaitBoxAsync }, cancellationToken) : null;
+        var outcome = kept.Mark.Fits(Mark) ? await provider.RestoreAsync(kept, spec, cancellationToken) : null;
         provider.Discard(kept);
         if (outcome is not SandboxCreateOutcome.Started started)
         {
