@@ -51,7 +51,7 @@ public sealed class SoakTests(ITestOutputHelper output)
                     var (run, _) = await server.AskAsync(client => client.CreateRunAsync(new(Manifest, "agent.yaml", "hi"), $"soak-{number}", CancellationToken.None));
                     var ended = await server.EndedAsync(run.Id);
                     // Three deaths with this run alone at work look like its doing: then a person says that it was not.
-                    for (; ended.Cause == PauseCause.Poison; acquitted++)
+                    for (; ended.Paused == PauseCause.Poison; acquitted++)
                     {
                         await server.AskAsync(client => client.RetryAsync(run.Id, "soak", CancellationToken.None));
                         ended = await server.EndedAsync(run.Id);
