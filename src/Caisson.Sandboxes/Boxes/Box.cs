@@ -30,7 +30,7 @@ internal sealed class Box : ISandbox
     private readonly BoxCgroup _cgroup;
     private readonly BoxProcess _process;
     private readonly GuestLink _link;
-    private readonly IAsyncDisposable? _carrier;
+    private readonly LaunchPlan _plan;
     private readonly SafeFileHandle _workspaceFolder;
     private readonly Workspace _workspace;
     private readonly TimeProvider _time;
@@ -49,7 +49,7 @@ internal sealed class Box : ISandbox
         BoxCgroup cgroup,
         BoxProcess process,
         GuestLink link,
-        IAsyncDisposable? carrier,
+        LaunchPlan plan,
         SafeFileHandle workspaceFolder,
         Workspace workspace,
         TimeProvider time,
@@ -60,7 +60,7 @@ internal sealed class Box : ISandbox
         _cgroup = cgroup;
         _process = process;
         _link = link;
-        _carrier = carrier;
+        _plan = plan;
         _workspaceFolder = workspaceFolder;
         _workspace = workspace;
         _time = time;
@@ -197,8 +197,8 @@ internal sealed class Box : ISandbox
         var left = await _cgroup.RemoveAsync(RemoveLimit);
         // A save or restore that is under way reads the workspace's folder until its end.
         await _turn.WaitAsync();
-        if (_carrier is not null)
-            await _carrier.DisposeAsync();
+        if (_plan.Carrier is not null)
+            await _plan.Carrier.DisposeAsync();
         _link.Dispose();
         // The last hold on the workspace's mount: with it the mount goes, and with the mount the loop device.
         _workspaceFolder.Dispose();
@@ -231,10 +231,10 @@ internal sealed class Box : ISandbox
 
     private Failure? LimitFailure() => _cgroup.Counters() switch
     {
-        { OomKills: > 0 } => new Failure(ErrorCodes.SandboxOom, "the box needed more memory than it may have; raise sandbox.memory or use less"),
+        { OomKills: > 0 } => BoxVerdicts.OutOfMemory,
         { PidsRefused: > 0 } when _process.Exited.IsCompleted =>
             new Failure(ErrorCodes.SandboxPids, "the box needed more processes than it may have; raise sandbox.pids or start fewer"),
-        _ => null,
+        _ => _process.Exited.IsCompleted ? _plan.Verdict?.Invoke(_process.Errors) : null,
     };
 
     private Dictionary<string, string> Complete(IReadOnlyDictionary<string, string> own)
@@ -295,4 +295,10 @@ internal sealed class Box : ISandbox
             // Destroyed meanwhile, cgroup and all.
         }
     }
+}
+
+/// <summary>Why a limit ended a box.</summary>
+internal static class BoxVerdicts
+{
+    public static Failure OutOfMemory { get; } = new(ErrorCodes.SandboxOom, "the box needed more memory than it may have; raise sandbox.memory or use less");
 }

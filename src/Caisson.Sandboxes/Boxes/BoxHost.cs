@@ -57,6 +57,9 @@ public sealed class BoxHost : IAsyncDisposable
 
     internal SandboxOptions Options { get; }
 
+    /// <summary>The guest agent's file. Valid once prepared.</summary>
+    internal string GuestPath => _tools!.Guest;
+
     internal TimeProvider Time { get; }
 
     /// <summary>Ends all boxes that are left, whatever their kind.</summary>
@@ -144,9 +147,10 @@ public sealed class BoxHost : IAsyncDisposable
 
             // 2. Disk, while 3. the rest is made.
             var disk = MakeDiskAsync(folder.Image, spec.Limits.DiskBytes, cancellationToken);
-            cgroup.Create(new BoxLimits(spec.Limits.MemoryBytes, spec.Limits.Cpu, spec.Limits.Pids));
             link = GuestLink.Listen(folder.Sockets, Time);
-            var plan = await kind.PlanAsync(new BoxPlan(folder, _tree, spec.Limits), cancellationToken);
+            var plan = await kind.PlanAsync(new BoxPlan(folder, _tree, spec.Limits, link.Break), cancellationToken);
+            carrier = plan.Carrier;
+            cgroup.Create(new BoxLimits(spec.Limits.MemoryBytes + plan.ExtraMemoryBytes, spec.Limits.Cpu, spec.Limits.Pids));
             await disk;
 
             // 4. Launcher, 5. hello.
@@ -154,9 +158,13 @@ public sealed class BoxHost : IAsyncDisposable
             using var limit = new CancellationTokenSource(Options.StartTimeout, Time);
             using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellationToken);
             var connecting = link.ConnectAsync(either.Token);
-            if (plan.Carrier is not null)
-                carrier = await plan.Carrier(folder, either.Token);
-            if (await Task.WhenAny(connecting, process.Exited) == process.Exited)
+            var first = await Task.WhenAny(connecting, process.Exited, link.Lost);
+            if (first == link.Lost)
+            {
+                await limit.CancelAsync();
+                failure = await link.Lost;
+            }
+            else if (first == process.Exited)
             {
                 await limit.CancelAsync();
                 failure = new Failure(ErrorCodes.SandboxStartFailed, $"{kind.Name} ended with {process.ExitCode}: {await process.LastWordsAsync(Time)}", Retryable: true);
@@ -171,7 +179,7 @@ public sealed class BoxHost : IAsyncDisposable
                 var path = System.Text.Encoding.UTF8.GetBytes($"/proc/{process.Id}/root{folder.Workspace}");
                 var workspaceFolder = Libc.Open(Libc.CurrentDirectory, path, Libc.ReadOnly | Libc.Directory | Libc.NoFollow);
                 var workspace = new Workspace(_blobs, Time, spec.Limits.DiskBytes);
-                sandbox = new Box(folder, cgroup, process, link, carrier, workspaceFolder, workspace, Time, _logger, Forget);
+                sandbox = new Box(folder, cgroup, process, link, plan, workspaceFolder, workspace, Time, _logger, Forget);
                 _live[folder.Id] = new LiveBox(kind.Name, sandbox);
                 var missing = spec.Workspace is null ? null : await workspace.RestoreAsync(workspaceFolder, spec.Workspace, cancellationToken);
                 if ((missing ?? await sandbox.EquipAsync(spec, cancellationToken)) is not { } unfit)

@@ -20,6 +20,10 @@ public sealed class BoxProvider : ISandboxProvider
     /// <param name="ownsHost">Whether the host ends with this provider: for one that shares it with none.</param>
     public static BoxProvider GVisor(BoxHost host, bool ownsHost = false) => new(host, new GVisor.GVisorKind(host.Options, host.Time), ownsHost);
 
+    /// <summary>Boxes that are virtual machines. Their tier is known once they are probed.</summary>
+    /// <param name="ownsHost">Whether the host ends with this provider: for one that shares it with none.</param>
+    public static BoxProvider MicroVm(BoxHost host, bool ownsHost = false) => new(host, new MicroVm.MicroVmKind(host), ownsHost);
+
     /// <inheritdoc/>
     public string Name => _kind.Name;
 
