@@ -34,6 +34,9 @@ public sealed record SandboxSettings
     /// <summary>A floor: a provider of a weaker tier is refused. Default <c>kernel</c>.</summary>
     public IsolationTier Isolation { get; init; } = IsolationTier.Kernel;
 
+    /// <summary>What the box sees as its root: <c>host</c>, the host's own programs, or an image that the server's configuration names.</summary>
+    public string Image { get; init; } = "host";
+
     /// <summary>Cores. Default 1.</summary>
     public double Cpu { get; init; } = 1;
 

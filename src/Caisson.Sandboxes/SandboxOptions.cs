@@ -36,6 +36,18 @@ public sealed class SandboxOptions
     /// </summary>
     public bool DirectFiles { get; init; }
 
+    /// <summary>Boxes that stand ready, started and frozen, of each sort that was asked for lately. Default 0: none; each takes some 16 MiB.</summary>
+    public int Pool { get; init; }
+
+    /// <summary>Boxes at the same time, those that stand ready included; further ones wait. Default: as many as the kernel's process numbers allow.</summary>
+    public int? MaxBoxes { get; init; }
+
+    /// <summary>Free memory of the host that no new box may touch, in bytes. Default: a twentieth, at least 256 MiB.</summary>
+    public long? MemoryReserve { get; init; }
+
+    /// <summary>What a manifest may name as its image, beside <c>host</c>: <c>dir:FOLDER</c>, <c>tar:FILE</c>, <c>oci:FOLDER:TAG</c>, <c>oci-archive:FILE</c> or <c>docker://NAME</c>.</summary>
+    public IReadOnlyDictionary<string, string> Images { get; init; } = new Dictionary<string, string>();
+
     internal string EffectivePrefix =>
         Prefix ?? "caisson-" + Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(Path.GetFullPath(StateDirectory))))[..10];
 }

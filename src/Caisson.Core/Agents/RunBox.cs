@@ -35,9 +35,9 @@ internal sealed class RunBox(RunSession session, IReadOnlyList<ISandboxProvider>
                 return new BoxOutcome.Ready(open);
             var wanted = session.Manifest.Sandbox;
             ISandboxProvider? chosen = null;
-            foreach (var provider in providers.Where(p => p.Tier >= wanted.Isolation))
+            foreach (var provider in providers)
             {
-                if ((await provider.ProbeAsync(cancellationToken)).Offered)
+                if ((await provider.ProbeAsync(cancellationToken)).Offered && provider.Tier >= wanted.Isolation)
                 {
                     chosen = provider;
                     break;
@@ -47,7 +47,7 @@ internal sealed class RunBox(RunSession session, IReadOnlyList<ISandboxProvider>
             if (chosen is null)
                 return new BoxOutcome.Failed(new Failure(ErrorCodes.SandboxUnavailable, $"no sandbox provider of tier {Words.Of(wanted.Isolation)} or stronger on this host: run 'caisson doctor'", Retryable: true));
             WorkspaceRoot? root = session.Summary.WorkspaceRoot is { } saved ? new WorkspaceRoot(saved) : null;
-            switch (await chosen.CreateAsync(new SandboxSpec(session.Run, session.Epoch, wanted, root), cancellationToken))
+            switch (await chosen.CreateAsync(new SandboxSpec(session.Run, session.Epoch, wanted, root) { Queued = session.AwaitBoxAsync }, cancellationToken))
             {
                 case SandboxCreateOutcome.Started started:
                     _box = started.Sandbox;

@@ -9,6 +9,9 @@ namespace Caisson.Core.Lifecycle;
 /// <summary>Steps of the owned run: admitted on the whole budget path, tried, recorded.</summary>
 internal sealed partial class RunSession
 {
+    /// <summary>When somebody else would look after a run whose owner died while it stood in line.</summary>
+    private static readonly TimeSpan BoxLook = TimeSpan.FromSeconds(10);
+
     private static readonly TimeSpan LeaseLook = TimeSpan.FromMilliseconds(100);
 
     /// <param name="last">The last call of a run that wraps up: it may use what is kept back.</param>
@@ -52,6 +55,16 @@ internal sealed partial class RunSession
         while (!MaySend)
             await _services.Tasks.DelayAsync(LeaseLook, _services.Clock, Interrupted);
     }
+
+    /// <summary>
+    /// The host has no room for the run's box now. The run waits in memory for its place in line; the next write, of
+    /// whatever the step came to, takes it out of the wait.
+    /// </summary>
+    internal Task AwaitBoxAsync(string reason) => WriteAsync(new Unit
+    {
+        Transition = s => s.Status == RunStatus.Running ? RunStateMachine.Apply(s, new RunCommand.Wait(WaitReason.Sandbox, _services.Clock.GetUtcNow() + BoxLook)) : null,
+        Update = s => s with { Detail = $"no room for a sandbox: {reason}" },
+    }, Owned);
 
     internal async Task FailAttemptAsync(StepCall call, int attempt, Failure failure, HoldFate fate, DateTimeOffset? retryAt, CancellationToken cancellationToken)
     {

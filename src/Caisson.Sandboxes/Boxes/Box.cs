@@ -2,6 +2,7 @@ using Caisson.Contracts;
 using Caisson.Core.Sandboxes;
 using Caisson.Sandboxes.Cgroups;
 using Caisson.Sandboxes.Protocol;
+using Caisson.Sandboxes.Reaping;
 using Caisson.Sandboxes.Workspaces;
 using Microsoft.Extensions.Logging;
 using Microsoft.Win32.SafeHandles;
@@ -39,30 +40,18 @@ internal sealed class Box : ISandbox
     private readonly SemaphoreSlim _turn = new(1);
     private readonly Lock _destroyLock = new();
     private readonly Task<Failure> _lost;
-    private IReadOnlyDictionary<string, string> _environment = new Dictionary<string, string>();
     private Task? _destroyed;
     private bool _frozen;
     private int _terminals;
 
-    public Box(
-        BoxFolder folder,
-        BoxCgroup cgroup,
-        BoxProcess process,
-        GuestLink link,
-        LaunchPlan plan,
-        SafeFileHandle workspaceFolder,
-        Workspace workspace,
-        TimeProvider time,
-        ILogger logger,
-        Action<Box> gone)
+    /// <param name="image">Digest of what it sees as its root.</param>
+    public Box(BoxParts parts, string kind, string image, SandboxSpec spec, TimeProvider time, ILogger logger, Action<Box> gone)
     {
-        _folder = folder;
-        _cgroup = cgroup;
-        _process = process;
-        _link = link;
-        _plan = plan;
-        _workspaceFolder = workspaceFolder;
-        _workspace = workspace;
+        (_folder, _cgroup, _process, _link, _plan, _workspaceFolder, _workspace) = parts;
+        Kind = kind;
+        Image = image;
+        Spec = spec;
+        Made = time.GetUtcNow();
         _time = time;
         _logger = logger;
         _gone = gone;
@@ -71,12 +60,54 @@ internal sealed class Box : ISandbox
 
     public string Id => _folder.Id;
 
-    /// <summary>Gives the box what its run may use: ports that lead out, files, the environment of its commands.</summary>
+    public string Kind { get; }
+
+    public string Image { get; }
+
+    public DateTimeOffset Made { get; }
+
+    /// <summary>Whose it is and what that run may use; of a box in the pool, nobody's.</summary>
+    public SandboxSpec Spec { get; private set; }
+
+    public bool IsFrozen => Volatile.Read(ref _frozen);
+
+    public SandboxInfo Describe(bool isReady)
+    {
+        var counters = _cgroup.Counters();
+        return new SandboxInfo(Id, Kind, isReady ? null : Spec.Run, Spec.Epoch, isReady ? SandboxState.Ready : IsFrozen ? SandboxState.Frozen : SandboxState.Running,
+            Image, Made, new SandboxStats(counters.MemoryBytes, counters.Cpu, counters.Processes) { OutputBytes = _link.OutputBytes });
+    }
+
+    public bool IsLost => _link.Lost.IsCompleted;
+
+    /// <summary>
+    /// Gives the box to a run: limits, files, workspace, ports, environment. Only for one in which nothing has run yet:
+    /// boxes are never used again.
+    /// </summary>
     public async Task<Failure?> EquipAsync(SandboxSpec spec, CancellationToken cancellationToken)
     {
-        _folder.WriteFiles(spec.Files);
-        _environment = spec.Environment;
-        return spec.Forwards.Count == 0 ? null : await _link.ForwardAsync(spec.Forwards, cancellationToken);
+        await _turn.WaitAsync(cancellationToken);
+        try
+        {
+            if (!ReferenceEquals(spec, Spec))
+            {
+                BoxIntent.Of(Id, Kind, spec, _cgroup.Directories, _time.GetUtcNow()).Write(_folder.Intent);
+                _cgroup.Limit(BoxLimits.Of(spec.Limits, _plan.ExtraMemoryBytes));
+                Spec = spec;
+            }
+
+            _folder.WriteFiles(spec.Files);
+            if (spec.Workspace is not null && await _workspace.RestoreAsync(_workspaceFolder, spec.Workspace, cancellationToken) is { } unrestored)
+                return unrestored;
+            if (spec.Forwards.Count == 0)
+                return null;
+            ThawNeedsTurn();
+            return await _link.ForwardAsync(spec.Forwards, cancellationToken);
+        }
+        finally
+        {
+            _turn.Release();
+        }
     }
 
     public async Task<ExecOutcome> ExecAsync(ExecRequest request, CancellationToken cancellationToken)
@@ -239,7 +270,7 @@ internal sealed class Box : ISandbox
 
     private Dictionary<string, string> Complete(IReadOnlyDictionary<string, string> own)
     {
-        var all = new Dictionary<string, string>(_environment);
+        var all = new Dictionary<string, string>(Spec.Environment);
         foreach (var (name, value) in own)
             all[name] = value;
         return all;
@@ -296,6 +327,11 @@ internal sealed class Box : ISandbox
         }
     }
 }
+
+/// <summary>What a box is made of.</summary>
+/// <param name="WorkspaceFolder">Holds the workspace's mount.</param>
+internal sealed record BoxParts(
+    BoxFolder Folder, BoxCgroup Cgroup, BoxProcess Process, GuestLink Link, LaunchPlan Plan, SafeFileHandle WorkspaceFolder, Workspace Workspace);
 
 /// <summary>Why a limit ended a box.</summary>
 internal static class BoxVerdicts

@@ -37,6 +37,9 @@ public sealed class BoxProvider : ISandboxProvider
             return _probe;
         if (await PrepareAsync(cancellationToken) is { } missing)
             return new SandboxProbe(false, missing, _kind.Remedy);
+        // It can make boxes, for whoever works on it; no run gets one.
+        if (_kind.Tier == IsolationTier.Emulated)
+            return new SandboxProbe(false, _kind.Describe(), "Use a host whose /dev/kvm boots machines; within a machine that needs nested virtualization.");
         var created = await CreateAsync(new SandboxSpec(default, 0, new SandboxSettings(), null), cancellationToken);
         if (created is SandboxCreateOutcome.Refused refused)
             return new SandboxProbe(false, refused.Failure.Message, _kind.Remedy);
@@ -66,7 +69,7 @@ public sealed class BoxProvider : ISandboxProvider
             return new SandboxCreateOutcome.Refused(new Failure(ErrorCodes.ManifestInvalid, complaint));
         if (await PrepareAsync(cancellationToken) is { } missing)
             return new SandboxCreateOutcome.Refused(new Failure(ErrorCodes.SandboxUnavailable, $"{missing}. {_kind.Remedy}"));
-        return await _host.StartAsync(_kind, spec, cancellationToken);
+        return await _host.CreateAsync(_kind, spec, cancellationToken);
     }
 
     /// <inheritdoc/>

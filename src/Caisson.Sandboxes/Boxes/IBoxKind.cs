@@ -14,6 +14,9 @@ internal interface IBoxKind
 
     IsolationTier Tier { get; }
 
+    /// <summary>Whether memory, cores and processes are set at a box's start and cannot be changed when it is given to a run.</summary>
+    bool FixesLimits { get; }
+
     /// <summary>What to do where <see cref="PrepareAsync"/> finds something missing.</summary>
     string Remedy { get; }
 

@@ -12,6 +12,8 @@ internal sealed class GVisorKind(SandboxOptions options, TimeProvider time) : IB
 
     public IsolationTier Tier => IsolationTier.Kernel;
 
+    public bool FixesLimits => false;
+
     public string Remedy => "Run scripts/setup as root: it installs runsc and builds the guest agent into " + SandboxOptions.ToolsDirectory + ".";
 
     public async Task<string?> PrepareAsync(CancellationToken cancellationToken)

@@ -6,7 +6,7 @@ namespace Caisson.Sandboxes.MicroVm;
 internal static class MachineCommand
 {
     /// <summary>What the guest's kernel keeps to itself of its memory: its code, page tables, its first file system.</summary>
-    public const long KernelBytes = 64L << 20;
+    public const long KernelBytes = 128L << 20;
 
     /// <summary>QEMU, four processes of virtiofsd, and what they hold for the guest.</summary>
     public const long HostBytes = 192L << 20;

@@ -47,6 +47,8 @@ internal sealed class Rooms : IAsyncDisposable
 
     internal required KillSwitches Kills { get; init; }
 
+    internal ISandboxRegistry Boxes => _boxes;
+
     internal static (Rooms? Rooms, Failure? Failure) Open(ServerOptions options, AgentCatalog agents, TimeProvider clock, IIdSource ids, ILoggerFactory logs)
     {
         var time = new StoreTime(clock, DateTimeOffset.MinValue, BootClock.Nanoseconds);
@@ -103,7 +105,7 @@ internal sealed class Rooms : IAsyncDisposable
         ISandboxProvider[] sandboxes = [BoxProvider.GVisor(boxes)];
         var signals = new RunSignals();
         var kills = new KillSwitches(store, clock);
-        var newRuns = new NewRuns(blobs, models, sandboxes, agents.Builds, clock, ids, kills);
+        var newRuns = new NewRuns(blobs, models, sandboxes, agents.Builds, clock, ids, kills, boxes);
         var engine = new Engine(new EngineOptions { MaxConcurrentRuns = options.MaxConcurrentRuns }, new EngineParts
         {
             Store = store,
@@ -143,5 +145,9 @@ internal sealed class Rooms : IAsyncDisposable
         StateDirectory = Path.Combine(options.DataDirectory, "boxes"),
         RunscPath = options.Sandbox.Runsc,
         GuestPath = options.Sandbox.GuestAgent,
+        Pool = options.Sandbox.Pool,
+        MaxBoxes = options.Sandbox.MaxBoxes,
+        MemoryReserve = options.Sandbox.MemoryReserve,
+        Images = options.Sandbox.Images,
     };
 }
