@@ -5,6 +5,8 @@ if (args is ["own-boxes", var kind, var directory])
     return await BoxOwner.RunAsync(kind, directory);
 if (args is ["measure"])
     return await Measurement.RunAsync();
+if (args is ["measure", "microvm"])
+    return await Measurement.RunMachinesAsync();
 if (args.Any(a => a is "--server" or "--internal-msbuild-node"))
     return await Xunit.MicrosoftTestingPlatform.TestPlatformTestFramework.RunAsync(args, SelfRegisteredExtensions.AddSelfRegisteredExtensions);
 return await Xunit.Runner.InProc.SystemConsole.ConsoleRunner.Run(args);

@@ -47,6 +47,12 @@ internal sealed class RunBox(RunSession session, IReadOnlyList<ISandboxProvider>
             if (chosen is null)
                 return new BoxOutcome.Failed(new Failure(ErrorCodes.SandboxUnavailable, $"no sandbox provider of tier {Words.Of(wanted.Isolation)} or stronger on this host: run 'caisson doctor'", Retryable: true));
             WorkspaceRoot? root = session.Summary.WorkspaceRoot is { } saved ? new WorkspaceRoot(saved) : null;
+            if (await ReviveAsync(chosen, wanted, cancellationToken) is { } revived)
+            {
+                _box = revived;
+                return root is null ? await LearnEmptyRootAsync(revived, cancellationToken) : new BoxOutcome.Ready(revived);
+            }
+
             switch (await chosen.CreateAsync(new SandboxSpec(session.Run, session.Epoch, wanted, root) { Queued = session.AwaitBoxAsync }, cancellationToken))
             {
                 case SandboxCreateOutcome.Started started:
@@ -61,6 +67,48 @@ internal sealed class RunBox(RunSession session, IReadOnlyList<ISandboxProvider>
         finally
         {
             _opening.Release();
+        }
+    }
+
+    /// <summary>
+    /// The box that was kept when the run began to wait, if it still is what the journal says. It serves once. Where it
+    /// cannot be had, the run gets a new box: what is lost is /tmp, and the model is told.
+    /// </summary>
+    private async Task<ISandbox?> ReviveAsync(ISandboxProvider provider, SandboxSettings wanted, CancellationToken cancellationToken)
+    {
+        if (provider.FindCheckpoint(session.Run) is not { } kept)
+            return null;
+        var outcome = kept.Mark.Fits(Mark) ? await provider.RestoreAsync(kept, new SandboxSpec(session.Run, session.Epoch, wanted, null) { Queued = session.AwaitBoxAsync }, cancellationToken) : null;
+        provider.Discard(kept);
+        if (outcome is not SandboxCreateOutcome.Started started)
+        {
+            log.LogInformation("run {Run}: its kept box is not used: {Reason}", session.Run, (outcome as SandboxCreateOutcome.Refused)?.Failure.Message ?? "the run went on without it");
+            return null;
+        }
+
+        _replaced = false;
+        return started.Sandbox;
+    }
+
+    private CheckpointMark Mark => new(session.Run, session.History.LastSeq, session.Epoch, session.Summary.ToolCalls, session.Summary.WorkspaceRoot);
+
+    /// <summary>The run is about to wait without a box: keeps it on disk, where its provider can.</summary>
+    internal async Task ParkAsync()
+    {
+        if (_box is not { } box || Volatile.Read(ref _atWork) > 0)
+            return;
+        switch (await box.CheckpointAsync(Mark, session.Owned))
+        {
+            case CheckpointOutcome.Refused refused:
+                log.LogInformation("run {Run}: its box is not kept: {Reason}", session.Run, refused.Failure.Message);
+                break;
+            case CheckpointOutcome.Lost lost:
+                log.LogWarning("run {Run}: its box was lost while it was to be kept: {Reason}", session.Run, lost.Failure.Message);
+                await DiscardAsync(box);
+                break;
+            default:
+                await DiscardAsync(box);
+                break;
         }
     }
 
@@ -144,6 +192,10 @@ internal sealed class RunBox(RunSession session, IReadOnlyList<ISandboxProvider>
         if (_box is { } box)
             await DestroyAsync(box);
         _box = null;
+        if (session.State.IsFinal)
+            foreach (var provider in providers)
+                if (provider.FindCheckpoint(session.Run) is { } kept)
+                    provider.Discard(kept);
         _opening.Dispose();
     }
 

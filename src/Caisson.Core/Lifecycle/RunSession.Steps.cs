@@ -103,8 +103,7 @@ internal sealed partial class RunSession
         }
 
         var kind = call.Subject.Kind;
-        if (_claimed.Parent is not null)
-            budget.AddRange(CountLimits.CountsOf(kind).Select(d => new BudgetChange.Count(d, 1)));
+        budget.AddRange(CountOne(CountLimits.CountsOf(kind)));
         await WriteAsync(new Unit
         {
             Entries = [new EntryDraft(EntryKind.StepCompleted, body) { Scope = call.Scope, Key = call.Key.Hash, Attempt = result.Attempt, Payload = result.Result }],
@@ -134,6 +133,19 @@ internal sealed partial class RunSession
             _services.Tree.Counts.Complete(_path, counts);
         else
             _services.Tree.Counts.Abandon(_path, counts);
+    }
+
+    /// <summary>A run's own counts stand in its row: the store counts for the nodes above it, of which a tenant has few rows.</summary>
+    internal IReadOnlyList<BudgetChange> CountOne(params ReadOnlySpan<LimitDimension> dimensions)
+    {
+        List<BudgetChange>? counts = null;
+        foreach (var dimension in dimensions)
+        {
+            if (_claimed.Parent is not null || _services.Tree.Counts.IsStored(_path[0], dimension))
+                (counts ??= []).Add(new BudgetChange.Count(dimension, 1));
+        }
+
+        return counts ?? [];
     }
 
     /// <summary>Counts one child more on the whole path, or says which node has no room for it.</summary>

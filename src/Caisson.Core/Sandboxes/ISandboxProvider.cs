@@ -20,6 +20,15 @@ public interface ISandboxProvider : IAsyncDisposable
     /// <summary>Starts a box with the run's workspace restored in it. On failure nothing is left behind.</summary>
     Task<SandboxCreateOutcome> CreateAsync(SandboxSpec spec, CancellationToken cancellationToken);
 
+    /// <summary>Starts a box from a checkpoint, with its own files: the spec's workspace counts for nothing. On failure nothing is left but the checkpoint.</summary>
+    Task<SandboxCreateOutcome> RestoreAsync(SandboxCheckpoint checkpoint, SandboxSpec spec, CancellationToken cancellationToken);
+
+    /// <summary>The newest checkpoint of a run's box on this host.</summary>
+    SandboxCheckpoint? FindCheckpoint(RunId run);
+
+    /// <summary>Forgets a checkpoint. Idempotent.</summary>
+    void Discard(SandboxCheckpoint checkpoint);
+
     /// <summary>What stands on this host under our prefix and belongs to no box of this process: found in cgroups, /proc, mounts and folders.</summary>
     Task<IReadOnlyList<SandboxResidue>> ListResidueAsync(CancellationToken cancellationToken);
 

@@ -83,6 +83,9 @@ public sealed record RunSummary
     /// <summary>The limit that a run paused by its budget has reached.</summary>
     public LimitDimension? LimitAt { get; init; }
 
+    /// <summary>The node whose limit that is, where it is not the run's own: its tenant's or an ancestor's.</summary>
+    public string? LimitAbove { get; init; }
+
     /// <summary>The least cap that lets the run go on from there.</summary>
     public long? LimitNeeds { get; init; }
     public IReadOnlyList<string> Artifacts { get; init; } = [];

@@ -27,6 +27,7 @@ internal sealed class Box : ISandbox
     private static readonly TimeSpan EndLimit = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan RemoveLimit = TimeSpan.FromSeconds(15);
 
+    private readonly BoxParts _parts;
     private readonly BoxFolder _folder;
     private readonly BoxCgroup _cgroup;
     private readonly BoxProcess _process;
@@ -43,11 +44,14 @@ internal sealed class Box : ISandbox
     private Task? _destroyed;
     private bool _frozen;
     private int _terminals;
+    private int _fileCalls;
+    private bool _ended;
 
     /// <param name="image">Digest of what it sees as its root.</param>
     public Box(BoxParts parts, string kind, string image, SandboxSpec spec, TimeProvider time, ILogger logger, Action<Box> gone)
     {
-        (_folder, _cgroup, _process, _link, _plan, _workspaceFolder, _workspace) = parts;
+        _parts = parts;
+        (_folder, _cgroup, _process, _link, _plan, _workspaceFolder, _workspace) = (parts.Folder, parts.Cgroup, parts.Process, parts.Link, parts.Plan, parts.WorkspaceFolder, parts.Workspace);
         Kind = kind;
         Image = image;
         Spec = spec;
@@ -131,19 +135,19 @@ internal sealed class Box : ISandbox
 
     public async Task<FileReadOutcome> ReadFileAsync(string path, int maxBytes, CancellationToken cancellationToken)
     {
-        var outcome = await GuestFiles.ReadAsync(_link, OpenAsync, path, maxBytes, _time, cancellationToken);
+        var outcome = await InFileCallAsync(() => GuestFiles.ReadAsync(_link, OpenAsync, path, maxBytes, _time, cancellationToken));
         return outcome is FileReadOutcome.Lost ? new FileReadOutcome.Lost(await LoseAsync()) : outcome;
     }
 
     public async Task<FileWriteOutcome> WriteFileAsync(string path, ReadOnlyMemory<byte> content, CancellationToken cancellationToken)
     {
-        var outcome = await GuestFiles.WriteAsync(_link, OpenAsync, path, content, _time, cancellationToken);
+        var outcome = await InFileCallAsync(() => GuestFiles.WriteAsync(_link, OpenAsync, path, content, _time, cancellationToken));
         return outcome is FileWriteOutcome.Lost ? new FileWriteOutcome.Lost(await LoseAsync()) : outcome;
     }
 
     public async Task<FileListOutcome> ListFilesAsync(string path, int maxEntries, CancellationToken cancellationToken)
     {
-        var outcome = await GuestFiles.ListAsync(_link, OpenAsync, path, maxEntries, _time, cancellationToken);
+        var outcome = await InFileCallAsync(() => GuestFiles.ListAsync(_link, OpenAsync, path, maxEntries, _time, cancellationToken));
         return outcome is FileListOutcome.Lost ? new FileListOutcome.Lost(await LoseAsync()) : outcome;
     }
 
@@ -209,6 +213,33 @@ internal sealed class Box : ISandbox
         }
     }
 
+    public async Task<CheckpointOutcome> CheckpointAsync(CheckpointMark mark, CancellationToken cancellationToken)
+    {
+        await _turn.WaitAsync(cancellationToken);
+        try
+        {
+            if (_parts.Checkpoints is not { } checkpoints)
+                return new CheckpointOutcome.Refused(new Failure(ErrorCodes.SandboxUnavailable, $"{Kind} takes no checkpoints here"));
+            if (Volatile.Read(ref _terminals) > 0 || Volatile.Read(ref _fileCalls) > 0)
+                return new CheckpointOutcome.Refused(new Failure(ErrorCodes.RunConflict, "a terminal or a file call is open in the box", Retryable: true));
+            ThawNeedsTurn();
+            return await TakeNeedsTurnAsync(checkpoints, mark, cancellationToken);
+        }
+        finally
+        {
+            _turn.Release();
+        }
+    }
+
+    public async Task<ExecOutcome> ResumeExecAsync(uint command, ExecRequest request, CancellationToken cancellationToken)
+    {
+        if (_parts.Commands.FirstOrDefault(c => c.Id == command) is not { } ticket)
+            return new ExecOutcome.NotStarted(new Failure(ErrorCodes.RequestInvalid, $"the box has not brought a command {command} with it"));
+        await ThawAsync(cancellationToken);
+        var outcome = await GuestExec.ResumeAsync(_link, ticket, request, _time, cancellationToken);
+        return outcome is ExecOutcome.Lost ? new ExecOutcome.Lost(await LoseAsync()) : outcome;
+    }
+
     public Task<SandboxStats> StatsAsync(CancellationToken cancellationToken)
     {
         var counters = _cgroup.Counters();
@@ -219,6 +250,66 @@ internal sealed class Box : ISandbox
     {
         lock (_destroyLock)
             return _destroyed ??= Task.Run(DestroyOnceAsync);
+    }
+
+    /// <summary>
+    /// 1. The guest leaves. 2. The kind writes the box and ends it. 3. The disk goes into the checkpoint as it is: nothing
+    /// writes there any more. 4. The note. What fails before 2 leaves the box as it was; whatever fails later, it is lost.
+    /// </summary>
+    private async Task<CheckpointOutcome> TakeNeedsTurnAsync((IBoxCheckpoints Kind, string Folder) checkpoints, CheckpointMark mark, CancellationToken cancellationToken)
+    {
+        var folder = new CheckpointFolder(checkpoints.Folder, Id);
+        // 1.
+        var commands = _link.Running.Values.Select(c => c.Ticket).ToList();
+        if (await _link.DetachAsync(cancellationToken) is { } stays)
+        {
+            if (!_link.IsDetached)
+                return new CheckpointOutcome.Refused(stays);
+            _link.Break(stays);
+            return new CheckpointOutcome.Lost(await _lost);
+        }
+
+        commands = [.. commands.Where(c => _link.Running.ContainsKey(c.Id))];
+        try
+        {
+            // 2.
+            folder.Create();
+            if (await checkpoints.Kind.TakeAsync(_folder, _process.Id, folder.State, CancellationToken.None) is { } failure)
+            {
+                folder.Delete();
+                using var limit = new CancellationTokenSource(EndLimit, _time);
+                if (!_process.Exited.IsCompleted && await ComeBackAsync(limit.Token))
+                    return new CheckpointOutcome.Refused(failure);
+                _link.Break(failure);
+                return new CheckpointOutcome.Lost(await _lost);
+            }
+
+            // 3.
+            Native.Libc.SyncFileSystem(_workspaceFolder);
+            _link.Break(new Failure(ErrorCodes.SandboxLost, "the box is kept in a checkpoint"));
+            _ended = true;
+            await _lost;
+            File.Move(_folder.Image, folder.Disk);
+            // 4.
+            return new CheckpointOutcome.Taken(folder.Conclude(this, mark, checkpoints.Kind.Version, commands));
+        }
+        catch (IOException e)
+        {
+            _link.Break(new Failure(ErrorCodes.StorageFailed, $"the checkpoint was not kept: {e.Message}"));
+            return new CheckpointOutcome.Lost(await _lost);
+        }
+    }
+
+    private async Task<bool> ComeBackAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await _link.AttachAsync(cancellationToken) is null;
+        }
+        catch (OperationCanceledException)
+        {
+            return false;
+        }
     }
 
     private async Task DestroyOnceAsync()
@@ -250,7 +341,7 @@ internal sealed class Box : ISandbox
         // End it before its counters are read: they are complete only then.
         await _process.End(EndLimit, _time);
         var failure = LimitFailure() ?? Explain(reported);
-        if (_destroyed is null)
+        if (_destroyed is null && !_ended)
             _logger.LogWarning("Box {Box} is lost: {Code} {Message}", Id, failure.Code, failure.Message);
         return failure;
     }
@@ -263,10 +354,22 @@ internal sealed class Box : ISandbox
     private Failure? LimitFailure() => _cgroup.Counters() switch
     {
         { OomKills: > 0 } => BoxVerdicts.OutOfMemory,
-        { PidsRefused: > 0 } when _process.Exited.IsCompleted =>
-            new Failure(ErrorCodes.SandboxPids, "the box needed more processes than it may have; raise sandbox.pids or start fewer"),
+        { PidsRefused: > 0 } when _process.Exited.IsCompleted => BoxVerdicts.OutOfProcesses,
         _ => _process.Exited.IsCompleted ? _plan.Verdict?.Invoke(_process.Errors) : null,
     };
+
+    private async Task<T> InFileCallAsync<T>(Func<Task<T>> call)
+    {
+        Interlocked.Increment(ref _fileCalls);
+        try
+        {
+            return await call();
+        }
+        finally
+        {
+            Interlocked.Decrement(ref _fileCalls);
+        }
+    }
 
     private Dictionary<string, string> Complete(IReadOnlyDictionary<string, string> own)
     {
@@ -331,10 +434,11 @@ internal sealed class Box : ISandbox
 /// <summary>What a box is made of.</summary>
 /// <param name="WorkspaceFolder">Holds the workspace's mount.</param>
 internal sealed record BoxParts(
-    BoxFolder Folder, BoxCgroup Cgroup, BoxProcess Process, GuestLink Link, LaunchPlan Plan, SafeFileHandle WorkspaceFolder, Workspace Workspace);
-
-/// <summary>Why a limit ended a box.</summary>
-internal static class BoxVerdicts
+    BoxFolder Folder, BoxCgroup Cgroup, BoxProcess Process, GuestLink Link, LaunchPlan Plan, SafeFileHandle WorkspaceFolder, Workspace Workspace)
 {
-    public static Failure OutOfMemory { get; } = new(ErrorCodes.SandboxOom, "the box needed more memory than it may have; raise sandbox.memory or use less");
+    /// <summary>How it is kept and in which folder, where it can be.</summary>
+    public (IBoxCheckpoints Kind, string Folder)? Checkpoints { get; init; }
+
+    /// <summary>That it brought with it from a checkpoint.</summary>
+    public IReadOnlyList<StreamTicket> Commands { get; init; } = [];
 }

@@ -22,6 +22,7 @@ public sealed class BoxHost : ISandboxRegistry, IAsyncDisposable
     private readonly IBlobStore _blobs;
     private readonly ILogger _logger;
     private readonly string _boxes;
+    private readonly string _checkpoints;
     private readonly ImageStore _images;
     private readonly SemaphoreSlim _starts = new(Environment.ProcessorCount + 1);
     private readonly SemaphoreSlim _preparing = new(1);
@@ -42,6 +43,7 @@ public sealed class BoxHost : ISandboxRegistry, IAsyncDisposable
         _logger = logger;
         var state = Path.GetFullPath(options.StateDirectory);
         _boxes = Path.Combine(state, "boxes");
+        _checkpoints = Path.Combine(state, "checkpoints");
         _images = new ImageStore(options, Path.Combine(state, "images"), time);
         var isLinux = OperatingSystem.IsLinux();
         _layout = isLinux ? CgroupLayout.Detect(File.ReadAllText("/proc/self/mountinfo"), options.EffectivePrefix) : null;
@@ -109,7 +111,8 @@ public sealed class BoxHost : ISandboxRegistry, IAsyncDisposable
                 return lacking;
             Directory.CreateDirectory(_boxes, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
             _images.Prepare(tools.Guest);
-            _setup = new BoxSetup(Options, tools, _layout, _boxes, _blobs, Time, _logger);
+            CheckpointFolder.Sweep(_checkpoints, Time.GetUtcNow());
+            _setup = new BoxSetup(Options, tools, _layout, _boxes, _checkpoints, _blobs, Time, _logger);
             return null;
         }
         catch (IOException e)
@@ -150,9 +153,41 @@ public sealed class BoxHost : ISandboxRegistry, IAsyncDisposable
         return box is not null ? new SandboxCreateOutcome.Started(box) : new SandboxCreateOutcome.Refused(failure!);
     }
 
+    /// <summary>A box from a checkpoint, once there is room for it.</summary>
+    internal async Task<SandboxCreateOutcome> RestoreAsync(IBoxKind kind, SandboxCheckpoint checkpoint, SandboxSpec spec, CancellationToken cancellationToken)
+    {
+        var setup = _setup!;
+        var folder = new CheckpointFolder(_checkpoints, checkpoint.Id);
+        var (image, missing) = await _images.ResolveAsync(spec.Limits.Image, setup.Tools.Guest, cancellationToken);
+        if (image is null)
+            return new SandboxCreateOutcome.Refused(missing!);
+        var unfit = kind.Checkpoints is not { } checkpoints || checkpoint.Provider != kind.Name ? $"it is of {checkpoint.Provider}, and {kind.Name} has none of those"
+            : checkpoints.Version != checkpoint.Version ? $"it was taken by '{checkpoint.Version}', here is '{checkpoints.Version}'"
+            : image.Digest != checkpoint.Image ? "its image has changed since"
+            : folder.Note() is null ? "it is not on this host"
+            : null;
+        if (unfit is not null)
+            return new SandboxCreateOutcome.Refused(new Failure(ErrorCodes.SandboxUnavailable, $"checkpoint {checkpoint.Id} cannot be had back: {unfit}"));
+        var id = NewId();
+        await _admission.EnterAsync(id, kind.Name, spec.Queued, cancellationToken);
+        spec = spec with { Workspace = null, Limits = spec.Limits with { DiskBytes = checkpoint.DiskBytes } };
+        var (box, failure) = await StartAsync(setup, kind, image, id, spec, cancellationToken, folder);
+        return box is not null ? new SandboxCreateOutcome.Started(box) : new SandboxCreateOutcome.Refused(failure!);
+    }
+
+    /// <summary>Forgets all checkpoints: an earlier state of the store was put back, and they belong to another life of their runs.</summary>
+    public void DiscardCheckpoints() => CheckpointFolder.Sweep(_checkpoints, DateTimeOffset.MaxValue);
+
+    internal SandboxCheckpoint? FindCheckpoint(string kind, RunId run) => !Directory.Exists(_checkpoints) ? null : Directory.EnumerateDirectories(_checkpoints)
+        .OrderByDescending(Directory.GetLastWriteTimeUtc)
+        .Select(d => new CheckpointFolder(_checkpoints, Path.GetFileName(d)).Note()?.Checkpoint)
+        .FirstOrDefault(c => c is not null && c.Provider == kind && c.Mark.Run == run);
+
+    internal void Discard(SandboxCheckpoint checkpoint) => new CheckpointFolder(_checkpoints, Path.GetFileName(checkpoint.Id)).Delete();
+
     private static string NewId() => RandomNumberGenerator.GetHexString(2 * IdBytes, lowercase: true);
 
-    private async Task<(Box? Box, Failure? Failure)> StartAsync(BoxSetup setup, IBoxKind kind, BoxImage image, string id, SandboxSpec spec, CancellationToken cancellationToken)
+    private async Task<(Box? Box, Failure? Failure)> StartAsync(BoxSetup setup, IBoxKind kind, BoxImage image, string id, SandboxSpec spec, CancellationToken cancellationToken, CheckpointFolder? from = null)
     {
         Interlocked.Increment(ref _waitingStarts);
         try
@@ -171,7 +206,7 @@ public sealed class BoxHost : ISandboxRegistry, IAsyncDisposable
 
         try
         {
-            return await new BoxStart(setup, _registry, kind, image, id).RunAsync(spec, cancellationToken);
+            return await new BoxStart(setup, _registry, kind, image, id, from).RunAsync(spec, cancellationToken);
         }
         finally
         {

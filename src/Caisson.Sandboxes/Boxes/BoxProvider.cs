@@ -73,6 +73,18 @@ public sealed class BoxProvider : ISandboxProvider
     }
 
     /// <inheritdoc/>
+    public async Task<SandboxCreateOutcome> RestoreAsync(SandboxCheckpoint checkpoint, SandboxSpec spec, CancellationToken cancellationToken) =>
+        await PrepareAsync(cancellationToken) is { } missing
+            ? new SandboxCreateOutcome.Refused(new Failure(ErrorCodes.SandboxUnavailable, $"{missing}. {_kind.Remedy}"))
+            : await _host.RestoreAsync(_kind, checkpoint, spec, cancellationToken);
+
+    /// <inheritdoc/>
+    public SandboxCheckpoint? FindCheckpoint(RunId run) => _host.FindCheckpoint(_kind.Name, run);
+
+    /// <inheritdoc/>
+    public void Discard(SandboxCheckpoint checkpoint) => _host.Discard(checkpoint);
+
+    /// <inheritdoc/>
     public Task<IReadOnlyList<SandboxResidue>> ListResidueAsync(CancellationToken cancellationToken) =>
         Task.FromResult(_host.Reaper(_kind.Name)?.List() ?? []);
 

@@ -15,7 +15,8 @@ namespace Caisson.Sandboxes.Boxes;
 
 /// <summary>What every start needs of the host.</summary>
 /// <param name="Boxes">The folder of the boxes' folders.</param>
-internal sealed record BoxSetup(SandboxOptions Options, HostTools Tools, CgroupLayout Layout, string Boxes, IBlobStore Blobs, TimeProvider Time, ILogger Logger);
+/// <param name="Checkpoints">The folder of the checkpoints' folders.</param>
+internal sealed record BoxSetup(SandboxOptions Options, HostTools Tools, CgroupLayout Layout, string Boxes, string Checkpoints, IBlobStore Blobs, TimeProvider Time, ILogger Logger);
 
 /// <summary>
 /// The start of one box, of whatever kind:
@@ -29,7 +30,7 @@ internal sealed record BoxSetup(SandboxOptions Options, HostTools Tools, CgroupL
 /// </list>
 /// A failure at any of them removes what stands.
 /// </summary>
-internal sealed class BoxStart(BoxSetup setup, BoxRegistry registry, IBoxKind kind, BoxImage image, string id)
+internal sealed class BoxStart(BoxSetup setup, BoxRegistry registry, IBoxKind kind, BoxImage image, string id, CheckpointFolder? from = null)
 {
     private static readonly TimeSpan MakeDiskLimit = TimeSpan.FromSeconds(20);
     private static readonly TimeSpan EndLimit = TimeSpan.FromSeconds(5), RemoveLimit = TimeSpan.FromSeconds(15);
@@ -81,11 +82,14 @@ internal sealed class BoxStart(BoxSetup setup, BoxRegistry registry, IBoxKind ki
         BoxIntent.Of(id, kind.Name, spec, _cgroup.Directories, setup.Time.GetUtcNow()).Write(_folder.Intent);
 
         // 2. Disk, while 3. the rest is made.
-        var disk = MakeDiskAsync(spec.Limits.DiskBytes, cancellationToken);
+        var disk = from is null ? MakeDiskAsync(spec.Limits.DiskBytes, cancellationToken) : CopyDiskAsync(from.Disk, cancellationToken);
         _link = GuestLink.Listen(_folder.Sockets, setup.Time);
-        var plan = await kind.PlanAsync(new BoxPlan(_folder, image.Root, spec.Limits, _link.Break), cancellationToken);
+        var box = new BoxPlan(_folder, image.Root, spec.Limits, _link.Break);
+        var plan = from is null ? await kind.PlanAsync(box, cancellationToken) : await kind.Checkpoints!.PlanAsync(box, from.State, cancellationToken);
         _carrier = plan.Carrier;
         _cgroup.Create(BoxLimits.Of(spec.Limits, plan.ExtraMemoryBytes));
+        var commands = from?.Note()?.Commands ?? [];
+        _link.Foresee(commands);
         await disk;
 
         // 4. Launcher, 5. hello.
@@ -113,7 +117,11 @@ internal sealed class BoxStart(BoxSetup setup, BoxRegistry registry, IBoxKind ki
         var path = Encoding.UTF8.GetBytes($"/proc/{_process.Id}/root{_folder.Workspace}");
         var workspaceFolder = Libc.Open(Libc.CurrentDirectory, path, Libc.ReadOnly | Libc.Directory | Libc.NoFollow);
         _box = new Box(
-            new BoxParts(_folder, _cgroup, _process, _link, plan, workspaceFolder, new Workspace(setup.Blobs, setup.Time, spec.Limits.DiskBytes)),
+            new BoxParts(_folder, _cgroup, _process, _link, plan, workspaceFolder, new Workspace(setup.Blobs, setup.Time, spec.Limits.DiskBytes))
+            {
+                Checkpoints = kind.Checkpoints is { } checkpoints ? (checkpoints, setup.Checkpoints) : null,
+                Commands = commands,
+            },
             kind.Name, image.Digest, spec, setup.Time, setup.Logger, box => registry.Forget(box.Id));
         registry.Add(_box);
         return await _box.EquipAsync(spec, cancellationToken);
@@ -147,6 +155,14 @@ internal sealed class BoxStart(BoxSetup setup, BoxRegistry registry, IBoxKind ki
             ["-q", "-F", "-O", "^has_journal", "-m", "0", "-E", "lazy_itable_init=1,nodiscard", _folder.Image], MakeDiskLimit, setup.Time, cancellationToken);
         if (made.ExitCode != 0)
             throw new CaissonException(ErrorCodes.SandboxStartFailed, $"the workspace's disk was not made: {made.Output.Trim()}", isTransient: true);
+    }
+
+    /// <summary>Holes stay holes, and where the file system can, nothing is copied at all.</summary>
+    private async Task CopyDiskAsync(string disk, CancellationToken cancellationToken)
+    {
+        var copied = await OutsideProgram.RunAsync("/bin/cp", ["--sparse=always", "--reflink=auto", "--", disk, _folder.Image], MakeDiskLimit, setup.Time, cancellationToken);
+        if (copied.ExitCode != 0)
+            throw new CaissonException(ErrorCodes.SandboxStartFailed, $"the checkpoint's disk was not copied: {copied.Output.Trim()}", isTransient: true);
     }
 
     private List<string> LaunchArguments(LaunchPlan plan)

@@ -26,6 +26,9 @@ internal interface IBoxKind
     /// <summary>Version and platform, for <c>doctor</c>. Valid once prepared.</summary>
     string Describe();
 
+    /// <summary><c>null</c> where this kind, as it is installed, takes none.</summary>
+    IBoxCheckpoints? Checkpoints => null;
+
     /// <summary>Writes what the box's folder needs and answers how the launcher starts it.</summary>
     Task<LaunchPlan> PlanAsync(BoxPlan box, CancellationToken cancellationToken);
 }
@@ -49,4 +52,17 @@ internal sealed record LaunchPlan(IReadOnlyList<string> Command, IReadOnlyList<s
     /// in what the box's program said.
     /// </summary>
     public Func<string, Failure?>? Verdict { get; init; }
+}
+
+/// <summary>Boxes to disk and back.</summary>
+internal interface IBoxCheckpoints
+{
+    /// <summary>Only the same version reads what it wrote.</summary>
+    string Version { get; }
+
+    /// <summary>Writes the box into a folder and ends it. The guest has no connection open.</summary>
+    /// <param name="launcher">The process in whose namespaces the box runs.</param>
+    Task<Failure?> TakeAsync(BoxFolder box, int launcher, string folder, CancellationToken cancellationToken);
+
+    Task<LaunchPlan> PlanAsync(BoxPlan box, string folder, CancellationToken cancellationToken);
 }

@@ -362,7 +362,22 @@ static _Noreturn void not_started(int stream, int error, uint8_t what)
     _exit(0);
 }
 
-_Noreturn void exec_worker(int stream)
+/*
+ * PID 1 said that no connection may stay open. The command goes on meanwhile, until a pipe is full. At the second word
+ * the host is there again, maybe another one; it knows the token.
+ */
+static int attach_again(int stream, const uint8_t *token, const sigset_t *open)
+{
+    close(stream);
+    forget_buffered();
+    while (detached)
+        sigsuspend(open);
+    stream = dial(IO_PATH);
+    send_frame(stream, F_TOKEN, token, 4 + TOKEN_SIZE);
+    return stream;
+}
+
+_Noreturn void exec_worker(int stream, const uint8_t *token)
 {
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     sigset_t blocked, open;
@@ -405,6 +420,8 @@ _Noreturn void exec_worker(int stream)
     int outputs[2] = {out[0], err[0]};
     const uint8_t types[2] = {F_STDOUT, F_STDERR};
     while (reap(), status < 0) {
+        if (detached && !has_buffered())
+            stream = attach_again(stream, token, &open);
         struct pollfd fds[4] = {
             {.fd = stream, .events = POLLIN},
             {.fd = outputs[0], .events = POLLIN},

@@ -11,6 +11,10 @@
  *   Programs in the box reach services of the host through ports of the box's own loopback: the forwarder accepts
  *   there, dials gw.sock and passes bytes on.
  *
+ * Detached: for a checkpoint PID 1 tells every worker of a command to close its stream, says so, closes ctl and dials
+ *   it until somebody answers: the same host, or the one that restored the box, maybe days later. Then the workers dial
+ *   again with the tokens that they had.
+ *
  * Frame: u32 length of the payload (at most 65536), u8 type, payload. All integers are little-endian.
  *
  * Invariants:
@@ -32,6 +36,7 @@
 #define CAISSON_GUEST_H
 
 #define _GNU_SOURCE
+#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -51,11 +56,13 @@ enum frame_type {
     F_OPEN = 1,         /* u32 id, u8 kind, token */
     F_KILL_ALL = 2,     /* u32 id: kill everything but PID 1 and what forwards */
     F_FORWARD = 3,      /* u32 id, u16 port...: listen on these ports of the box's loopback and no others */
+    F_DETACH = 4,       /* u32 id: close every connection to the host; a checkpoint cannot hold one */
     /* ctl, guest to host */
     F_HELLO = 16,       /* u32 version */
     F_KILLED = 17,      /* u32 id */
     F_OPEN_FAILED = 18, /* u32 id, u32 errno */
     F_FORWARDING = 19,  /* u32 id, u32 errno or 0 */
+    F_DETACHED = 20,    /* u32 id; the last frame before ctl is closed, to be dialled again */
     /* first frame on gw, guest to host; bytes follow as they are, in both directions */
     F_PORT = 21,        /* u16 port that was dialled */
     /* first frame of a stream, guest to host */
@@ -108,6 +115,9 @@ uint32_t get_u32(const uint8_t *from);
 uint64_t get_u64(const uint8_t *from);
 _Noreturn void die(const char *what);
 
+extern volatile sig_atomic_t detached; /* set and cleared by PID 1 through SIGUSR1 */
+
+int try_dial(const char *path);
 int init_main(void);
 int launch_main(int argc, char **argv);
 int vm_main(int argc, char **argv);
@@ -116,7 +126,7 @@ int restrict_calls(void);
 int drop_capabilities(void);
 _Noreturn void forwarder(const int *listeners, const uint16_t *ports, int count);
 int listen_on(uint16_t port);
-_Noreturn void exec_worker(int stream);
+_Noreturn void exec_worker(int stream, const uint8_t *token);
 _Noreturn void files_worker(int stream);
 
 #endif

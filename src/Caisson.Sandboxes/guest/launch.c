@@ -97,7 +97,8 @@ static void build_tree(const char *image, const char *target, const char *usr)
     attach_and_mount(image, target);
     char work[4096];
     snprintf(work, sizeof work, "%s/w", target);
-    if (mkdir(work, 0755) != 0 || chown(work, WORK_UID, WORK_UID) != 0)
+    /* The disk of a checkpoint has it already. */
+    if ((mkdir(work, 0755) != 0 && errno != EEXIST) || chown(work, WORK_UID, WORK_UID) != 0)
         die(work);
     if (usr == NULL)
         return;

@@ -15,7 +15,7 @@ public sealed class ServerOptions
     /// <summary>Model providers by name: the part before the slash in a manifest's model.</summary>
     public IReadOnlyList<ProviderOptions> Providers { get; set; } = [];
 
-    public SandboxServerOptions Sandbox { get; } = new();
+    public SandboxServerOptions Sandbox { get; set; } = new();
 
     public StorageOptions Storage { get; } = new();
 

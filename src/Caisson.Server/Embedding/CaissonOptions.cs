@@ -27,7 +27,7 @@ public sealed class CaissonOptions
             Providers = [.. Providers],
             MaxConcurrentRuns = MaxConcurrentRuns,
         };
-        (server.Sandbox.Runsc, server.Sandbox.GuestAgent) = (Sandbox.Runsc, Sandbox.GuestAgent);
+        server.Sandbox = Sandbox;
         return server;
     }
 }

@@ -72,6 +72,7 @@ internal sealed class Rooms : IAsyncDisposable
     {
         if (_store.Restored)
         {
+            _boxes.DiscardCheckpoints();
             await Runs.PauseRestoredAsync(cancellationToken);
             await _store.SettleRestoredAsync();
         }

@@ -13,12 +13,12 @@ namespace Caisson.Sandboxes.Tests.MicroVm;
 [Collection(nameof(Machines))]
 public sealed class MachineTests(Machines machines)
 {
-    private readonly ISandbox _machine = machines.Shared;
+    private ISandbox Machine => machines.Shared;
 
     [Fact]
     public async Task A_command_runs_on_a_kernel_of_its_own_as_nobody_of_consequence()
     {
-        var said = (await _machine.MustAsync("id -u; uname -r; pwd; ls /sys/class/net; grep CapEff /proc/self/status; grep NoNewPrivs /proc/self/status")).Split('\n');
+        var said = (await Machine.MustAsync("id -u; uname -r; pwd; ls /sys/class/net; grep CapEff /proc/self/status; grep NoNewPrivs /proc/self/status")).Split('\n');
 
         Assert.Equal("10001", said[0]);
         Assert.NotEqual((await File.ReadAllTextAsync("/proc/sys/kernel/osrelease")).Trim(), said[1]);
@@ -30,9 +30,9 @@ public sealed class MachineTests(Machines machines)
     }
 
     [Fact]
-    public async Task What_belongs_to_the_machine_is_out_of_reach()
+    public async Task What_belongs_to_theMachine_is_out_of_reach()
     {
-        Assert.Equal("refused", await _machine.MustAsync("""
+        Assert.Equal("refused", await Machine.MustAsync("""
             for f in /proc/sys/kernel/core_pattern /proc/sysrq-trigger /sys/kernel/uevent_helper /etc/passwd /usr/x /run/box/x /x; do
                 (: >> $f) 2>/dev/null && echo "wrote $f"
             done
@@ -43,7 +43,7 @@ public sealed class MachineTests(Machines machines)
             echo refused
             """));
         // The control: it may write and signal what is its own.
-        await _machine.MustAsync("echo > /tmp/own && echo > own && (sleep 60 & kill -9 $!)");
+        await Machine.MustAsync("echo > /tmp/own && echo > own && (sleep 60 & kill -9 $!)");
     }
 
     [Fact]
@@ -53,20 +53,20 @@ public sealed class MachineTests(Machines machines)
         new Random(4).NextBytes(big);
         var input = Encoding.UTF8.GetString(big.Select(b => (byte)(b % 64 + 32)).ToArray());
 
-        var commands = Enumerable.Range(0, 4).Select(_ => _machine.ExecAsync(BoxExtensions.Shell("cat", null, input, 4 << 20), default)).ToList();
-        await _machine.WriteFileAsync("big", big, default);
-        var read = Assert.IsType<FileReadOutcome.Found>(await _machine.ReadFileAsync("big", 4 << 20, default));
+        var commands = Enumerable.Range(0, 4).Select(_ => Machine.ExecAsync(BoxExtensions.Shell("cat", null, input, 4 << 20), default)).ToList();
+        await Machine.WriteFileAsync("big", big, default);
+        var read = Assert.IsType<FileReadOutcome.Found>(await Machine.ReadFileAsync("big", 4 << 20, default));
 
         foreach (var command in commands)
             Assert.Equal(input, Assert.IsType<ExecOutcome.Exited>(await command).Output.Text());
         Assert.Equal(big, read.Content.ToArray());
-        await _machine.MustAsync("rm big");
+        await Machine.MustAsync("rm big");
     }
 
     [Fact]
     public async Task A_terminal_works_and_its_signals_are_the_kernels()
     {
-        var opened = await _machine.OpenTerminalAsync(new TerminalRequest(["/bin/bash", "--norc", "-i"], null, new Dictionary<string, string> { ["TERM"] = "dumb" }, new TerminalSize(33, 111)), default);
+        var opened = await Machine.OpenTerminalAsync(new TerminalRequest(["/bin/bash", "--norc", "-i"], null, new Dictionary<string, string> { ["TERM"] = "dumb" }, new TerminalSize(33, 111)), default);
         await using var shell = Assert.IsType<TerminalOutcome.Opened>(opened).Terminal;
         var screen = new Screen(shell);
         await shell.WriteAsync("stty size; sh -c 'echo star\"\"ted; exec sleep 600'\n"u8.ToArray(), default);
@@ -80,12 +80,12 @@ public sealed class MachineTests(Machines machines)
     }
 
     [Fact]
-    public async Task A_fork_bomb_is_refused_forks_and_the_machine_lives_on()
+    public async Task A_fork_bomb_is_refused_forks_and_theMachine_lives_on()
     {
-        var bomb = await _machine.RunAsync("b() { b | b & }; b; sleep 2", TimeSpan.FromSeconds(5));
+        var bomb = await Machine.RunAsync("b() { b | b & }; b; sleep 2", TimeSpan.FromSeconds(5));
 
         Assert.IsNotType<ExecOutcome.Lost>(bomb);
-        Assert.Equal("alive", await _machine.MustAsync("echo alive"));
+        Assert.Equal("alive", await Machine.MustAsync("echo alive"));
     }
 
     [Fact]
@@ -140,6 +140,7 @@ public sealed class MachineTests(Machines machines)
     [Fact]
     public async Task A_machine_dies_with_its_killed_server()
     {
+        Assert.NotNull(machines.Provider);
         var directory = Directory.CreateTempSubdirectory("caisson-owner-").FullName;
         using var owner = BoxOwner.Start(directory, "microvm");
         Assert.Equal(BoxOwner.Ready, await owner.StandardOutput.ReadLineAsync().WaitAsync(TimeSpan.FromSeconds(60), TimeProvider.System));

@@ -18,6 +18,12 @@ internal sealed class RecordingBoxes(Gate gate) : ISandboxProvider
 
     public Task<SandboxCreateOutcome> CreateAsync(SandboxSpec spec, CancellationToken cancellationToken) => Task.FromResult<SandboxCreateOutcome>(new SandboxCreateOutcome.Started(new Box(this)));
 
+    public Task<SandboxCreateOutcome> RestoreAsync(SandboxCheckpoint checkpoint, SandboxSpec spec, CancellationToken cancellationToken) => throw new InvalidOperationException("no checkpoints here");
+
+    public SandboxCheckpoint? FindCheckpoint(RunId run) => null;
+
+    public void Discard(SandboxCheckpoint checkpoint) => throw new InvalidOperationException("no checkpoints here");
+
     public Task<IReadOnlyList<SandboxResidue>> ListResidueAsync(CancellationToken cancellationToken) => Task.FromResult<IReadOnlyList<SandboxResidue>>([]);
 
     public Task<IReadOnlyList<SandboxResidue>> ReapAsync(IReadOnlyList<SandboxResidue> residue, CancellationToken cancellationToken) => Task.FromResult(residue);
@@ -55,6 +61,10 @@ internal sealed class RecordingBoxes(Gate gate) : ISandboxProvider
         public Task<WorkspaceSaveOutcome> SaveWorkspaceAsync(CancellationToken cancellationToken) => Task.FromResult<WorkspaceSaveOutcome>(new WorkspaceSaveOutcome.Saved(new WorkspaceRoot("root")));
 
         public Task<Failure?> RestoreWorkspaceAsync(WorkspaceRoot? root, CancellationToken cancellationToken) => Task.FromResult<Failure?>(null);
+
+        public Task<CheckpointOutcome> CheckpointAsync(CheckpointMark mark, CancellationToken cancellationToken) => Task.FromResult<CheckpointOutcome>(new CheckpointOutcome.Refused(new Failure(ErrorCodes.SandboxUnavailable, "no checkpoints here")));
+
+        public Task<ExecOutcome> ResumeExecAsync(uint command, ExecRequest request, CancellationToken cancellationToken) => throw new InvalidOperationException("no checkpoints here");
 
         public Task<SandboxStats> StatsAsync(CancellationToken cancellationToken) => Task.FromResult(new SandboxStats(0, TimeSpan.Zero, 0));
 
