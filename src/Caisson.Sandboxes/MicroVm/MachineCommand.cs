@@ -19,7 +19,7 @@ internal static class MachineCommand
     /// <summary>See guest/vm.c for the numbers of the open connections.</summary>
     public static IReadOnlyList<string> Write(MachineTools tools, Accelerator accelerator, MachineSize box) =>
     [
-        tools.Qemu, .. Hardware(accelerator, box.Processors, box.MemoryBytes / MiB), .. Boot(tools, accelerator, "/proc/self/fd/13", [
+        tools.Qemu, .. Hardware(accelerator, box.Processors, box.MemoryBytes / MiB), .. Boot(accelerator, "/proc/self/fd/14", "/proc/self/fd/13", [
             $"CAISSON_PIDS={box.Pids}", $"CAISSON_TMP={Math.Min(LargestTemporary, box.MemoryBytes / 2)}"]),
         "-chardev", "socket,id=link,fd=10", "-device", "virtio-serial-device,max_ports=2", "-device", "virtserialport,chardev=link,nr=1",
         "-chardev", "socket,id=root,fd=11", "-device", "vhost-user-fs-device,chardev=root,tag=root",
@@ -28,7 +28,7 @@ internal static class MachineCommand
 
     /// <summary>A machine that says that it boots, and ends.</summary>
     public static IReadOnlyList<string> Probe(MachineTools tools, Accelerator accelerator, string initramfs) =>
-        [.. Hardware(accelerator, 1, 128), .. Boot(tools, accelerator, initramfs, ["CAISSON_PROBE=1"])];
+        [.. Hardware(accelerator, 1, 128), .. Boot(accelerator, tools.Kernel, initramfs, ["CAISSON_PROBE=1"])];
 
     private static IEnumerable<string> Hardware(Accelerator accelerator, int processors, long mebibytes) =>
     [
@@ -42,15 +42,15 @@ internal static class MachineCommand
         .. accelerator == Accelerator.Kvm ? (string[])["-accel", "kvm", "-cpu", "host,-arch-capabilities"] : ["-accel", "tcg,tb-size=64", "-cpu", "max"],
     ];
 
-    private static IEnumerable<string> Boot(MachineTools tools, Accelerator accelerator, string initramfs, IEnumerable<string> settings)
+    private static IEnumerable<string> Boot(Accelerator accelerator, string kernel, string initramfs, IEnumerable<string> settings)
     {
         // The console speaks of panics only. An emulated clock is as good as any and need not be measured: of ten machines
         // that measure their local timer by the other one, which then loses a tick, one waits for it for ever. And an
         // emulated processor has no mistakes to be mitigated.
-        var kernel = "console=ttyS0 loglevel=1 quiet panic=-1 reboot=t random.trust_cpu=on";
+        var line = "console=ttyS0 loglevel=1 quiet panic=-1 reboot=t random.trust_cpu=on";
         if (accelerator == Accelerator.Tcg)
-            kernel += " tsc=reliable no_timer_check nolapic_timer lpj=4000000 mitigations=off";
-        return ["-kernel", tools.Kernel, "-initrd", initramfs, "-append", $"{kernel} {string.Join(' ', settings)}", "-serial", "stdio"];
+            line += " tsc=reliable no_timer_check nolapic_timer lpj=4000000 mitigations=off";
+        return ["-kernel", kernel, "-initrd", initramfs, "-append", $"{line} {string.Join(' ', settings)}", "-serial", "stdio"];
     }
 }
 

@@ -65,11 +65,14 @@ internal sealed class MicroVmKind(BoxHost host) : IBoxKind
         var (folder, limits) = (box.Folder, box.Limits);
         var processors = Math.Clamp((int)Math.Ceiling(limits.Cpu), 1, Environment.ProcessorCount);
         var memory = limits.MemoryBytes + MachineCommand.KernelBytes;
+        var root = Path.Combine(folder.Path, "vm");
+        Directory.CreateDirectory(root);
         var carrier = SerialCarrier.Listen(folder.Path, "vm.sock", folder.Sockets, box.Lose);
         IReadOnlyList<string> starter =
         [
-            host.GuestPath, "vm", "--user", $"{MachineUser}", "--carrier", $"{folder.Path}/vm.sock", "--initramfs", _machine!.Initramfs, "--virtiofsd", _machine.Tools.Virtiofsd,
-            "--tree", box.Root, "--mount", folder.Mount, "--files", folder.Files, "--",
+            host.GuestPath, "vm", "--user", $"{MachineUser}", "--carrier", $"{folder.Path}/vm.sock", "--kernel", _machine!.Tools.Kernel,
+            "--initramfs", _machine.Initramfs, "--virtiofsd", _machine.Tools.Virtiofsd,
+            "--tree", box.Root, "--mount", folder.Mount, "--files", folder.Files, "--root", root, "--",
         ];
         var command = MachineCommand.Write(_machine.Tools, _machine.Accelerator, new MachineSize(processors, memory, limits.Pids));
         return Task.FromResult(new LaunchPlan([.. starter, .. command], [])

@@ -164,12 +164,25 @@ static void keep_capabilities(uint64_t kept)
     must((int)syscall(SYS_capset, &header, data), "capset");
 }
 
+/* What this kernel says of itself and no program needs. */
+static void hide_kernel(void)
+{
+    static const char *const names[] = {"kallsyms", "interrupts", "modules", "diskstats", "partitions", "keys", "key-users", "config.gz"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char path[64];
+        snprintf(path, sizeof path, "/root/proc/%s", names[i]);
+        if (mount("/dev/null", path, NULL, MS_BIND, NULL) != 0 && errno != ENOENT)
+            die(path);
+    }
+}
+
 static _Noreturn void be_agent(void)
 {
     const char *pids = getenv("CAISSON_PIDS");
     struct rlimit files = {4096, 65536}, processes = {0, 0};
     processes.rlim_cur = processes.rlim_max = pids != NULL ? (rlim_t)atol(pids) : 512;
     must(mount("proc", "/root/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL), "/proc");
+    hide_kernel();
     must(chdir("/root"), "/root");
     must(mount(".", "/", NULL, MS_MOVE, NULL), "root");
     must(chroot("."), "chroot");
