@@ -38,9 +38,9 @@ internal sealed class RunBox(RunSession session, IReadOnlyList<ISandboxProvider>
                 return new BoxOutcome.Ready(open);
             var wanted = session.Manifest.Sandbox;
             ISandboxProvider? chosen = null;
-            foreach (var provider in providers.Where(p => p.Tier >= wanted.Isolation))
+            foreach (var provider in providers)
             {
-                if ((await provider.ProbeAsync(cancellationToken)).Offered)
+                if ((await provider.ProbeAsync(cancellationToken)).Offered && provider.Tier >= wanted.Isolation)
                 {
                     chosen = provider;
                     break;
