@@ -142,7 +142,7 @@ public sealed class MachineTests(Machines machines)
     {
         Assert.NotNull(machines.Provider);
         var directory = Directory.CreateTempSubdirectory("caisson-owner-").FullName;
-        using var owner = BoxOwner.Start(directory, "microvm");
+        using var owner = BoxOwner.Start("microvm", directory);
         Assert.Equal(BoxOwner.Ready, await owner.StandardOutput.ReadLineAsync().WaitAsync(TimeSpan.FromSeconds(60), TimeProvider.System));
         var boxes = Path.Combine(directory, "state", "boxes");
         await using var provider = Machines.NewProvider(directory, new FileBlobStore(Path.Combine(directory, "blobs2"), new byte[32]));
