@@ -1,10 +1,12 @@
 using Caisson.Sandboxes.Tests;
 
 // As a server that owns boxes and is killed by LifeTests, to measure, or as the runner of the tests.
-if (args is ["own-boxes", var directory])
-    return await BoxOwner.RunAsync(directory);
+if (args is ["own-boxes", var kind, var directory])
+    return await BoxOwner.RunAsync(kind, directory);
 if (args is ["measure"])
     return await Measurement.RunAsync();
+if (args is ["measure", "microvm"])
+    return await Measurement.RunMachinesAsync();
 if (args.Any(a => a is "--server" or "--internal-msbuild-node"))
     return await Xunit.MicrosoftTestingPlatform.TestPlatformTestFramework.RunAsync(args, SelfRegisteredExtensions.AddSelfRegisteredExtensions);
 return await Xunit.Runner.InProc.SystemConsole.ConsoleRunner.Run(args);

@@ -50,6 +50,7 @@ enum { GUEST_UID = 10000, WORK_UID = 10001 };
 #define IO_PATH "/run/caisson/io.sock"
 #define GW_PATH "/run/caisson/gw.sock"
 #define WORKSPACE "/workspace"
+#define MACHINE_BOOTED "caisson: the machine boots"
 
 enum frame_type {
     /* ctl, host to guest */
@@ -130,6 +131,8 @@ extern volatile sig_atomic_t detached; /* set and cleared by PID 1 through SIGUS
 int try_dial(const char *path);
 int init_main(void);
 int launch_main(int argc, char **argv);
+int vm_main(int argc, char **argv);
+int machine_main(void);
 int restrict_calls(void);
 int drop_capabilities(void);
 _Noreturn void forwarder(const int *listeners, const uint16_t *ports, int count);
