@@ -20,6 +20,15 @@ public sealed record AgentManifest
     public LoopGuardSettings LoopGuard { get; init; } = new();
     public RetrySettings Retry { get; init; } = new();
 
+    /// <summary>What the box may reach. <c>null</c>: nothing.</summary>
+    public IReadOnlyList<EgressRule>? Egress { get; init; }
+
+    /// <summary>Bytes that may pass the box's wall, both ways together, over the run's whole life. <c>null</c>: 1 GiB.</summary>
+    public long? EgressBytes { get; init; }
+
+    /// <summary>Services of the host's choosing that the box finds on its loopback. <c>null</c>: none.</summary>
+    public IReadOnlyList<ServiceSetting>? Services { get; init; }
+
     /// <summary>What happens when the agent takes another way than its journal. Default: the run pauses.</summary>
     public DriftPolicy OnDrift { get; init; } = DriftPolicy.Pause;
 }

@@ -1,4 +1,6 @@
+using System.Collections.Concurrent;
 using Caisson.Contracts;
+using Caisson.Core.Egress;
 using Caisson.Core.Lifecycle;
 using Caisson.Core.Sandboxes;
 using Microsoft.Extensions.Logging;
@@ -16,10 +18,11 @@ internal abstract record BoxOutcome
 /// The one box of one ownership: opened at the first step that needs it, with the workspace of the last completed
 /// step, frozen when it has nothing to do, and thrown away whenever its state is not the journal's any more.
 /// </summary>
-internal sealed class RunBox(RunSession session, IReadOnlyList<ISandboxProvider> providers, ILogger log) : IAsyncDisposable
+internal sealed class RunBox(RunSession session, IReadOnlyList<ISandboxProvider> providers, IBoxEgress? egress, ILogger log) : IAsyncDisposable
 {
     private readonly SemaphoreSlim _opening = new(1, 1);
     private ISandbox? _box;
+    private readonly ConcurrentDictionary<ISandbox, IBoxDoors> _doors = new(ReferenceEqualityComparer.Instance);
     private int _atWork;
     private bool _stuck;
     private bool _replaced = session.History.HadBox;
@@ -46,19 +49,29 @@ internal sealed class RunBox(RunSession session, IReadOnlyList<ISandboxProvider>
 
             if (chosen is null)
                 return new BoxOutcome.Failed(new Failure(ErrorCodes.SandboxUnavailable, $"no sandbox provider of tier {Words.Of(wanted.Isolation)} or stronger on this host: run 'caisson doctor'", Retryable: true));
+            if (NotGranted() is { } ungranted)
+                return new BoxOutcome.Failed(ungranted with { Retryable = true });
             WorkspaceRoot? root = session.Summary.WorkspaceRoot is { } saved ? new WorkspaceRoot(saved) : null;
-            if (await ReviveAsync(chosen, wanted, cancellationToken) is { } revived)
+            var spec = new SandboxSpec(session.Run, session.Epoch, wanted, root) { Queued = session.AwaitBoxAsync };
+            var doors = egress?.Open(session.Manifest, session.Egress, await session.Egress.UsedAsync(cancellationToken));
+            if (doors is not null)
+                spec = spec with { Forwards = doors.Forwards, Environment = doors.Environment, Files = doors.Files };
+            if (await ReviveAsync(chosen, spec, cancellationToken) is { } revived)
             {
                 _box = revived;
                 return root is null ? await LearnEmptyRootAsync(revived, cancellationToken) : new BoxOutcome.Ready(revived);
             }
 
-            switch (await chosen.CreateAsync(new SandboxSpec(session.Run, session.Epoch, wanted, root) { Queued = session.AwaitBoxAsync }, cancellationToken))
+            switch (await chosen.CreateAsync(spec, cancellationToken))
             {
                 case SandboxCreateOutcome.Started started:
                     _box = started.Sandbox;
+                    if (doors is not null)
+                        _doors[_box] = doors;
                     return root is null ? await LearnEmptyRootAsync(_box, cancellationToken) : new BoxOutcome.Ready(_box);
                 case SandboxCreateOutcome.Refused refused:
+                    if (doors is not null)
+                        await doors.DisposeAsync();
                     return new BoxOutcome.Failed(refused.Failure with { Retryable = true });
                 default:
                     throw new InvalidOperationException("unreachable");
@@ -74,11 +87,11 @@ internal sealed class RunBox(RunSession session, IReadOnlyList<ISandboxProvider>
     /// The box that was kept when the run began to wait, if it still is what the journal says. It serves once. Where it
     /// cannot be had, the run gets a new box: what is lost is /tmp, and the model is told.
     /// </summary>
-    private async Task<ISandbox?> ReviveAsync(ISandboxProvider provider, SandboxSettings wanted, CancellationToken cancellationToken)
+    private async Task<ISandbox?> ReviveAsync(ISandboxProvider provider, SandboxSpec spec, CancellationToken cancellationToken)
     {
         if (provider.FindCheckpoint(session.Run) is not { } kept)
             return null;
-        var outcome = kept.Mark.Fits(Mark) ? await provider.RestoreAsync(kept, new SandboxSpec(session.Run, session.Epoch, wanted, null) { Queued = session.AwaitBoxAsync }, cancellationToken) : null;
+        var outcome = kept.Mark.Fits(Mark) ? await provider.RestoreAsync(kept, spec, cancellationToken) : null;
         provider.Discard(kept);
         if (outcome is not SandboxCreateOutcome.Started started)
         {
@@ -111,6 +124,11 @@ internal sealed class RunBox(RunSession session, IReadOnlyList<ISandboxProvider>
                 break;
         }
     }
+
+    /// <summary>The server may be another one than the run was made on, and grant less.</summary>
+    private Failure? NotGranted() => session.Manifest is { Egress: null, Services: null } ? null
+        : egress is null ? new Failure(ErrorCodes.EgressNotGranted, "this server lets nothing out of boxes: start one that does, then resume the run")
+        : egress.Problem(session.Manifest);
 
     /// <summary>Root of the workspace before any step: the first step that changes nothing must not look like a change.</summary>
     internal string? EmptyRoot { get; private set; }
@@ -201,6 +219,9 @@ internal sealed class RunBox(RunSession session, IReadOnlyList<ISandboxProvider>
 
     private async Task DestroyAsync(ISandbox box)
     {
+        // The doors first: whatever the box still says goes nowhere.
+        if (_doors.TryRemove(box, out var doors))
+            await doors.DisposeAsync();
         try
         {
             await box.DestroyAsync();

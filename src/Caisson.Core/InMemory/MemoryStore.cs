@@ -12,7 +12,7 @@ namespace Caisson.Core.InMemory;
 /// </summary>
 /// <param name="shared">Whether several nodes live on it: then registering declares nobody dead, and nodes judge each other by their beats.</param>
 internal sealed class MemoryStore(TimeProvider clock, bool shared = false, IStoreFaults? faults = null)
-    : IRunStore, IRunReader, INodeStore, IBudgetStore, IScheduleStore, IRetentionStore, IUnconfirmedEnds, IKillSwitchStore
+    : IRunStore, IRunReader, INodeStore, IBudgetStore, IScheduleStore, IRetentionStore, IUnconfirmedEnds, IKillSwitchStore, IEventStore
 {
     private readonly Lock _lock = new();
     private MemoryState _state = MemoryState.Empty;
@@ -69,6 +69,8 @@ internal sealed class MemoryStore(TimeProvider clock, bool shared = false, IStor
             _state = Judged(_state, node);
         return ReadAsync(read, cancellationToken);
     }
+
+    public Task<IReadOnlyList<RunEvent>> ReadEventsAsync(RunId run, CancellationToken cancellationToken) => ReadAsync(state => state.Find(run)?.Events ?? [], cancellationToken);
 
     public Task<DateTimeOffset?> NextDueAsync(CancellationToken cancellationToken) => ReadAsync(state => state.NextDue(), cancellationToken);
 

@@ -113,6 +113,11 @@ internal sealed class RunHistory
                 Attempted(key, attempt);
                 _started.Remove(key!);
                 break;
+            case EntryBody.EgressIntended intended:
+                // A tool's step that nothing left is repeated; this one is not any more.
+                Attempted(key, attempt);
+                _started[key!] = new OpenStart(seq, intended.Step, EffectClass.AtMostOnce, attempt, Unknown: false);
+                break;
             case EntryBody.StepUnknown unknown:
                 _started[key!] = new OpenStart(seq, unknown.Step, unknown.Effect, attempt, Unknown: true);
                 break;

@@ -52,6 +52,8 @@ public sealed class Engine : IAsyncDisposable
         {
             Tasks = _tasks,
             Kills = parts.Kills,
+            Egress = parts.Egress,
+            Events = parts.Events,
             Admission = parts.Admission ?? OpenDoor.Instance,
             Models = parts.Models,
             Sandboxes = parts.Sandboxes,

@@ -1,6 +1,7 @@
 using Caisson.Contracts;
 using Caisson.Core.Blobs;
 using Caisson.Core.Budgets;
+using Caisson.Core.Egress;
 using Caisson.Core.Journal;
 using Caisson.Core.Manifests;
 using Caisson.Core.Models;
@@ -18,7 +19,8 @@ public sealed class NewRuns(
     TimeProvider clock,
     IIdSource ids,
     KillSwitches? kills = null,
-    ISandboxRegistry? boxes = null)
+    ISandboxRegistry? boxes = null,
+    IBoxEgress? egress = null)
 {
     /// <summary>Input of a run, in UTF-8.</summary>
     public const int MaxInputBytes = 1 << 20;
@@ -91,6 +93,13 @@ public sealed class NewRuns(
                 return new CheckedRun.Refused(missing);
             if (loop.Tools.Count > 0 && boxes?.CheckImage(manifest.Sandbox.Image) is { } unknownImage)
                 return new CheckedRun.Refused(unknownImage);
+        }
+
+        if (manifest.Egress is not null || manifest.Services is not null)
+        {
+            var problem = egress is null ? new Failure(ErrorCodes.EgressNotGranted, "egress: this server lets nothing out of boxes: use one that does, or take 'egress' and 'services' out of the manifest") : egress.Problem(manifest);
+            if (problem is not null)
+                return new CheckedRun.Refused(problem with { Message = $"{command.ManifestFile}: {problem.Message}" });
         }
 
         return new CheckedRun.Valid(command, manifest, valid.Hash);

@@ -82,7 +82,7 @@ internal sealed class RunDriver(RunServices services, NodeLease lease, Action op
         opened();
         if (session is null)
             return;
-        await using var box = new RunBox(session, services.Sandboxes, log);
+        await using var box = new RunBox(session, services.Sandboxes, services.Egress, log);
         _box = box;
         try
         {

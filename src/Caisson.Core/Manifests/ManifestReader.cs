@@ -45,7 +45,7 @@ public static class ManifestReader
 
     private static AgentManifest Agent(YamlSection root)
     {
-        root.Allow("name", "version", "loop", "code", "sandbox", "workspace", "limits", "loop_guard", "retry", "on_drift");
+        root.Allow("name", "version", "loop", "code", "sandbox", "workspace", "limits", "loop_guard", "retry", "on_drift", "egress", "egress_bytes", "services");
         var name = root.RequiredText("name", 100);
         if (!name.All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or '.'))
             throw root.Bad("name", name, "letters, digits, '-', '_' and '.'");
@@ -65,6 +65,9 @@ public static class ManifestReader
             LoopGuard = root.Section("loop_guard") is { } guard ? LoopGuardReader.Read(guard) : new(),
             OnDrift = root.Word("on_drift", DriftPolicy.Pause),
             Retry = root.Section("retry") is { } retry ? Retry(retry) : new(),
+            Egress = EgressReader.Rules(root),
+            EgressBytes = EgressReader.Bytes(root),
+            Services = EgressReader.Services(root),
         };
     }
 

@@ -81,6 +81,17 @@ internal sealed class YamlSection
         var other => throw Bad(key, Shape(other), "keys and values"),
     };
 
+    /// <summary>A list of mappings, each a section of its own.</summary>
+    internal IReadOnlyList<YamlSection> Sections(string key, int most) => _values.GetValueOrDefault(key) switch
+    {
+        null => [],
+        YamlSequenceNode list when list.Children.Count > most => throw Bad(key, $"{list.Children.Count} items", $"at most {most}"),
+        YamlSequenceNode list => [.. list.Children.Select((item, i) => item is YamlMappingNode node
+            ? new YamlSection(_file, $"{Full(key)}[{i}]", node)
+            : throw BadAt(item.Start.Line, key, Shape(item), "a list of keys and values"))],
+        var other => throw Bad(key, Shape(other), "a list"),
+    };
+
     internal string? Text(string key, int maxLength)
     {
         if (Scalar(key) is not { } text)

@@ -25,6 +25,9 @@ public sealed record ChangeSet(
 
     /// <summary>Inputs for other runs that are due with this unit: a child's end for its parent, a cancel for its children. One for a run that has ended, is gone, or has it already is dropped.</summary>
     public IReadOnlyList<NewInput> Posts { get; init; } = [];
+
+    /// <summary>What happened beside the journal since the last unit; each is added to those like it.</summary>
+    public IReadOnlyList<RunEvent> Events { get; init; } = [];
 }
 
 /// <summary>What the store keeps about a run beside its journal.</summary>

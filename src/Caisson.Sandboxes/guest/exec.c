@@ -15,13 +15,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <termios.h>
 #include <unistd.h>
 
 enum { MAX_STRINGS = 4096, MAX_STRING_BYTES = 2 << 20, MAX_PROCESSES = 16384 };
@@ -34,80 +32,11 @@ struct strings {
 static struct frame frame;
 static struct strings arguments, environment;
 static char *directory;
-static struct winsize terminal; /* without rows there is none */
-static int terminal_slave = -1;
+static struct terminal terminal = {.slave = -1};
 static pid_t command = -1;
 static int status = -1;
 
 static void on_child(int signal) { (void)signal; }
-
-/*
- * gVisor's terminals keep a size and a foreground group, but turn no character into a signal and tell nobody of a new
- * size. There the worker does both; it is the session's leader, since only a member of the session may ask for the group.
- */
-static void signal_foreground(int number)
-{
-    pid_t group = getenv("CAISSON_TERMINAL_SIGNALS") != NULL ? tcgetpgrp(terminal_slave) : -1;
-    if (group > 0)
-        kill(-group, number);
-}
-
-/* Takes the size from the frame, and gives it to the terminal where there is one already. */
-static void set_size(int master)
-{
-    if (frame.length != 4 || get_u16(frame.payload) == 0)
-        _exit(65);
-    terminal.ws_row = get_u16(frame.payload);
-    terminal.ws_col = get_u16(frame.payload + 2);
-    if (master < 0)
-        return;
-    ioctl(master, TIOCSWINSZ, &terminal);
-    signal_foreground(SIGWINCH);
-}
-
-/* Takes what means a signal out of the frame, and sends it. */
-static void type_signals(void)
-{
-    struct termios mode;
-    if (getenv("CAISSON_TERMINAL_SIGNALS") == NULL || tcgetattr(terminal_slave, &mode) != 0 || (mode.c_lflag & ISIG) == 0)
-        return;
-    const int characters[3] = {VINTR, VQUIT, VSUSP}, numbers[3] = {SIGINT, SIGQUIT, SIGTSTP};
-    uint32_t kept = 0;
-    for (uint32_t i = 0; i < frame.length; i++) {
-        int which = 0;
-        while (which < 3 && frame.payload[i] != mode.c_cc[characters[which]])
-            which++;
-        if (which < 3)
-            signal_foreground(numbers[which]);
-        else
-            frame.payload[kept++] = frame.payload[i];
-    }
-    frame.length = kept;
-}
-
-/*
- * Opens both ends of a new terminal. It belongs to the user who opens it, and that must be the workload's: programs
- * open /dev/tty and change the mode of what ttyname answers.
- */
-static int open_terminal(int *slave)
-{
-    char name[64];
-    if (setresuid(-1, WORK_UID, -1) != 0)
-        return -1;
-    int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
-    *slave = master >= 0 && unlockpt(master) == 0 && ptsname_r(master, name, sizeof name) == 0 ? open(name, O_RDWR | O_NOCTTY | O_CLOEXEC) : -1;
-    int error = errno;
-    if (setresuid(-1, GUEST_UID, -1) != 0)
-        _exit(72);
-    errno = error;
-    if (*slave < 0)
-        return -1;
-    ioctl(master, TIOCSWINSZ, &terminal);
-    if (setsid() < 0 || ioctl(*slave, TIOCSCTTY, 0) != 0)
-        return -1;
-    terminal_slave = *slave;
-    return master;
-}
 
 static void gather(int stream)
 {
@@ -118,7 +47,8 @@ static void gather(int stream)
         if (frame.type == F_START)
             break;
         if (frame.type == F_TERMINAL) {
-            set_size(-1);
+            if (!set_size(&terminal, &frame, -1))
+                _exit(65);
             continue;
         }
         total += frame.length;
@@ -174,7 +104,7 @@ static void start_command(int in, int out, int err, volatile struct start_failur
     }
     if (command != 0)
         return;
-    if (terminal.ws_row == 0)
+    if (terminal.size.ws_row == 0)
         setsid();
     else
         setpgid(0, 0);
@@ -186,7 +116,7 @@ static void start_command(int in, int out, int err, volatile struct start_failur
     dup2(in, 0);
     dup2(out, 1);
     dup2(err, 2);
-    if (terminal.ws_row != 0) {
+    if (terminal.size.ws_row != 0) {
         /* From the background, where this is, it would be stopped for it. */
         signal(SIGTTOU, SIG_IGN);
         tcsetpgrp(0, getpid());
@@ -323,7 +253,7 @@ static void pump_input(int stream, struct input *input)
     }
     if (input->pipe >= 0 && input->ended) {
         /* A terminal's input ends by a character; it stays open for the output. */
-        if (terminal.ws_row != 0 && write(input->pipe, "\004", 1) < 0)
+        if (terminal.size.ws_row != 0 && write(input->pipe, "\004", 1) < 0)
             return;
         close(input->pipe);
         input->pipe = -1;
@@ -333,8 +263,8 @@ static void pump_input(int stream, struct input *input)
 static void accept_input(int stream, struct input *input)
 {
     uint32_t came = frame.length;
-    if (came > 0 && terminal.ws_row != 0)
-        type_signals();
+    if (came > 0 && terminal.size.ws_row != 0)
+        type_signals(&terminal, &frame);
     if (frame.length < came)
         send_u32(stream, F_CREDIT, came - frame.length);
     if (came == 0) {
@@ -389,8 +319,9 @@ _Noreturn void exec_worker(int stream, const uint8_t *token)
     gather(stream);
 
     int in[2], out[2], err[2] = {-1, -1};
-    if (terminal.ws_row != 0) {
-        out[0] = open_terminal(&in[0]);
+    if (terminal.size.ws_row != 0) {
+        out[0] = open_terminal(&terminal);
+        in[0] = terminal.slave;
         in[1] = out[0] < 0 ? -1 : fcntl(out[0], F_DUPFD_CLOEXEC, 0);
         out[1] = in[1] < 0 ? -1 : fcntl(in[0], F_DUPFD_CLOEXEC, 0);
         if (out[1] < 0)
@@ -404,7 +335,7 @@ _Noreturn void exec_worker(int stream, const uint8_t *token)
         kill_tree(&open);
         not_started(stream, failure.error, failure.what);
     }
-    if (terminal.ws_row == 0)
+    if (terminal.size.ws_row == 0)
         close(in[0]);
     close(out[1]);
     if (err[1] >= 0)
@@ -441,8 +372,8 @@ _Noreturn void exec_worker(int stream, const uint8_t *token)
                 kill_tree(&open);
             else if (frame.type == F_STDIN)
                 accept_input(stream, &input);
-            else if (frame.type == F_RESIZE && terminal.ws_row != 0)
-                set_size(out[0]);
+            else if (frame.type == F_RESIZE && terminal.size.ws_row != 0 && set_size(&terminal, &frame, out[0]))
+                continue;
             else
                 _exit(65);
         }
@@ -457,8 +388,8 @@ _Noreturn void exec_worker(int stream, const uint8_t *token)
 
     /* What the command left running ends with it; then nobody holds the pipes and they run dry. */
     kill_tree(&open);
-    if (terminal_slave >= 0)
-        close(terminal_slave);
+    if (terminal.slave >= 0)
+        close(terminal.slave);
     for (int i = 0; i < 2; i++)
         while (outputs[i] >= 0 && forward(stream, outputs[i], types[i])) {
         }

@@ -39,6 +39,7 @@
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/ioctl.h>
 #include <sys/types.h>
 
 enum { PROTOCOL_VERSION = 2, MAX_FRAME = 65536, FRAME_HEADER = 5, TOKEN_SIZE = 16 };
@@ -100,6 +101,16 @@ struct frame {
     uint32_t length;
     uint8_t payload[MAX_FRAME + 1]; /* one more, so that a path can be ended with a zero */
 };
+
+/* terminal.c */
+struct terminal {
+    struct winsize size; /* without rows there is none */
+    int slave;
+};
+
+int set_size(struct terminal *terminal, const struct frame *frame, int master);
+int open_terminal(struct terminal *terminal); /* answers the master's end, or -1 */
+void type_signals(const struct terminal *terminal, struct frame *frame);
 
 /* protocol.c: blocking, whole frames. A broken connection ends the process: there is no one left to tell. */
 int dial(const char *path);

@@ -17,7 +17,7 @@ public static class ConfigReader
 {
     private const string Known =
         "server.listen, data.directory, engine.max_concurrent_runs, engine.drain_limit, " +
-        SandboxServerOptions.Keys + ", " + StorageOptions.Keys + ", " +
+        SandboxServerOptions.Keys + ", " + StorageOptions.Keys + ", " + EgressSection.Keys + ", " +
         "providers.NAME.base_url, .api_key_env, .api_key, .max_tokens_field, .max_output_tokens, .connect_timeout, .timeout, .prices_as, " +
         "providers.NAME.prices.MODEL.input, .output, .cached_input";
 
@@ -45,20 +45,23 @@ public static class ConfigReader
         var options = new ServerOptions();
         var problems = new List<ConfigProblem>();
         var providers = new SortedDictionary<string, (ProviderOptions Options, string Where)>(StringComparer.Ordinal);
+        var egress = new EgressSection();
         foreach (var setting in settings)
         {
-            if (Apply(setting, options, providers) is { } message)
+            if (Apply(setting, options, egress, providers) is { } message)
                 problems.Add(new ConfigProblem(setting.Where, $"{setting.Key}: {message}"));
         }
 
         options.Providers = [.. providers.Values.Select(p => p.Options)];
         foreach (var (provider, where) in providers.Values)
             problems.AddRange(ProviderOptions.Validate([provider]).Select(f => new ConfigProblem(where, f.Message)));
+        (options.Egress, var unusable) = egress.Finish();
+        problems.AddRange(unusable);
         return problems.Count > 0 ? new ConfigOutcome.Invalid(problems) : new ConfigOutcome.Valid(options);
     }
 
     /// <summary>What is wrong with the setting, or <c>null</c>.</summary>
-    private static string? Apply(ConfigSetting setting, ServerOptions options, SortedDictionary<string, (ProviderOptions Options, string Where)> providers)
+    private static string? Apply(ConfigSetting setting, ServerOptions options, EgressSection egress, SortedDictionary<string, (ProviderOptions Options, string Where)> providers)
     {
         var text = setting.Text;
         switch (setting.Path.ToArray())
@@ -80,6 +83,8 @@ public static class ConfigReader
                 return Duration(text, TimeSpan.FromMinutes(10), value => options.DrainLimit = value);
             case ["storage", var key]:
                 return options.Storage.Apply(key, text);
+            case ["egress" or "services", ..]:
+                return egress.Apply([.. setting.Path], text, setting.Where);
             case ["providers", var name, .. var rest]:
                 if (!providers.TryGetValue(name, out var provider))
                     providers[name] = provider = (new ProviderOptions { Name = name }, setting.Where);

@@ -1,4 +1,5 @@
 using System.Net;
+using Caisson.Gateway.Egress;
 using Caisson.Gateway.Providers;
 
 namespace Caisson.Server.Configuration;
@@ -18,6 +19,9 @@ public sealed class ServerOptions
     public SandboxServerOptions Sandbox { get; set; } = new();
 
     public StorageOptions Storage { get; } = new();
+
+    /// <summary>What boxes may be let out to, where their manifests ask for it.</summary>
+    public EgressOptions Egress { get; set; } = new();
 
     /// <summary>Runs driven at the same time; the rest wait as ready. Default 2,000.</summary>
     public int MaxConcurrentRuns { get; set; } = 2_000;

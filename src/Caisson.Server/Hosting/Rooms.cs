@@ -5,7 +5,10 @@ using Caisson.Core.Lifecycle;
 using Caisson.Core.Operations;
 using Caisson.Core.Sandboxes;
 using Caisson.Core.Schedules;
+using Caisson.Core.Stores;
 using Caisson.Gateway;
+using Caisson.Gateway.Egress;
+using Caisson.Gateway.Egress.Addresses;
 using Caisson.Gateway.Prices;
 using Caisson.Sandboxes;
 using Caisson.Sandboxes.Boxes;
@@ -46,6 +49,8 @@ internal sealed class Rooms : IAsyncDisposable
     internal required RunOperations Operations { get; init; }
 
     internal required KillSwitches Kills { get; init; }
+
+    internal IEventStore Events => _store;
 
     internal ISandboxRegistry Boxes => _boxes;
 
@@ -106,7 +111,8 @@ internal sealed class Rooms : IAsyncDisposable
         ISandboxProvider[] sandboxes = [BoxProvider.GVisor(boxes)];
         var signals = new RunSignals();
         var kills = new KillSwitches(store, clock);
-        var newRuns = new NewRuns(blobs, models, sandboxes, agents.Builds, clock, ids, kills, boxes);
+        var egress = new EgressGate(options.Egress, new SystemResolver(clock), new SocketConnector(), clock);
+        var newRuns = new NewRuns(blobs, models, sandboxes, agents.Builds, clock, ids, kills, boxes, egress);
         var engine = new Engine(new EngineOptions { MaxConcurrentRuns = options.MaxConcurrentRuns }, new EngineParts
         {
             Store = store,
@@ -127,6 +133,8 @@ internal sealed class Rooms : IAsyncDisposable
             Logs = logs,
             Admission = storage.Admission,
             Kills = kills,
+            Egress = egress,
+            Events = store,
         });
         var runs = new Runs(store, store, blobs, models, newRuns, new WorkspaceStore(blobs), signals, clock, ids);
         var keeper = new ScheduleKeeper(store, store, newRuns, signals, clock, logs.CreateLogger<ScheduleKeeper>(), () => engine.Ready);

@@ -273,7 +273,7 @@ public sealed class WaitTests : EngineTestBase
                 var asked = context.ApproveAsync("may I?");
                 await context.WaitForSignalAsync("write");
                 await ((RunContext)context).ToolAsync(new StepKey(StepHash.Of("a tool")), new StepSubject(StepKind.Tool, "files", "", null, null),
-                    _ => Task.FromResult<StepAttempt>(new StepAttempt.Done("{}"u8.ToArray(), WorkspaceRoot: "another")));
+                    (_, _) => Task.FromResult<StepAttempt>(new StepAttempt.Done("{}"u8.ToArray(), WorkspaceRoot: "another")));
                 return $"{(await asked).Approved}";
             });
             var run = await server.CreateAsync(Manifest);
