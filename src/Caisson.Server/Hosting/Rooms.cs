@@ -109,7 +109,7 @@ internal sealed class Rooms : IAsyncDisposable
         var models = new ModelCallPipeline(options.Providers, PriceTable.Embedded, clock, random, logs.CreateLogger<ModelCallPipeline>());
         var boxes = new BoxHost(SandboxOptionsOf(options), blobs, clock, logs.CreateLogger<BoxHost>());
         // The strongest first: a run gets the first that meets its floor.
-        ISandboxProvider[] sandboxes = [BoxProvider.GVisor(boxes), BoxProvider.Bubblewrap(boxes)];
+        ISandboxProvider[] sandboxes = [BoxProvider.MicroVm(boxes), BoxProvider.GVisor(boxes), BoxProvider.Bubblewrap(boxes)];
         var signals = new RunSignals();
         var kills = new KillSwitches(store, clock);
         var egress = new EgressGate(options.Egress, new SystemResolver(clock), new SocketConnector(), clock);
