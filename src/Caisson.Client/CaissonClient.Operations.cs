@@ -37,6 +37,10 @@ public sealed partial class CaissonClient
     public Task<RunView> DecideAsync(string run, DecisionRequest decision, CancellationToken cancellationToken) =>
         PostAsync($"{RunPath(run)}/approvals", decision, OperationsJson.Default.DecisionRequest, cancellationToken);
 
+    /// <summary>What a run's boxes reached, or were kept from.</summary>
+    public Task<EgressList> ListEgressAsync(string run, CancellationToken cancellationToken) =>
+        GetAsync($"{RunPath(run)}/egress", OperationsJson.Default.EgressList, cancellationToken);
+
     /// <summary>Steps of unknown outcome that nobody has settled.</summary>
     public Task<UnknownSteps> ListUnknownsAsync(string run, CancellationToken cancellationToken) =>
         GetAsync($"{RunPath(run)}/unknowns", OperationsJson.Default.UnknownSteps, cancellationToken);

@@ -20,6 +20,15 @@ public sealed record AgentManifest
     public LoopGuardSettings LoopGuard { get; init; } = new();
     public RetrySettings Retry { get; init; } = new();
 
+    /// <summary>What the box may reach. <c>null</c>: nothing.</summary>
+    public IReadOnlyList<EgressRule>? Egress { get; init; }
+
+    /// <summary>Bytes that may pass the box's wall, both ways together, over the run's whole life. <c>null</c>: 1 GiB.</summary>
+    public long? EgressBytes { get; init; }
+
+    /// <summary>Services of the host's choosing that the box finds on its loopback. <c>null</c>: none.</summary>
+    public IReadOnlyList<ServiceSetting>? Services { get; init; }
+
     /// <summary>What happens when the agent takes another way than its journal. Default: the run pauses.</summary>
     public DriftPolicy OnDrift { get; init; } = DriftPolicy.Pause;
 }
@@ -33,6 +42,9 @@ public sealed record SandboxSettings
 {
     /// <summary>A floor: a provider of a weaker tier is refused. Default <c>kernel</c>.</summary>
     public IsolationTier Isolation { get; init; } = IsolationTier.Kernel;
+
+    /// <summary>What the box sees as its root: <c>host</c>, the host's own programs, or an image that the server's configuration names.</summary>
+    public string Image { get; init; } = "host";
 
     /// <summary>Cores. Default 1.</summary>
     public double Cpu { get; init; } = 1;
@@ -53,6 +65,8 @@ public sealed record SandboxSettings
 /// <summary>How strong a box is. Higher is stronger; a manifest names a floor.</summary>
 public enum IsolationTier
 {
+    /// <summary>An emulated processor: no isolation, and no manifest can ask for it. For tests of what runs on it.</summary>
+    Emulated = 0,
     /// <summary>Namespaces and a seccomp filter on the host's kernel: for trusted code only.</summary>
     Process = 1,
     /// <summary>A kernel of its own in user space (gVisor).</summary>

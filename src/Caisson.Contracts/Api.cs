@@ -71,6 +71,9 @@ public sealed record RunView
 
     /// <summary>The limit at which a run paused by its budget stands.</summary>
     public LimitDimension? LimitAt { get; init; }
+
+    /// <summary>The budget node whose limit that is, where it is not the run's own: <c>tenant:NAME</c>, or <c>run:ID</c> of an ancestor.</summary>
+    public string? LimitAbove { get; init; }
     public string? CurrentStep { get; init; }
     public string? Result { get; init; }
     public Failure? Failure { get; init; }

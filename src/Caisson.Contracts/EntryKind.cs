@@ -36,4 +36,6 @@ public enum EntryKind
     ForkedFrom = 25,
     /// <summary>Another build of the agent replayed the journal without drift and goes on with it.</summary>
     VersionAdopted = 26,
+    /// <summary>Something is about to leave the box of a step that may change the world outside: the step must not be repeated unseen.</summary>
+    EgressIntended = 27,
 }

@@ -64,4 +64,15 @@ public static class ErrorCodes
     public const string StepTimeout = "step_timeout";
     public const string ToolUnknown = "tool_unknown";
     public const string ToolArguments = "tool_arguments";
+
+    public const string EgressNotGranted = "egress_not_granted";
+    public const string EgressDenied = "egress_denied";
+    public const string EgressAddress = "egress_address";
+    public const string EgressName = "egress_name";
+    public const string EgressUntrusted = "egress_untrusted";
+    public const string EgressMalformed = "egress_malformed";
+    public const string EgressEncoded = "egress_encoded";
+    public const string EgressBudget = "egress_budget";
+    public const string EgressStopped = "egress_stopped";
+    public const string EgressUnreachable = "egress_unreachable";
 }

@@ -113,6 +113,18 @@ public sealed record VerifyList(IReadOnlyList<VerifyView> Items)
 /// <param name="Seq">The entry at which it shows; 0 where it is about the whole run.</param>
 public sealed record FindingView(long Seq, string Code, string Text);
 
+/// <summary>What a run's boxes reached, or were kept from: decisions that are alike are counted together.</summary>
+public sealed record EgressList(string Run, IReadOnlyList<EgressView> Items)
+{
+    /// <summary>Version of this shape.</summary>
+    public int Schema { get; init; } = 1;
+}
+
+/// <param name="Code"><c>allowed</c>, <c>effect_unrecorded</c> for what nobody looks into, <c>moved</c> for bytes, or the error code of a denial.</param>
+/// <param name="Subject">Method, host and port.</param>
+/// <param name="Detail">Of the last one: its path, or the reason of a denial.</param>
+public sealed record EgressView(string Code, string Subject, long Count, long Sent, long Received, DateTimeOffset FirstAt, DateTimeOffset LastAt, string? Detail);
+
 /// <summary>Why a run stands where it stands, in words.</summary>
 public sealed record WhyView
 {
@@ -153,6 +165,7 @@ public sealed record WhyNext(string Command, string Effect);
 [JsonSerializable(typeof(BudgetView))]
 [JsonSerializable(typeof(BudgetChangeRequest))]
 [JsonSerializable(typeof(WasteList))]
+[JsonSerializable(typeof(EgressList))]
 [JsonSerializable(typeof(VerifyView))]
 [JsonSerializable(typeof(VerifyList))]
 [JsonSerializable(typeof(WhyView))]

@@ -62,7 +62,7 @@ public static class EngineVersion
     /// one, that an engine of the level before would not understand; a run that such an engine has driven is left alone
     /// by those below.
     /// </summary>
-    public const int Level = 1;
+    public const int Level = 2;
 
     internal static readonly string Text = typeof(EngineVersion).Assembly.GetName().Version?.ToString(3) ?? "0.0.0";
 }

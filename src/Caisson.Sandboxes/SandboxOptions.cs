@@ -21,6 +21,9 @@ public sealed class SandboxOptions
     /// <summary>The static guest agent, which is the launcher too. Default: the one in <see cref="ToolsDirectory"/>, else the first on PATH.</summary>
     public string? GuestPath { get; init; }
 
+    /// <summary>Folder of the kernel and modules of virtual machines. Default: <c>microvm</c> in <see cref="ToolsDirectory"/>.</summary>
+    public string? MachineDirectory { get; init; }
+
     /// <summary>
     /// Name of the cgroup above all boxes of this server. Default: <c>caisson-</c> and a hash of
     /// <see cref="StateDirectory"/>, so that two servers on one machine do not reap each other's boxes.
@@ -35,6 +38,18 @@ public sealed class SandboxOptions
     /// to a third of the time, but that kernel then runs as root of the host behind its filter, not as nobody. Default false.
     /// </summary>
     public bool DirectFiles { get; init; }
+
+    /// <summary>Boxes that stand ready, started and frozen, of each sort that was asked for lately. Default 0: none; each takes some 16 MiB.</summary>
+    public int Pool { get; init; }
+
+    /// <summary>Boxes at the same time, those that stand ready included; further ones wait. Default: as many as the kernel's process numbers allow.</summary>
+    public int? MaxBoxes { get; init; }
+
+    /// <summary>Free memory of the host that no new box may touch, in bytes. Default: a twentieth, at least 256 MiB.</summary>
+    public long? MemoryReserve { get; init; }
+
+    /// <summary>What a manifest may name as its image, beside <c>host</c>: <c>dir:FOLDER</c>, <c>tar:FILE</c>, <c>oci:FOLDER:TAG</c>, <c>oci-archive:FILE</c> or <c>docker://NAME</c>.</summary>
+    public IReadOnlyDictionary<string, string> Images { get; init; } = new Dictionary<string, string>();
 
     internal string EffectivePrefix =>
         Prefix ?? "caisson-" + Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(Path.GetFullPath(StateDirectory))))[..10];

@@ -62,7 +62,7 @@ internal sealed class DataDirectory : IDisposable
         }
         catch (IOException problem)
         {
-            return Refuse(ErrorCodes.DataDirectoryInvalid, $"{full}: cannot be used: {problem.Message}");
+            return Refuse(ErrorCodes.DataDirectoryInvalid, $"{full}: cannot be used: {problem.Message.TrimEnd('.')}: choose another path with --data");
         }
     }
 

@@ -51,6 +51,41 @@ internal static class Migration
         "PRAGMA user_version = 2",
     ];
 
+    private static readonly string[] ToVersion3 =
+    [
+        """
+        CREATE TABLE events (
+            id INTEGER PRIMARY KEY,
+            run INTEGER NOT NULL,
+            kind TEXT NOT NULL,
+            code TEXT NOT NULL,
+            subject TEXT NOT NULL,
+            count INTEGER NOT NULL,
+            sent INTEGER NOT NULL,
+            received INTEGER NOT NULL,
+            first_at INTEGER NOT NULL,
+            last_at INTEGER NOT NULL,
+            detail BLOB,
+            UNIQUE (run, kind, code, subject)
+        ) STRICT
+        """,
+        "PRAGMA user_version = 3",
+    ];
+
+    internal static void FromVersion2(SqliteConnection connection)
+    {
+        using var transaction = connection.BeginTransaction();
+        using var command = connection.CreateCommand();
+        command.Transaction = transaction;
+        foreach (var statement in ToVersion3)
+        {
+            command.CommandText = statement;
+            command.ExecuteNonQuery();
+        }
+
+        transaction.Commit();
+    }
+
     internal static void FromVersion1(SqliteConnection connection)
     {
         using var transaction = connection.BeginTransaction();

@@ -70,13 +70,17 @@ internal sealed class Reads(ReadConnections connections, SealedColumns columns, 
             SELECT (SELECT min(tenant) FROM runs WHERE owner IS NULL AND due_at IS NOT NULL{which} AND tenant > t.tenant) FROM t WHERE t.tenant IS NOT NULL)
         """;
 
-    private static readonly string s_orphans = """
+    private static string Orphans(string which) => $"""
         SELECT run_id FROM (
             SELECT run_id, id, idle, calls_no_model, row_number() OVER (PARTITION BY tenant, idle, calls_no_model ORDER BY id) AS turn FROM (
                 SELECT r.run_id, r.id, r.tenant, r.status <> 2 AS idle, NOT EXISTS (SELECT 1 FROM holds h WHERE h.run = r.id) AS calls_no_model
-                FROM nodes n JOIN runs r ON r.owner = n.node WHERE n.dead_at IS NOT NULL AND r.min_engine <= $level))
+                FROM nodes n JOIN runs r ON r.owner = n.node WHERE n.dead_at IS NOT NULL{which} AND r.min_engine <= $level))
         ORDER BY idle, calls_no_model, turn, id LIMIT $limit
         """;
+
+    private static readonly string s_orphans = Orphans("");
+
+    private static readonly string s_orphansBelow = Orphans(" AND r.depth > 0");
 
     private static readonly string s_dueBelow = Due(" AND depth > 0", "d.depth DESC, ", "depth DESC, ");
 
@@ -93,15 +97,26 @@ internal sealed class Reads(ReadConnections connections, SealedColumns columns, 
 
     public async Task<IReadOnlyList<RunId>> FindClaimableAsync(NodeId node, int limit, CancellationToken cancellationToken)
     {
-        var orphans = await connections.ListAsync(s_orphans, [("$level", EngineVersion.Level), ("$limit", limit)], r => r.Run(0), cancellationToken);
+        var orphans = await OrphansAsync(s_orphans, limit, cancellationToken);
         if (orphans.Count == limit)
             return orphans;
-        var now = RunWrites.Ms(clock.GetUtcNow());
         var room = limit - orphans.Count;
-        var below = await connections.ListAsync(s_dueBelow, [("$now", now), ("$level", EngineVersion.Level), ("$limit", ClaimOrder.ShareBelow(room))], r => r.Run(0), cancellationToken);
-        var due = below.Count == room ? [] : await connections.ListAsync(s_due, [("$now", now), ("$level", EngineVersion.Level), ("$limit", room)], r => r.Run(0), cancellationToken);
+        var below = await DueAsync(s_dueBelow, ClaimOrder.ShareBelow(room), cancellationToken);
+        var due = below.Count == room ? [] : await DueAsync(s_due, room, cancellationToken);
         return [.. orphans, .. ClaimOrder.Merge(below, due, room)];
     }
+
+    public async Task<IReadOnlyList<RunId>> FindClaimableChildrenAsync(NodeId node, int limit, CancellationToken cancellationToken)
+    {
+        var orphans = await OrphansAsync(s_orphansBelow, limit, cancellationToken);
+        return orphans.Count == limit ? orphans : [.. orphans, .. await DueAsync(s_dueBelow, limit - orphans.Count, cancellationToken)];
+    }
+
+    private Task<IReadOnlyList<RunId>> OrphansAsync(string sql, int limit, CancellationToken cancellationToken) =>
+        connections.ListAsync(sql, [("$level", EngineVersion.Level), ("$limit", limit)], r => r.Run(0), cancellationToken);
+
+    private Task<IReadOnlyList<RunId>> DueAsync(string sql, int limit, CancellationToken cancellationToken) =>
+        connections.ListAsync(sql, [("$now", RunWrites.Ms(clock.GetUtcNow())), ("$level", EngineVersion.Level), ("$limit", limit)], r => r.Run(0), cancellationToken);
 
     public async Task<DateTimeOffset?> NextDueAsync(CancellationToken cancellationToken) =>
         (await connections.ListAsync($"""

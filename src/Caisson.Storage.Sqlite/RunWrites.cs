@@ -17,7 +17,7 @@ namespace Caisson.Storage.Sqlite;
 /// one entry, one update of the row. What else a unit may hold costs only the units that hold it.
 /// </para>
 /// </summary>
-internal sealed class RunWrites(SqliteConnection connection, JournalRows journal, RunCreation creation, BudgetWrites budgets, SealedColumns columns, TimeProvider clock) : IDisposable
+internal sealed class RunWrites(SqliteConnection connection, JournalRows journal, RunCreation creation, BudgetWrites budgets, EventRows events, SealedColumns columns, TimeProvider clock) : IDisposable
 {
     private readonly Statement _state = new(connection, """
         SELECT r.id, r.status, r.owner, r.epoch, r.last_seq, r.due_at, r.chain, r.append_id, n.node IS NOT NULL, r.path, r.tenant, r.suspicion, r.min_engine
@@ -94,6 +94,8 @@ internal sealed class RunWrites(SqliteConnection connection, JournalRows journal
             budgets.Apply(row.Id, row.Path, row.Epoch, change, unit.At);
         foreach (var input in unit.ConsumedInputs)
             _consume.Run(input, seq, row.Id);
+        foreach (var happened in unit.Events)
+            events.Add(row.Id, unit.Run, row.Tenant, happened);
         foreach (var child in unit.Children)
             creation.Create(child);
         var state = unit.State;

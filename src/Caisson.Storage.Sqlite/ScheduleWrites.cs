@@ -22,7 +22,7 @@ internal sealed class ScheduleWrites(SqliteConnection connection, RunCreation cr
         """, 4);
     private readonly Statement[] _delete =
     [
-        .. new[] { "journal WHERE run", "inbox WHERE run", "holds WHERE run", "waste WHERE run", "runs WHERE id" }.Select(table => new Statement(connection, $"DELETE FROM {table} = ?1", 1)),
+        .. new[] { "journal WHERE run", "inbox WHERE run", "holds WHERE run", "waste WHERE run", "events WHERE run", "runs WHERE id" }.Select(table => new Statement(connection, $"DELETE FROM {table} = ?1", 1)),
     ];
     private readonly Statement _deleteBudget = new(connection, "DELETE FROM budgets WHERE node = ?1", 1);
 

@@ -9,7 +9,7 @@ namespace Caisson.Storage.Sqlite;
 internal static class Schema
 {
     private const int ApplicationId = 0x43414953; // "CAIS"
-    private const int Version = 2;
+    private const int Version = 3;
 
     // The check reads the whole file. Beyond this size it would delay every restart; damage is then found where it is read.
     private const long LargestChecked = 32 << 20;
@@ -136,6 +136,20 @@ internal static class Schema
             last_run TEXT,
             last_at INTEGER
         ) STRICT, WITHOUT ROWID;
+        CREATE TABLE events (
+            id INTEGER PRIMARY KEY,
+            run INTEGER NOT NULL,
+            kind TEXT NOT NULL,
+            code TEXT NOT NULL,
+            subject TEXT NOT NULL,
+            count INTEGER NOT NULL,
+            sent INTEGER NOT NULL,
+            received INTEGER NOT NULL,
+            first_at INTEGER NOT NULL,
+            last_at INTEGER NOT NULL,
+            detail BLOB,
+            UNIQUE (run, kind, code, subject)
+        ) STRICT;
         """;
 
     /// <summary>Looks at a file without changing it. <c>null</c> when it is ours and sound, or empty.</summary>
@@ -165,8 +179,10 @@ internal static class Schema
     {
         if (Number(connection, "SELECT count(*) FROM sqlite_schema") == 0)
             Create(connection);
-        else if (Number(connection, "PRAGMA user_version") == 1)
+        if (Number(connection, "PRAGMA user_version") == 1)
             Migration.FromVersion1(connection);
+        if (Number(connection, "PRAGMA user_version") == 2)
+            Migration.FromVersion2(connection);
     }
 
     private static void Create(SqliteConnection connection)

@@ -21,7 +21,7 @@ public abstract record SqliteOpenOutcome
 /// The embedded store: one SQLite database in one data directory, owned by one process at a time. Write-ahead log with
 /// full sync; one writer thread; checkpoints by a second thread, so that no batch pays for them.
 /// </summary>
-public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IBudgetStore, IScheduleStore, IRetentionStore, IUnconfirmedEnds, IKillSwitchStore, IAsyncDisposable
+public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IBudgetStore, IScheduleStore, IRetentionStore, IUnconfirmedEnds, IKillSwitchStore, IEventStore, IAsyncDisposable
 {
     private static readonly LogLimits s_log = new(Copy: 8L << 20, Restart: 24L << 20, Shrink: 96L << 20, Reserve: 32L << 20);
 
@@ -34,6 +34,8 @@ public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IBudgetStor
     private readonly JournalRows _journal;
     private readonly BudgetWrites _budgets;
     private readonly RunCreation _creation;
+    private readonly EventRows _events;
+    private readonly SealedColumns _columns;
     private readonly RunWrites _writes;
     private readonly ScheduleWrites _schedules;
     private readonly ReadConnections _readers;
@@ -55,7 +57,8 @@ public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IBudgetStor
         _journal = new JournalRows(connection, columns);
         _budgets = new BudgetWrites(connection);
         _creation = new RunCreation(connection, _journal, _budgets, columns);
-        _writes = new RunWrites(connection, _journal, _creation, _budgets, columns, clock);
+        _events = new EventRows(connection, _columns = columns);
+        _writes = new RunWrites(connection, _journal, _creation, _budgets, _events, columns, clock);
         _schedules = new ScheduleWrites(connection, _creation, _writes, columns);
         _writer = new Writer(connection, log);
         var reads = _readers = new ReadConnections(connectionString);
@@ -164,6 +167,8 @@ public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IBudgetStor
 
     public Task<IReadOnlyList<RunId>> FindClaimableAsync(NodeId node, int limit, CancellationToken cancellationToken) => _reads.FindClaimableAsync(node, limit, cancellationToken);
 
+    public Task<IReadOnlyList<RunId>> FindClaimableChildrenAsync(NodeId node, int limit, CancellationToken cancellationToken) => _reads.FindClaimableChildrenAsync(node, limit, cancellationToken);
+
     public Task<DateTimeOffset?> NextDueAsync(CancellationToken cancellationToken) => _reads.NextDueAsync(cancellationToken);
 
     public Task<IReadOnlyList<(RunId Run, int Suspicion)>> ListSuspectsAsync(int limit, CancellationToken cancellationToken) => _reads.ListSuspectsAsync(limit, cancellationToken);
@@ -205,6 +210,8 @@ public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IBudgetStor
             await _keys.EnsureAsync(run.Tenant, _connection, _writer);
         return await _writer.DoAsync(() => _schedules.Fire(fire));
     }
+
+    public Task<IReadOnlyList<RunEvent>> ReadEventsAsync(RunId run, CancellationToken cancellationToken) => EventRows.ReadAsync(_readers, _columns, run, cancellationToken);
 
     public Task<ReadOnlyMemory<byte>> ReadKillSwitchAsync(CancellationToken cancellationToken) => _ledgers.KillSwitchAsync(cancellationToken);
 
@@ -250,7 +257,7 @@ public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IBudgetStor
         {
             _writer.Dispose();
             _nodes.Dispose();
-            foreach (var statements in (IDisposable[])[_schedules, _writes, _creation, _budgets, _journal])
+            foreach (var statements in (IDisposable[])[_schedules, _writes, _events, _creation, _budgets, _journal])
                 statements.Dispose();
         });
         using (var pooled = new SqliteConnection(_connectionString))

@@ -10,12 +10,16 @@ internal static class BoxOwner
 {
     public const string Ready = "ready";
 
+    private static readonly bool[] RunningAndFrozen = [false, true], Frozen = [true];
+
     public static async Task<int> RunAsync(string kind, string directory)
     {
         var blobs = new FileBlobStore(Path.Combine(directory, "blobs"), new byte[32]);
-        await using var provider = BoxKinds.Open(kind, Boxes.Options(directory), blobs);
+        // A machine takes its time to start: the frozen one is the harder case.
+        var isMachine = kind == "microvm";
+        await using var provider = isMachine ? MicroVm.Machines.NewProvider(directory, blobs) : BoxKinds.Open(kind, Boxes.Options(directory), blobs);
         var spec = new SandboxSpec(default, 1, new SandboxSettings(), null);
-        foreach (var freeze in new[] { false, true })
+        foreach (var freeze in isMachine ? Frozen : RunningAndFrozen)
         {
             if (await provider.CreateAsync(spec, default) is not SandboxCreateOutcome.Started { Sandbox: var box })
                 return 1;

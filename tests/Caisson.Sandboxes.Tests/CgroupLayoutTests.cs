@@ -28,6 +28,7 @@ public sealed class CgroupLayoutTests
             layout.Directories("b"));
         Assert.Equal(
         [
+            new("/sys/fs/cgroup/memory/caisson-x/b/memory.memsw.limit_in_bytes", "536870912", Optional: true),
             new("/sys/fs/cgroup/memory/caisson-x/b/memory.limit_in_bytes", "536870912"),
             new("/sys/fs/cgroup/memory/caisson-x/b/memory.memsw.limit_in_bytes", "536870912", Optional: true),
             new("/sys/fs/cgroup/cpu,cpuacct/caisson-x/b/cpu.cfs_period_us", "100000"),

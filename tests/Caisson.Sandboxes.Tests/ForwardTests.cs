@@ -78,16 +78,6 @@ public abstract class ForwardTests(Boxes boxes)
     private Task<ISandbox> CreateAsync(params BoxForward[] forwards) =>
         boxes.CreateAsync(new SandboxSpec(default, 1, new SandboxSettings(), null) { Forwards = forwards });
 
-    private sealed class Shout : IBoxService
-    {
-        public async Task ServeAsync(Stream connection, CancellationToken cancellationToken)
-        {
-            var buffer = new byte[4096];
-            for (int n; (n = await connection.ReadAsync(buffer, cancellationToken)) > 0;)
-                await connection.WriteAsync(Encoding.ASCII.GetBytes(Encoding.ASCII.GetString(buffer, 0, n).ToUpperInvariant()), cancellationToken);
-        }
-    }
-
     private sealed class Count : IBoxService
     {
         public async Task ServeAsync(Stream connection, CancellationToken cancellationToken)
@@ -100,5 +90,16 @@ public abstract class ForwardTests(Boxes boxes)
 
             await connection.WriteAsync(Encoding.ASCII.GetBytes($"{total}"), cancellationToken);
         }
+    }
+}
+
+/// <summary>Answers in capitals.</summary>
+internal sealed class Shout : IBoxService
+{
+    public async Task ServeAsync(Stream connection, CancellationToken cancellationToken)
+    {
+        var buffer = new byte[4096];
+        for (int n; (n = await connection.ReadAsync(buffer, cancellationToken)) > 0;)
+            await connection.WriteAsync(Encoding.ASCII.GetBytes(Encoding.ASCII.GetString(buffer, 0, n).ToUpperInvariant()), cancellationToken);
     }
 }

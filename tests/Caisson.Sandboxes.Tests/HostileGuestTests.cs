@@ -15,8 +15,8 @@ public sealed class HostileGuestTests
     private const int CallSamples = 400, LinkSamples = 60;
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(20);
 
-    private static readonly Gen<byte> Type = Gen.OneOfConst(Enum.GetValues<FrameType>().Select(t => (byte)t).ToArray());
-    private static readonly Gen<uint> Length = Gen.OneOf(Gen.UInt[0, 40], Gen.OneOfConst(65535u, 65536u, 65537u, 0x7fffffffu, 0x80000000u, uint.MaxValue));
+    private static readonly Gen<byte> Type = Any([.. Enum.GetValues<FrameType>().Select(t => (byte)t)]);
+    private static readonly Gen<uint> Length = Gen.OneOf(Gen.UInt[0, 40], Any(65535u, 65536u, 65537u, 0x7fffffffu, 0x80000000u, uint.MaxValue));
 
     /// <summary>As long as its type says, with anything in it.</summary>
     private static readonly Gen<byte[]> Plausible = Gen.Select(Type, Gen.Byte.Array[32], Gen.Int[1, 32]).Select((type, bytes, other) =>
@@ -162,6 +162,8 @@ public sealed class HostileGuestTests
         using var link = GuestLink.Listen(folder.Io, TimeProvider.System);
         await check(link, (_, _) => Task.FromResult<(FrameStream?, Failure?)>((new FrameStream(new Pieces(h.Bytes, h.Chunk)), null))).WaitAsync(Limit, TimeProvider.System);
     }, iter: CallSamples, threads: 1);
+
+    private static Gen<T> Any<T>(params T[] values) => Gen.Int[0, values.Length - 1].Select(i => values[i]);
 
     private static bool IsValid(byte type, uint length)
     {

@@ -3,6 +3,8 @@ using Caisson.Sandboxes.Tests;
 // As a server that owns boxes and is killed by LifeTests, to measure, to write a document, or as the runner of the tests.
 if (args is ["own-boxes", var kind, var directory])
     return await BoxOwner.RunAsync(kind, directory);
+if (args is ["measure", "microvm"])
+    return await Measurement.RunMachinesAsync();
 if (args is ["measure", var measured])
     return await Measurement.RunAsync(measured);
 if (args is ["containment", var file])

@@ -90,30 +90,30 @@ public abstract class TerminalTests(Boxes boxes)
         var outcome = await Box.OpenTerminalAsync(new TerminalRequest(command, null, new Dictionary<string, string> { ["TERM"] = "dumb" }, new TerminalSize(33, 111)), default);
         return Assert.IsType<TerminalOutcome.Opened>(outcome).Terminal;
     }
+}
 
-    /// <summary>Collects what a terminal shows.</summary>
-    private sealed class Screen
+/// <summary>Collects what a terminal shows.</summary>
+internal sealed class Screen
+{
+    private readonly StringBuilder _text = new();
+
+    public Screen(ISandboxTerminal terminal) => _ = CollectAsync(terminal);
+
+    public Task<string> ShowsAsync(string text) => Eventually.SeesAsync(() => Task.FromResult(Text), shown => shown.Contains(text, StringComparison.Ordinal), TimeSpan.FromSeconds(20));
+
+    private string Text
     {
-        private readonly StringBuilder _text = new();
-
-        public Screen(ISandboxTerminal terminal) => _ = CollectAsync(terminal);
-
-        public Task<string> ShowsAsync(string text) => Eventually.SeesAsync(() => Task.FromResult(Text), shown => shown.Contains(text, StringComparison.Ordinal), Limit);
-
-        private string Text
+        get
         {
-            get
-            {
-                lock (_text)
-                    return _text.ToString();
-            }
+            lock (_text)
+                return _text.ToString();
         }
+    }
 
-        private async Task CollectAsync(ISandboxTerminal terminal)
-        {
-            await foreach (var bytes in terminal.ReadAsync(default))
-                lock (_text)
-                    _text.Append(Encoding.UTF8.GetString(bytes.Span));
-        }
+    private async Task CollectAsync(ISandboxTerminal terminal)
+    {
+        await foreach (var bytes in terminal.ReadAsync(default))
+            lock (_text)
+                _text.Append(Encoding.UTF8.GetString(bytes.Span));
     }
 }

@@ -33,6 +33,8 @@ internal static class LogsCommand
                 context.Terminal.WriteLineNow(line);
         }
 
+        if (!context.IsJson && !context.Get(Follow))
+            await EgressLines.WriteAsync(context, run.Id);
         return ExitCodes.Ok;
     }
 }

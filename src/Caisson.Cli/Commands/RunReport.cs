@@ -41,9 +41,12 @@ internal static class RunReport
     {
         { Status: RunStatus.Failed } => $"failed: {run.Failure?.Message ?? run.Detail ?? "without a cause"} ({run.Failure?.Code ?? ErrorCodes.Internal}); 'caisson trace {run.Id}' shows where",
         { Status: RunStatus.Cancelled } => $"cancelled{(run.Detail is null ? "" : ": " + run.Detail)}",
+        { Status: RunStatus.Paused, Paused: PauseCause.Budget, LimitAbove: { } above } => $"paused: {run.Detail}; raise it with 'caisson budget set {above}{CapFlag(run)} N', then 'caisson resume {run.Id}'",
         { Status: RunStatus.Paused } => $"paused: {run.Detail ?? Format.Word(run.Paused)}; 'caisson resume {run.Id}{Flag(run)}' lets it go on",
         _ => null,
     };
+
+    private static string CapFlag(RunView run) => run.LimitAt is { } limit ? " --" + (limit == LimitDimension.NanoUsd ? "usd" : Format.Word(limit).Replace('_', '-')) : "";
 
     private static string Flag(RunView run) => run is { Paused: PauseCause.Budget, LimitAt: { } limit }
         ? $" {LimitFlags.Of(limit)} {(limit is LimitDimension.Deadline or LimitDimension.NoProgress ? "TIME" : "N")}"

@@ -32,6 +32,7 @@ internal static class TraceCommand
 
         foreach (var line in TraceLines.Draw(trace, context.Format == OutputFormat.Wide))
             context.Terminal.WriteLine(line);
+        await EgressLines.WriteAsync(context, run.Id);
         return ExitCodes.Ok;
     }
 }

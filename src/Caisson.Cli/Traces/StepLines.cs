@@ -33,6 +33,7 @@ internal static class StepLines
             "cancel_requested" => $"{"cancel",-10} by {PlainText.Line(body.Text("by"))}{Reason(body)}",
             "paused" => $"{"PAUSED",-10} {body.Word("cause")}: {PlainText.Line(body.Text("detail"))}",
             "resumed" => $"{"resumed",-10} by {PlainText.Line(body.Text("by"))}",
+            "egress_intended" => $"{"leaves",-10} {Leaves(body)}",
             "run_ended" => $"{"ended",-10} {body.Word("status")}{(body.Has("failure") ? ": " + Failure(body) : "")}",
             _ => $"{PlainText.Line(entry.Kind),-10} {PlainText.Line(body.GetRawText(), SubjectWidth)}",
         };
@@ -43,6 +44,19 @@ internal static class StepLines
         var doubtful = body.At("in_doubt") is { ValueKind: JsonValueKind.Array } holds ? holds.GetArrayLength() : 0;
         var text = body.Text("reason") == "recovery" ? "recovered: the owner before it is gone" : $"claimed ({PlainText.Line(body.Text("reason"))})";
         return doubtful == 0 ? text : $"{text}; {Format.Plural(doubtful, "call")} in doubt";
+    }
+
+    /// <summary>What is about to leave a box.</summary>
+    internal static string Leaves(JsonElement body)
+    {
+        var verb = body.Word("what") switch
+        {
+            "tunnel" => "a tunnel",
+            "service" => "a connection",
+            _ => body.Text("method"),
+        };
+        var secret = body.Text("secret") is { Length: > 0 } name ? $" with secret {name}" : "";
+        return PlainText.Line($"{verb} to {body.Text("host")}:{body.Number("port")}{body.Text("path")}{secret}{(body.Flag("more") ? ", and more that is not listed" : "")}", SubjectWidth + 40);
     }
 
     internal static string Limit(JsonElement body)

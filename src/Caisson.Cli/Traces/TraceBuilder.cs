@@ -61,6 +61,9 @@ internal sealed class TraceBuilder
             case "limit_hit":
                 Note(entry, $"limit {body.Word("dimension")}: {StepLines.Limit(body)}");
                 break;
+            case "egress_intended":
+                Note(entry, $"leaves the box: {StepLines.Leaves(body)}");
+                break;
             case "loop_suspected":
                 Note(entry, $"loop: {PlainText.Line(body.Text("tool"))}, {StepLines.Loop(body)}");
                 break;

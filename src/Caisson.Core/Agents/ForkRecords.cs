@@ -45,7 +45,7 @@ internal static class ForkRecords
             {
                 if (await RecordAsync(services, entry, call, cancellationToken) is { } record)
                     return new ForkAnswer.Given(new StepResult(record.Result, Usage.None, 1, services.Clock.GetUtcNow(), record.Failure, null));
-                open = entry.Kind is EntryKind.StepStarted or EntryKind.StepUnknown;
+                open = entry.Kind is EntryKind.StepStarted or EntryKind.StepUnknown or EntryKind.EgressIntended;
             }
 
             if (page.Count < PageSize)

@@ -19,7 +19,7 @@ internal sealed class LoopAgent : IAgent
     {
         var context = (RunContext)run;
         var loop = context.Manifest.Loop!;
-        var tools = BuiltInTools.Select(loop.Tools);
+        var tools = BuiltInTools.Select(loop.Tools, context.Manifest);
         var definitions = tools.Select(t => t.Definition).ToList();
         var batch = new ToolBatch(context, tools);
         var guard = new LoopWatch(context);

@@ -1,4 +1,6 @@
+using System.Collections.Concurrent;
 using Caisson.Contracts;
+using Caisson.Core.Egress;
 using Caisson.Core.Lifecycle;
 using Caisson.Core.Sandboxes;
 using Microsoft.Extensions.Logging;
@@ -16,10 +18,11 @@ internal abstract record BoxOutcome
 /// The one box of one ownership: opened at the first step that needs it, with the workspace of the last completed
 /// step, frozen when it has nothing to do, and thrown away whenever its state is not the journal's any more.
 /// </summary>
-internal sealed class RunBox(RunSession session, IReadOnlyList<ISandboxProvider> providers, ILogger log) : IAsyncDisposable
+internal sealed class RunBox(RunSession session, IReadOnlyList<ISandboxProvider> providers, IBoxEgress? egress, ILogger log) : IAsyncDisposable
 {
     private readonly SemaphoreSlim _opening = new(1, 1);
     private ISandbox? _box;
+    private readonly ConcurrentDictionary<ISandbox, IBoxDoors> _doors = new(ReferenceEqualityComparer.Instance);
     private int _atWork;
     private bool _stuck;
     private bool _replaced = session.History.HadBox;
@@ -35,9 +38,9 @@ internal sealed class RunBox(RunSession session, IReadOnlyList<ISandboxProvider>
                 return new BoxOutcome.Ready(open);
             var wanted = session.Manifest.Sandbox;
             ISandboxProvider? chosen = null;
-            foreach (var provider in providers.Where(p => p.Tier >= wanted.Isolation))
+            foreach (var provider in providers)
             {
-                if ((await provider.ProbeAsync(cancellationToken)).Offered)
+                if ((await provider.ProbeAsync(cancellationToken)).Offered && provider.Tier >= wanted.Isolation)
                 {
                     chosen = provider;
                     break;
@@ -46,8 +49,20 @@ internal sealed class RunBox(RunSession session, IReadOnlyList<ISandboxProvider>
 
             if (chosen is null)
                 return new BoxOutcome.Failed(new Failure(ErrorCodes.SandboxUnavailable, $"no sandbox provider of tier {Words.Of(wanted.Isolation)} or stronger on this host: run 'caisson doctor'", Retryable: true));
+            if (NotGranted() is { } ungranted)
+                return new BoxOutcome.Failed(ungranted with { Retryable = true });
             WorkspaceRoot? root = session.Summary.WorkspaceRoot is { } saved ? new WorkspaceRoot(saved) : null;
-            switch (await chosen.CreateAsync(new SandboxSpec(session.Run, session.Epoch, wanted, root), cancellationToken))
+            var spec = new SandboxSpec(session.Run, session.Epoch, wanted, root) { Queued = session.AwaitBoxAsync };
+            if (await ReviveAsync(chosen, spec, cancellationToken) is { } revived)
+            {
+                _box = revived;
+                return root is null ? await LearnEmptyRootAsync(revived, cancellationToken) : new BoxOutcome.Ready(revived);
+            }
+
+            var doors = egress?.Open(session.Manifest, session.Egress, await session.Egress.UsedAsync(cancellationToken));
+            if (doors is not null)
+                spec = spec with { Forwards = doors.Forwards, Environment = doors.Environment, Files = doors.Files };
+            switch (await CreateAsync(chosen, spec, doors, cancellationToken))
             {
                 case SandboxCreateOutcome.Started started:
                     _box = started.Sandbox;
@@ -61,6 +76,73 @@ internal sealed class RunBox(RunSession session, IReadOnlyList<ISandboxProvider>
         finally
         {
             _opening.Release();
+        }
+    }
+
+    /// <summary>The doors go with their box, also where there is none.</summary>
+    private async Task<SandboxCreateOutcome> CreateAsync(ISandboxProvider provider, SandboxSpec spec, IBoxDoors? doors, CancellationToken cancellationToken)
+    {
+        SandboxCreateOutcome? outcome = null;
+        try
+        {
+            return outcome = await provider.CreateAsync(spec, cancellationToken);
+        }
+        finally
+        {
+            if (doors is not null && outcome is SandboxCreateOutcome.Started started)
+                _doors[started.Sandbox] = doors;
+            else if (doors is not null)
+                await doors.DisposeAsync();
+        }
+    }
+
+    /// <summary>The server may be another one than the run was made on, and grant less.</summary>
+    private Failure? NotGranted() => !HasDoors ? null
+        : egress is null ? new Failure(ErrorCodes.EgressNotGranted, "this server lets nothing out of boxes: start one that does, then resume the run")
+        : egress.Problem(session.Manifest);
+
+    private bool HasDoors => session.Manifest is not { Egress: null, Services: null };
+
+    /// <summary>
+    /// The box that was kept when the run began to wait, if it still is what the journal says. It serves once. Where it
+    /// cannot be had, the run gets a new box: what is lost is /tmp, and the model is told.
+    /// </summary>
+    private async Task<ISandbox?> ReviveAsync(ISandboxProvider provider, SandboxSpec spec, CancellationToken cancellationToken)
+    {
+        // A box with ways out trusts an authority that went with its first process.
+        if (HasDoors || provider.FindCheckpoint(session.Run) is not { } kept)
+            return null;
+        var outcome = kept.Mark.Fits(Mark) ? await provider.RestoreAsync(kept, spec, cancellationToken) : null;
+        provider.Discard(kept);
+        if (outcome is not SandboxCreateOutcome.Started started)
+        {
+            log.LogInformation("run {Run}: its kept box is not used: {Reason}", session.Run, (outcome as SandboxCreateOutcome.Refused)?.Failure.Message ?? "the run went on without it");
+            return null;
+        }
+
+        _replaced = false;
+        return started.Sandbox;
+    }
+
+    private CheckpointMark Mark => new(session.Run, session.History.LastSeq, session.Epoch, session.Summary.ToolCalls, session.Summary.WorkspaceRoot);
+
+    /// <summary>The run is about to wait without a box: keeps it on disk, where its provider can.</summary>
+    internal async Task ParkAsync()
+    {
+        if (_box is not { } box || HasDoors || Volatile.Read(ref _atWork) > 0)
+            return;
+        switch (await box.CheckpointAsync(Mark, session.Owned))
+        {
+            case CheckpointOutcome.Refused refused:
+                log.LogInformation("run {Run}: its box is not kept: {Reason}", session.Run, refused.Failure.Message);
+                break;
+            case CheckpointOutcome.Lost lost:
+                log.LogWarning("run {Run}: its box was lost while it was to be kept: {Reason}", session.Run, lost.Failure.Message);
+                await DiscardAsync(box);
+                break;
+            default:
+                await DiscardAsync(box);
+                break;
         }
     }
 
@@ -144,11 +226,18 @@ internal sealed class RunBox(RunSession session, IReadOnlyList<ISandboxProvider>
         if (_box is { } box)
             await DestroyAsync(box);
         _box = null;
+        if (session.State.IsFinal)
+            foreach (var provider in providers)
+                if (provider.FindCheckpoint(session.Run) is { } kept)
+                    provider.Discard(kept);
         _opening.Dispose();
     }
 
     private async Task DestroyAsync(ISandbox box)
     {
+        // The doors first: whatever the box still says goes nowhere.
+        if (_doors.TryRemove(box, out var doors))
+            await doors.DisposeAsync();
         try
         {
             await box.DestroyAsync();

@@ -303,13 +303,13 @@ internal sealed class RunContext : IRunContext
     }
 
     /// <summary>A tool's step; its body works on the run's box.</summary>
-    internal Task<Limited<StepRecord>> ToolAsync(StepKey key, StepSubject subject, Func<StepContext, Task<StepAttempt>> body)
+    internal Task<Limited<StepRecord>> ToolAsync(StepKey key, StepSubject subject, Func<StepCall, StepContext, Task<StepAttempt>> body)
     {
         var call = new StepCall(key, subject, _scope);
         var answer = new TaskCompletionSource<Limited<StepRecord>>();
         _turn.Ask(new Operation(Slots.Step(key.Hash), arrival => Denied(arrival, answer) ? null : Match(arrival, call, record => answer.SetResult(new(record, null))))
         {
-            Execute = () => ToldAsync(key, () => _steps.ExecuteAsync(call, Manifest.Retry, body)),
+            Execute = () => ToldAsync(key, () => _steps.ExecuteToolAsync(call, Manifest.Retry, step => body(call, step))),
             Step = subject,
         });
         return answer.Task;

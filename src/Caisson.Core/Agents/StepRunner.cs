@@ -1,4 +1,5 @@
 using Caisson.Contracts;
+using Caisson.Core.Agents.Tools;
 using Caisson.Core.Journal;
 using Caisson.Core.Lifecycle;
 using Caisson.Core.Turns;
@@ -25,9 +26,25 @@ internal abstract record StepAttempt
 /// <summary>The one way in which tools and named steps execute: admit, try, try again, record.</summary>
 internal sealed class StepRunner(RunSession session, RunServices services, Func<double> dice)
 {
-    /// <summary>A step that may be repeated at will.</summary>
-    internal Task ExecuteAsync(StepCall call, RetrySettings retry, Func<StepContext, Task<StepAttempt>> body) =>
-        ExecuteAsync(call, null, retry, (attempt, cancellation) => body(Context(call, attempt, cancellation)));
+    /// <summary>
+    /// A tool's step. It may be repeated at will, unless something has left its box: then it is one that must not be
+    /// repeated, and how it came out is decided as for any other of those.
+    /// </summary>
+    internal async Task ExecuteToolAsync(StepCall call, RetrySettings retry, Func<StepContext, Task<StepAttempt>> body)
+    {
+        var step = new NamedStep<ToolResult>(call.Subject.Name, _ => throw new InvalidOperationException("a tool has a body of its own"), new StepOptions<ToolResult> { Effect = EffectClass.AtMostOnce });
+        if (session.History.StartOf(call.Key.Hash) is { } interrupted && await new UnknownStep<ToolResult>(session, call, step).DecideAsync(interrupted, null) == UnknownEnd.Resolved)
+            return;
+        for (var doubts = 1; ; doubts++)
+        {
+            if (await ExecuteAsync(call, null, retry, (attempt, cancellation) => body(Context(call, attempt, cancellation))) is not { } doubtful)
+                return;
+            if (await new UnknownStep<ToolResult>(session, call, step).DecideAsync(session.History.StartOf(call.Key.Hash)!, doubtful.Problem) == UnknownEnd.Resolved)
+                return;
+            if (doubts >= retry.Attempts)
+                throw new RunHaltException(new RunHalt.Exhausted(new Failure(ErrorCodes.RetryExhausted, doubtful.Problem)));
+        }
+    }
 
     internal async Task ExecuteAsync<T>(StepCall call, NamedStep<T> step)
     {
@@ -75,6 +92,8 @@ internal sealed class StepRunner(RunSession session, RunServices services, Func<
                     return null;
                 case StepAttempt.Doubtful doubtful:
                     return doubtful;
+                case StepAttempt.Failed failed when session.History.StartOf(call.Key.Hash) is not null && effect is null:
+                    return new StepAttempt.Doubtful($"step '{call.Subject.Name}' failed after something had left its box: {failed.Failure.Message}");
                 case StepAttempt.Failed failed:
                     var wait = failed is { Last: false, Failure.Retryable: true } ? RetryPolicy.Next(retry, attempt, attempt, services.Clock.GetUtcNow() - first, null, dice()) : null;
                     await session.FailAttemptAsync(call, prior + attempt, failed.Failure, HoldFate.Release, services.Clock.GetUtcNow() + wait, session.Owned);

@@ -93,6 +93,8 @@ public static class BudgetNodes
     public static RunId? RunOf(string node) =>
         node.StartsWith(RunPrefix, StringComparison.Ordinal) && RunId.TryParse(node[RunPrefix.Length..], out var run) ? run : null;
 
+    internal static bool IsAboveRuns(string node) => !node.StartsWith(RunPrefix, StringComparison.Ordinal);
+
     public static CaissonException CapOfLiveRun(RunId run) => new(ErrorCodes.RunConflict, $"run {run} has not ended: its caps go through its inbox, so that its journal has them");
 
     public const string DefaultTenant = "default";

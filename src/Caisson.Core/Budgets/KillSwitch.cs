@@ -15,6 +15,9 @@ public enum KillScope
 /// <param name="Name">Of the tenant or the agent; <c>null</c> for everything.</param>
 public sealed record KillOrder(KillScope Scope, string? Name, string By, string? Reason, DateTimeOffset At)
 {
+    /// <summary>The command that lifts it.</summary>
+    public string LiftedBy() => "caisson kill-switch off " + (Scope == KillScope.Everything ? "--all" : $"--{Words.Of(Scope)} {Name}");
+
     /// <summary>One line for people.</summary>
     public string Text() => $"{(Scope == KillScope.Everything ? "everything is" : $"{Words.Of(Scope)} '{Name}' is")} stopped by {By}{(Reason is null ? "" : ": " + Reason)}";
 }

@@ -30,7 +30,7 @@ public sealed class KillSwitches(IKillSwitchStore store, TimeProvider clock)
 
     /// <summary>Why nothing of this agent may start in this tenant, or <c>null</c>.</summary>
     public Failure? Stopped(string tenant, string agent) => Current.Refuses(tenant, agent) is { } order
-        ? new Failure(ErrorCodes.KillSwitch, $"{order.Text()}: lift it with 'caisson kill-switch off'", Retryable: true)
+        ? new Failure(ErrorCodes.KillSwitch, $"{order.Text()}: lift it with '{order.LiftedBy()}'", Retryable: true)
         : null;
 
     /// <summary>Reads what stands; more often than each second only where it is asked to.</summary>

@@ -46,7 +46,7 @@ internal sealed class TreeCounts
             foreach (var row in rows)
             {
                 var count = _nodes[node].Of(row.Dimension);
-                (count.Cap, count.Spent) = (row.State.Cap, row.State.Spent);
+                (count.Cap, count.Spent, count.Stored) = (row.State.Cap, row.State.Spent, true);
             }
 
             foreach (var (dimension, number) in own ?? new Dictionary<LimitDimension, long>())
@@ -58,6 +58,43 @@ internal sealed class TreeCounts
                     count.Spent += number;
             }
         }
+    }
+
+    /// <summary>
+    /// Rows of a node above runs, whose caps are set past the runs' owners. The store counts from when there is a row, and
+    /// so does this node. What is under way at that moment may be counted twice: rather one too few than one too many.
+    /// </summary>
+    internal void Renew(string node, IEnumerable<BudgetRow> rows)
+    {
+        lock (_lock)
+        {
+            if (!_nodes.TryGetValue(node, out var known))
+                return;
+            foreach (var row in rows)
+            {
+                var count = known.Of(row.Dimension);
+                count.Cap = row.State.Cap;
+                if (!count.Stored)
+                    (count.Spent, count.Stored) = (row.State.Spent, true);
+            }
+        }
+    }
+
+    /// <summary>Known nodes that belong to no run.</summary>
+    internal IReadOnlyList<string> AboveRuns
+    {
+        get
+        {
+            lock (_lock)
+                return [.. _nodes.Keys.Where(BudgetNodes.IsAboveRuns)];
+        }
+    }
+
+    /// <summary>Whether the store counts this on the node.</summary>
+    internal bool IsStored(string node, LimitDimension dimension)
+    {
+        lock (_lock)
+            return _nodes.TryGetValue(node, out var known) && known.Of(dimension).Stored;
     }
 
     /// <summary>Counts one on every node of the path, or denies it and counts nothing.</summary>
@@ -195,5 +232,8 @@ internal sealed class TreeCounts
         internal long? Cap { get; set; }
         internal long Spent { get; set; }
         internal long InFlight { get; set; }
+
+        /// <summary>Whether the store has a row of it.</summary>
+        internal bool Stored { get; set; }
     }
 }

@@ -25,18 +25,27 @@ internal static class MemoryQueries
 
     internal static IReadOnlyList<RunId> Claimable(this MemoryState state, DateTimeOffset now, int limit)
     {
-        now = MemoryState.Ms(now);
-        var live = state.Runs.Values.Where(r => !r.Record.Status.IsFinal() && r.Record.MinEngine <= EngineVersion.Level).ToList();
-        var orphans = live.Where(r => r.Record.Owner is { } owner && !state.IsAlive(owner))
-            .GroupBy(r => (Idle: r.Record.Status != RunStatus.Running, CallsNoModel: r.Holds.IsEmpty))
-            .OrderBy(group => group.Key).SelectMany(group => InTurns(group.OrderBy(r => r.Row), r => r.Row))
-            .Take(limit).Select(r => r.Id).ToList();
+        var orphans = state.Orphans().Take(limit).Select(r => r.Id).ToList();
         var room = limit - orphans.Count;
-        var all = live.Where(r => r.Record.Owner is null && r.Record.DueAt <= now).OrderBy(r => r.Record.DueAt).ThenBy(r => r.Row).ToList();
-        var below = InTurns(all.Where(r => r.Record.Depth > 0).OrderByDescending(r => r.Record.Depth), r => (-r.Record.Depth, r.Record.DueAt, r.Row));
-        var due = InTurns(all, r => (r.Record.DueAt, r.Row));
-        return [.. orphans, .. ClaimOrder.Merge([.. below.Take(ClaimOrder.ShareBelow(room)).Select(r => r.Id)], [.. due.Take(room).Select(r => r.Id)], room)];
+        var due = InTurns(state.Due(now), r => (r.Record.DueAt, r.Row));
+        return [.. orphans, .. ClaimOrder.Merge([.. state.DueBelow(now).Take(ClaimOrder.ShareBelow(room)).Select(r => r.Id)], [.. due.Take(room).Select(r => r.Id)], room)];
     }
+
+    internal static IReadOnlyList<RunId> ClaimableChildren(this MemoryState state, DateTimeOffset now, int limit) =>
+        [.. state.Orphans(r => r.Record.Depth > 0).Concat(state.DueBelow(now)).Take(limit).Select(r => r.Id)];
+
+    private static IEnumerable<MemoryRun> Live(this MemoryState state) => state.Runs.Values.Where(r => !r.Record.Status.IsFinal() && r.Record.MinEngine <= EngineVersion.Level);
+
+    private static IEnumerable<MemoryRun> Orphans(this MemoryState state, Func<MemoryRun, bool>? which = null) =>
+        state.Live().Where(r => r.Record.Owner is { } owner && !state.IsAlive(owner) && which?.Invoke(r) != false)
+            .GroupBy(r => (Idle: r.Record.Status != RunStatus.Running, CallsNoModel: r.Holds.IsEmpty))
+            .OrderBy(group => group.Key).SelectMany(group => InTurns(group.OrderBy(r => r.Row), r => r.Row));
+
+    private static IEnumerable<MemoryRun> Due(this MemoryState state, DateTimeOffset now) =>
+        state.Live().Where(r => r.Record.Owner is null && r.Record.DueAt <= MemoryState.Ms(now)).OrderBy(r => r.Record.DueAt).ThenBy(r => r.Row);
+
+    private static IEnumerable<MemoryRun> DueBelow(this MemoryState state, DateTimeOffset now) =>
+        InTurns(state.Due(now).Where(r => r.Record.Depth > 0).OrderByDescending(r => r.Record.Depth), r => (-r.Record.Depth, r.Record.DueAt, r.Row));
 
     /// <summary>A tenant's second one only after every tenant's first.</summary>
     private static IEnumerable<MemoryRun> InTurns<T>(IEnumerable<MemoryRun> ordered, Func<MemoryRun, T> order) =>

@@ -68,6 +68,8 @@ internal sealed record MemoryRun(long Row, RunRecord Record, string RequestHash,
 
     internal ImmutableSortedDictionary<string, MemoryHold> Holds { get; init; } = ImmutableSortedDictionary.Create<string, MemoryHold>(StringComparer.Ordinal);
 
+    internal IReadOnlyList<RunEvent> Events { get; init; } = [];
+
     /// <summary>Of the last unit that was written.</summary>
     internal Guid? LastAppend { get; init; }
 

@@ -12,7 +12,7 @@ namespace Caisson.Core.InMemory;
 /// </summary>
 /// <param name="shared">Whether several nodes live on it: then registering declares nobody dead, and nodes judge each other by their beats.</param>
 internal sealed class MemoryStore(TimeProvider clock, bool shared = false, IStoreFaults? faults = null)
-    : IRunStore, IRunReader, INodeStore, IBudgetStore, IScheduleStore, IRetentionStore, IUnconfirmedEnds, IKillSwitchStore
+    : IRunStore, IRunReader, INodeStore, IBudgetStore, IScheduleStore, IRetentionStore, IUnconfirmedEnds, IKillSwitchStore, IEventStore
 {
     private readonly Lock _lock = new();
     private MemoryState _state = MemoryState.Empty;
@@ -56,13 +56,21 @@ internal sealed class MemoryStore(TimeProvider clock, bool shared = false, IStor
     public Task<IReadOnlyList<InboxInput>> ReadInboxAsync(RunId run, int limit, CancellationToken cancellationToken) =>
         ReadAsync(IReadOnlyList<InboxInput> (state) => state.Find(run) is { } found ? [.. found.Inbox.Take(limit)] : [], cancellationToken);
 
-    public Task<IReadOnlyList<RunId>> FindClaimableAsync(NodeId node, int limit, CancellationToken cancellationToken)
+    public Task<IReadOnlyList<RunId>> FindClaimableAsync(NodeId node, int limit, CancellationToken cancellationToken) =>
+        JudgeAsync(node, state => state.Claimable(clock.GetUtcNow(), limit), cancellationToken);
+
+    public Task<IReadOnlyList<RunId>> FindClaimableChildrenAsync(NodeId node, int limit, CancellationToken cancellationToken) =>
+        JudgeAsync(node, state => state.ClaimableChildren(clock.GetUtcNow(), limit), cancellationToken);
+
+    private Task<IReadOnlyList<RunId>> JudgeAsync(NodeId node, Func<MemoryState, IReadOnlyList<RunId>> read, CancellationToken cancellationToken)
     {
         // Whom the beats show to be dead is dead from here on: otherwise it could wake up between this look and the claim.
         lock (_lock)
             _state = Judged(_state, node);
-        return ReadAsync(state => state.Claimable(clock.GetUtcNow(), limit), cancellationToken);
+        return ReadAsync(read, cancellationToken);
     }
+
+    public Task<IReadOnlyList<RunEvent>> ReadEventsAsync(RunId run, CancellationToken cancellationToken) => ReadAsync(state => state.Find(run)?.Events ?? [], cancellationToken);
 
     public Task<DateTimeOffset?> NextDueAsync(CancellationToken cancellationToken) => ReadAsync(state => state.NextDue(), cancellationToken);
 

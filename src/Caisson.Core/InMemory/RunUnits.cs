@@ -92,7 +92,7 @@ internal static class RunUnits
             run = run.Append(record.Epoch, unit.At, unit.AppendId, entry);
         foreach (var change in unit.Budget)
             (run, ledger) = Apply(state, run, ledger, change, unit.At);
-        run = run with { Inbox = run.Inbox.RemoveAll(i => unit.ConsumedInputs.Contains(i.Id)), LastAppend = unit.AppendId };
+        run = run with { Inbox = run.Inbox.RemoveAll(i => unit.ConsumedInputs.Contains(i.Id)), LastAppend = unit.AppendId, Events = unit.Events.Select(Whole).Aggregate(run.Events, RunEvent.Add) };
         var ends = unit.State.Status.IsFinal();
         state = state.With(run) with { Ledger = ledger };
         foreach (var child in unit.Children)
@@ -102,6 +102,8 @@ internal static class RunUnits
 
         return (state.With(Close(state.Find(unit.Run)!, unit, ends)), new AppendOutcome.Committed());
     }
+
+    private static RunEvent Whole(RunEvent at) => at with { FirstAt = MemoryState.Ms(at.FirstAt), LastAt = MemoryState.Ms(at.LastAt) };
 
     internal static (MemoryState State, PostOutcome Outcome) Post(MemoryState state, NewInput input, DateTimeOffset now)
     {

@@ -4,6 +4,7 @@ using System.Text.Json.Serialization;
 using System.Text.Json.Serialization.Metadata;
 using Caisson.Contracts;
 using Caisson.Core.Agents;
+using Caisson.Core.Egress;
 using Caisson.Core.Models;
 
 namespace Caisson.Core.Journal;
@@ -100,6 +101,12 @@ internal abstract record EntryBody
     }
 
     internal sealed record VersionAdopted(string From, string To) : EntryBody;
+
+    /// <summary>From here on the step that its key names is one that must not be repeated.</summary>
+    /// <param name="Path">Without the query, cut to a bound.</param>
+    /// <param name="Secret">Its name; the value is nowhere.</param>
+    /// <param name="More">The last one of its attempt that is written: what follows stands under it.</param>
+    internal sealed record EgressIntended(StepSubject Step, EgressKind What, string Host, int Port, string? Method, string? Path, string? Secret, bool More = false) : EntryBody;
 }
 
 /// <param name="Until">The last entry of this run that belongs to it.</param>
@@ -119,7 +126,7 @@ internal sealed record RaisedLimits(long? NanoUsd = null, long? Tokens = null, l
 
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower,
     Converters = [typeof(WordConverter<RunStatus>), typeof(WordConverter<PauseCause>), typeof(WordConverter<LimitDimension>), typeof(WordConverter<StepKind>),
-        typeof(WordConverter<HoldFate>), typeof(WordConverter<EffectClass>), typeof(WordConverter<UnknownPolicy>), typeof(WordConverter<ForkEffects>), typeof(WordConverter<IsolationTier>), typeof(WordConverter<LimitPolicy>), typeof(WordConverter<LoopPolicy>), typeof(WordConverter<DriftPolicy>)],
+        typeof(WordConverter<HoldFate>), typeof(WordConverter<EffectClass>), typeof(WordConverter<UnknownPolicy>), typeof(WordConverter<ForkEffects>), typeof(WordConverter<IsolationTier>), typeof(WordConverter<LimitPolicy>), typeof(WordConverter<LoopPolicy>), typeof(WordConverter<DriftPolicy>), typeof(WordConverter<EgressKind>)],
     DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
 [JsonSerializable(typeof(EntryBody.RunCreated))]
 [JsonSerializable(typeof(EntryBody.EpochClaimed))]
@@ -147,6 +154,7 @@ internal sealed record RaisedLimits(long? NanoUsd = null, long? Tokens = null, l
 [JsonSerializable(typeof(EntryBody.Snapshot))]
 [JsonSerializable(typeof(EntryBody.ForkedFrom))]
 [JsonSerializable(typeof(EntryBody.VersionAdopted))]
+[JsonSerializable(typeof(EntryBody.EgressIntended))]
 [JsonSerializable(typeof(InputBody.Signal))]
 [JsonSerializable(typeof(InputBody.Approval))]
 [JsonSerializable(typeof(InputBody.ChildEnd))]
@@ -205,6 +213,7 @@ internal static class EntryBodies
         EntryKind.Snapshot => JournalJson.Read<EntryBody.Snapshot>(json),
         EntryKind.ForkedFrom => JournalJson.Read<EntryBody.ForkedFrom>(json),
         EntryKind.VersionAdopted => JournalJson.Read<EntryBody.VersionAdopted>(json),
+        EntryKind.EgressIntended => JournalJson.Read<EntryBody.EgressIntended>(json),
         _ => throw new CaissonException(ErrorCodes.DatabaseCorrupt, $"the journal has an entry of kind {(int)kind}, which this server does not know: use the server version that wrote it"),
     };
 

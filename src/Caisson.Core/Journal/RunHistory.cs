@@ -113,6 +113,11 @@ internal sealed class RunHistory
                 Attempted(key, attempt);
                 _started.Remove(key!);
                 break;
+            case EntryBody.EgressIntended intended:
+                // A tool's step that nothing left is repeated; this one is not any more.
+                Attempted(key, attempt);
+                _started[key!] = new OpenStart(seq, intended.Step, EffectClass.AtMostOnce, attempt, Unknown: false);
+                break;
             case EntryBody.StepUnknown unknown:
                 _started[key!] = new OpenStart(seq, unknown.Step, unknown.Effect, attempt, Unknown: true);
                 break;
@@ -131,7 +136,7 @@ internal sealed class RunHistory
                 LimitAsked = hit;
                 break;
             case EntryBody.ApprovalRequested request:
-                _approvals[key!] = new OpenApproval(request, []);
+                _approvals[key!] = new OpenApproval(request, [], WorkspaceRoot);
                 _questions[key!] = request.Question;
                 break;
             case EntryBody.ApprovalDecided { Partial: true } partial:
@@ -292,6 +297,7 @@ internal sealed class RunHistory
 internal sealed record OpenStart(long Seq, StepSubject Step, EffectClass Effect, int Attempt, bool Unknown);
 
 /// <param name="Yes">Who has approved so far, where more than one must.</param>
-internal sealed record OpenApproval(EntryBody.ApprovalRequested Request, IReadOnlyList<string> Yes);
+/// <param name="Root">The files that it was asked about.</param>
+internal sealed record OpenApproval(EntryBody.ApprovalRequested Request, IReadOnlyList<string> Yes, string? Root);
 
 internal sealed record ChildState(EntryBody.ChildSpawned Spawned, bool Ended);

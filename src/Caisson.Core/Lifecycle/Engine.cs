@@ -40,6 +40,7 @@ public sealed class Engine : IAsyncDisposable
     private readonly NodeRegistration? _self;
     private readonly bool _ownThread;
     private long? _comparedAt;
+    private int _roots;
     private bool _started;
 
     public Engine(EngineOptions options, EngineParts parts)
@@ -51,6 +52,8 @@ public sealed class Engine : IAsyncDisposable
         {
             Tasks = _tasks,
             Kills = parts.Kills,
+            Egress = parts.Egress,
+            Events = parts.Events,
             Admission = parts.Admission ?? OpenDoor.Instance,
             Models = parts.Models,
             Sandboxes = parts.Sandboxes,
@@ -65,6 +68,7 @@ public sealed class Engine : IAsyncDisposable
         _lease = new NodeLease(new NodeId(parts.Ids.NextRandom()), parts.Nodes, parts.Clock, parts.Logs.CreateLogger("Caisson.Lease")) { Fenced = Fence };
         _self = parts.Self;
         _ownThread = parts.Scheduler is null;
+        parts.Signals.CapsSet = _services.Tree.RenewAsync;
         if (parts.Kills is { } kills)
             kills.Changed = StopKilled;
     }
@@ -173,17 +177,21 @@ public sealed class Engine : IAsyncDisposable
     /// <returns>Whether something was claimed: there may be more.</returns>
     private async Task<bool> ClaimSomeAsync(CancellationToken cancellationToken)
     {
-        var room = Math.Min(_pace.TakeRoom(), _options.MaxConcurrentRuns - _drives.Count);
-        if (_drives.Count >= _options.MaxConcurrentRuns && (await _services.Reader.FindClaimableAsync(_lease.Node, 1, cancellationToken)).Count > 0)
+        var free = _options.MaxConcurrentRuns - _drives.Count;
+        var forRoots = Math.Min(free, ClaimOrder.PlacesForRoots(_options.MaxConcurrentRuns) - Volatile.Read(ref _roots));
+        var pace = _pace.TakeRoom();
+        var room = Math.Min(pace, forRoots > 0 ? forRoots : free);
+        var refused = _services.Admission.Refusal is not null;
+        IReadOnlyList<RunId> claimable = room <= 0 || refused ? []
+            : forRoots > 0 ? await _services.Reader.FindClaimableAsync(_lease.Node, room, cancellationToken)
+            : await _services.Reader.FindClaimableChildrenAsync(_lease.Node, room, cancellationToken);
+        if (forRoots <= 0 && claimable.Count == 0 && (free <= 0 || pace > 0) && (await _services.Reader.FindClaimableAsync(_lease.Node, 1, cancellationToken)).Count > 0)
         {
             // A run that waits for its child must not keep the place that the child needs.
             foreach (var (driver, _) in _drives.Values)
                 driver.LetGo();
         }
 
-        if (room <= 0 || _services.Admission.Refusal is not null)
-            return false;
-        var claimable = await _services.Reader.FindClaimableAsync(_lease.Node, room, cancellationToken);
         if (claimable.Count == 0)
             return false;
         var suspects = await _services.Reader.ListSuspectsAsync(SuspectPage, cancellationToken);
@@ -195,6 +203,7 @@ public sealed class Engine : IAsyncDisposable
     private async Task CompareAsync(CancellationToken cancellationToken)
     {
         _comparedAt = _services.Clock.GetTimestamp();
+        await _services.Tree.SweepAsync(cancellationToken);
         foreach (var owned in await _services.Reader.ListOwnedAsync(_lease.Node, cancellationToken))
         {
             if (!_drives.TryGetValue(owned.Run, out var drive))
@@ -219,6 +228,8 @@ public sealed class Engine : IAsyncDisposable
 
         // Listed before it starts, so that its end always finds the entry that it removes.
         _drives[run] = (driver, drive);
+        if (claimed.Run.Depth == 0)
+            Interlocked.Increment(ref _roots);
         gate.SetResult();
         return true;
     }
@@ -240,6 +251,8 @@ public sealed class Engine : IAsyncDisposable
         finally
         {
             _drives.TryRemove(run.Id, out _);
+            if (run.Depth == 0)
+                Interlocked.Decrement(ref _roots);
             _services.Signals.Changed(run.Id);
 
             // An input may have come between the last look and the release.
@@ -321,6 +334,8 @@ public sealed class Engine : IAsyncDisposable
     {
         if (!_stopped.Task.IsCompleted)
             await DrainAsync(TimeSpan.Zero);
+        _services.Signals.CapsSet = null;
+        _services.Tree.Dispose();
         _lease.Dispose();
         _stopClaiming.Dispose();
         _end.Dispose();

@@ -5,7 +5,8 @@ public sealed class EngineOptions
 {
     /// <summary>
     /// Runs that this server drives at the same time; more wait as ready. Default 2,000. Fewer bound memory and the
-    /// number of boxes, more only help runs that wait for slow models.
+    /// number of boxes, more only help runs that wait for slow models. An eighth, at least one of two or more, is kept for
+    /// runs with a parent.
     /// </summary>
     public int MaxConcurrentRuns { get; set; } = 2_000;
 

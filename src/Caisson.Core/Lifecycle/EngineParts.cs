@@ -1,5 +1,6 @@
 using Caisson.Core.Agents;
 using Caisson.Core.Blobs;
+using Caisson.Core.Egress;
 using Caisson.Core.Models;
 using Caisson.Core.Sandboxes;
 using Caisson.Core.Stores;
@@ -28,6 +29,12 @@ public sealed class EngineParts
 
     /// <summary>Where runs are told that ended before their boxes were confirmed gone. Default: nowhere, such an end stays unconfirmed.</summary>
     public IUnconfirmedEnds? Unconfirmed { get; init; }
+
+    /// <summary>Makes the ways out of boxes. Default: no box has any.</summary>
+    public IBoxEgress? Egress { get; init; }
+
+    /// <summary>Where decisions about egress are read again. Default: bytes of earlier owners are not counted.</summary>
+    public IEventStore? Events { get; init; }
 
     /// <summary>Default: nothing is ever stopped.</summary>
     public Budgets.KillSwitches? Kills { get; init; }

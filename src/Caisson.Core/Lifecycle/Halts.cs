@@ -75,6 +75,7 @@ internal sealed class Halts(RunSession session, RunBox box, RunServices services
         {
             Detail = denial.Text(),
             LimitAt = denial.Dimension,
+            LimitAbove = denial.Node == BudgetNodes.Of(session.Run) ? null : denial.Node,
             LimitNeeds = denial.Dimension.IsTime() ? null : denial.Spent + denial.Held + denial.Wanted,
         }, answer == LimitAnswer.Ask ? [hit, Question(denial)] : [hit], []);
     }

@@ -84,6 +84,10 @@ internal static class LimitOverrides
     internal static Failure? StillReached(RunRecord run, RaisedLimits raise, DateTimeOffset now)
     {
         var summary = run.Summary;
+
+        // What is left on a node above it, the next admission finds out.
+        if (summary.LimitAbove is not null)
+            return null;
         var age = now - run.CreatedAt;
         var (given, needs, text) = summary.LimitAt switch
         {

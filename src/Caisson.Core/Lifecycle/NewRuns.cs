@@ -1,6 +1,7 @@
 using Caisson.Contracts;
 using Caisson.Core.Blobs;
 using Caisson.Core.Budgets;
+using Caisson.Core.Egress;
 using Caisson.Core.Journal;
 using Caisson.Core.Manifests;
 using Caisson.Core.Models;
@@ -17,7 +18,9 @@ public sealed class NewRuns(
     AgentBuilds codeAgents,
     TimeProvider clock,
     IIdSource ids,
-    KillSwitches? kills = null)
+    KillSwitches? kills = null,
+    ISandboxRegistry? boxes = null,
+    IBoxEgress? egress = null)
 {
     /// <summary>Input of a run, in UTF-8.</summary>
     public const int MaxInputBytes = 1 << 20;
@@ -88,6 +91,15 @@ public sealed class NewRuns(
                 return new CheckedRun.Refused(unknown);
             if (loop.Tools.Count > 0 && await FindSandboxProviderAsync(manifest.Sandbox.Isolation, cancellationToken) is { } missing)
                 return new CheckedRun.Refused(missing);
+            if (loop.Tools.Count > 0 && boxes?.CheckImage(manifest.Sandbox.Image) is { } unknownImage)
+                return new CheckedRun.Refused(unknownImage);
+        }
+
+        if (manifest.Egress is not null || manifest.Services is not null)
+        {
+            var problem = egress is null ? new Failure(ErrorCodes.EgressNotGranted, "egress: this server lets nothing out of boxes: use one that does, or take 'egress' and 'services' out of the manifest") : egress.Problem(manifest);
+            if (problem is not null)
+                return new CheckedRun.Refused(problem with { Message = $"{command.ManifestFile}: {problem.Message}" });
         }
 
         return new CheckedRun.Valid(command, manifest, valid.Hash);
@@ -98,16 +110,13 @@ public sealed class NewRuns(
         var reasons = new List<string>();
         foreach (var provider in sandboxes)
         {
-            if (provider.Tier < floor)
-            {
-                reasons.Add($"{provider.Name} is of tier {Words.Of(provider.Tier)}");
-                continue;
-            }
-
+            // First, because how strong its boxes are is known only then.
             var probe = await provider.ProbeAsync(cancellationToken);
-            if (probe.Offered)
+            if (probe.Offered && provider.Tier >= floor)
                 return null;
-            reasons.Add($"{provider.Name}: {probe.Detail}{(probe.Remedy is null ? "" : "; " + probe.Remedy)}");
+            reasons.Add(probe.Offered
+                ? $"{provider.Name} is of tier {Words.Of(provider.Tier)}"
+                : $"{provider.Name}: {probe.Detail}{(probe.Remedy is null ? "" : "; " + probe.Remedy)}");
         }
 
         var found = reasons.Count == 0 ? "none is configured" : string.Join("; ", reasons);

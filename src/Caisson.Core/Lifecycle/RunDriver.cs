@@ -82,7 +82,7 @@ internal sealed class RunDriver(RunServices services, NodeLease lease, Action op
         opened();
         if (session is null)
             return;
-        await using var box = new RunBox(session, services.Sandboxes, log);
+        await using var box = new RunBox(session, services.Sandboxes, services.Egress, log);
         _box = box;
         try
         {
@@ -201,6 +201,7 @@ internal sealed class RunDriver(RunServices services, NodeLease lease, Action op
                 await session.ApplyAsync(new RunCommand.Complete(completed.Result), s => s with { Result = Cut(completed.Result), Detail = null }, [], []);
                 break;
             case TurnEnd.Idle:
+                await box.ParkAsync();
                 // A stop that was journaled while the turn ended is in no inbox any more: unloaded with it, the run would wait for ever.
                 await session.Inbox.ClosedAsync(() => session.Stop is null
                     ? session.ApplyAsync(new RunCommand.Unload(), s => s, [], [])
@@ -233,6 +234,8 @@ internal sealed class RunDriver(RunServices services, NodeLease lease, Action op
         }
 
         var goesOn = false;
+        if (session.State.Status == RunStatus.Paused && session.Stop is not { Kind: StopKind.Cancel })
+            await box.ParkAsync();
         await session.Inbox.ClosedAsync(async () =>
         {
             goesOn = session.State.Status != RunStatus.Paused || session.Stop is { Kind: StopKind.Cancel };

@@ -82,19 +82,19 @@ internal sealed class RunInbox(RunSession session, RunServices services) : IDisp
                     Budget = caps,
                     Transition = s => RunStateMachine.Apply(s, new RunCommand.Resume(body.By)),
                     Consumed = consumed,
-                    Update = s => s with { Detail = null, LimitAt = null, LimitNeeds = null },
+                    Update = s => s with { Detail = null, LimitAt = null, LimitAbove = null, LimitNeeds = null },
                 }, session.Owned);
                 break;
             case InputKind.Raise:
                 var (entries, changes) = Raise(body);
-                await session.WriteAsync(new Unit { Entries = entries, Budget = changes, Consumed = [input.Id], Update = s => IsRoomAgain(s, body.Raise) ? s with { LimitAt = null, LimitNeeds = null } : s }, session.Owned);
+                await session.WriteAsync(new Unit { Entries = entries, Budget = changes, Consumed = [input.Id], Update = s => IsRoomAgain(s, body.Raise) ? s with { LimitAt = null, LimitAbove = null, LimitNeeds = null } : s }, session.Owned);
                 break;
         }
     }
 
     /// <summary>Whether the limit that the run stands at was raised by enough: a resume then needs to raise nothing.</summary>
     private static bool IsRoomAgain(RunSummary summary, RaisedLimits? raise) =>
-        summary.LimitAt is { } at && raise?.Cap(at) is { } cap && cap >= (summary.LimitNeeds ?? 0);
+        summary is { LimitAt: { } at, LimitAbove: null } && raise?.Cap(at) is { } cap && cap >= (summary.LimitNeeds ?? 0);
 
     private static (IReadOnlyList<EntryDraft> Entries, IReadOnlyList<BudgetChange> Caps) Raise(InputBody.Operator body)
     {
@@ -112,12 +112,20 @@ internal sealed class RunInbox(RunSession session, RunServices services) : IDisp
         if (session.History.Approvals.GetValueOrDefault(answer.Key) is not { } open || (answer.Binding is { } seen && seen != open.Request.Binding))
             return Consume(input);
 
+        // Nor a yes what a branch beside it has made of the files since: it is asked again, about them as they are now.
+        var aboutLimit = answer.Key.StartsWith(Slots.LimitPrefix, StringComparison.Ordinal);
+        if (answer.Approved && !aboutLimit && open.Root != session.History.WorkspaceRoot)
+        {
+            var again = open.Request with { Binding = StepHash.Of("approval again", open.Request.Binding, session.History.WorkspaceRoot ?? "") };
+            return new Unit { Entries = [new EntryDraft(EntryKind.ApprovalRequested, again) { Key = answer.Key }], Consumed = [input.Id] };
+        }
+
         // Four eyes are two people: the same one twice is still one.
         var yes = open.Yes.Append(answer.By).Distinct(StringComparer.Ordinal).ToList();
         var partial = answer.Approved && yes.Count < open.Request.Approvers;
         if (partial && open.Yes.Contains(answer.By))
             return Consume(input);
-        if (answer.Key.StartsWith(Slots.LimitPrefix, StringComparison.Ordinal))
+        if (aboutLimit)
             return Limit(input, answer);
         var decided = new EntryBody.ApprovalDecided(answer.Approved, partial || !answer.Approved ? [answer.By] : yes, answer.Comment, Expired: false, partial);
         return Entry(input, new EntryDraft(EntryKind.ApprovalDecided, decided) { Key = answer.Key });
@@ -138,7 +146,7 @@ internal sealed class RunInbox(RunSession session, RunServices services) : IDisp
             Budget = caps,
             Transition = s => s is { Status: RunStatus.Paused, Paused: PauseCause.Budget } ? RunStateMachine.Apply(s, new RunCommand.Resume(answer.By)) : null,
             Consumed = [input.Id],
-            Update = s => StaysPaused(PauseCause.Budget) ? s : s with { Detail = null, LimitAt = null, LimitNeeds = null },
+            Update = s => StaysPaused(PauseCause.Budget) ? s : s with { Detail = null, LimitAt = null, LimitAbove = null, LimitNeeds = null },
         };
     }
 

@@ -1,4 +1,5 @@
 using Caisson.Core.Blobs;
+using Caisson.Core.Egress;
 using Caisson.Core.Models;
 using Caisson.Core.Sandboxes;
 using Caisson.Core.Stores;
@@ -18,6 +19,9 @@ internal sealed record RunServices(IRunStore Store, IRunReader Reader, IBlobStor
     internal required AgentBuilds Builds { get; init; }
     internal required Spawner Spawner { get; init; }
     internal required TreeLedger Tree { get; init; }
+    /// <summary>Makes the ways out of boxes; <c>null</c>: there are none.</summary>
+    internal required IBoxEgress? Egress { get; init; }
+    internal required IEventStore? Events { get; init; }
     internal required Func<double> Dice { get; init; }
     internal required EngineOptions Options { get; init; }
 

@@ -9,6 +9,9 @@ namespace Caisson.Core.Lifecycle;
 /// <summary>Steps of the owned run: admitted on the whole budget path, tried, recorded.</summary>
 internal sealed partial class RunSession
 {
+    /// <summary>When somebody else would look after a run whose owner died while it stood in line.</summary>
+    private static readonly TimeSpan BoxLook = TimeSpan.FromSeconds(10);
+
     private static readonly TimeSpan LeaseLook = TimeSpan.FromMilliseconds(100);
 
     /// <param name="last">The last call of a run that wraps up: it may use what is kept back.</param>
@@ -53,6 +56,16 @@ internal sealed partial class RunSession
             await _services.Tasks.DelayAsync(LeaseLook, _services.Clock, Interrupted);
     }
 
+    /// <summary>
+    /// The host has no room for the run's box now. The run waits in memory for its place in line; the next write, of
+    /// whatever the step came to, takes it out of the wait.
+    /// </summary>
+    internal Task AwaitBoxAsync(string reason) => WriteAsync(new Unit
+    {
+        Transition = s => s.Status == RunStatus.Running ? RunStateMachine.Apply(s, new RunCommand.Wait(WaitReason.Sandbox, _services.Clock.GetUtcNow() + BoxLook)) : null,
+        Update = s => s with { Detail = $"no room for a sandbox: {reason}" },
+    }, Owned);
+
     internal async Task FailAttemptAsync(StepCall call, int attempt, Failure failure, HoldFate fate, DateTimeOffset? retryAt, CancellationToken cancellationToken)
     {
         List<BudgetChange> budget = [];
@@ -90,8 +103,7 @@ internal sealed partial class RunSession
         }
 
         var kind = call.Subject.Kind;
-        if (_claimed.Parent is not null)
-            budget.AddRange(CountLimits.CountsOf(kind).Select(d => new BudgetChange.Count(d, 1)));
+        budget.AddRange(CountOne(CountLimits.CountsOf(kind)));
         await WriteAsync(new Unit
         {
             Entries = [new EntryDraft(EntryKind.StepCompleted, body) { Scope = call.Scope, Key = call.Key.Hash, Attempt = result.Attempt, Payload = result.Result }],
@@ -121,6 +133,19 @@ internal sealed partial class RunSession
             _services.Tree.Counts.Complete(_path, counts);
         else
             _services.Tree.Counts.Abandon(_path, counts);
+    }
+
+    /// <summary>A run's own counts stand in its row: the store counts for the nodes above it, of which a tenant has few rows.</summary>
+    internal IReadOnlyList<BudgetChange> CountOne(params ReadOnlySpan<LimitDimension> dimensions)
+    {
+        List<BudgetChange>? counts = null;
+        foreach (var dimension in dimensions)
+        {
+            if (_claimed.Parent is not null || _services.Tree.Counts.IsStored(_path[0], dimension))
+                (counts ??= []).Add(new BudgetChange.Count(dimension, 1));
+        }
+
+        return counts ?? [];
     }
 
     /// <summary>Counts one child more on the whole path, or says which node has no room for it.</summary>

@@ -64,6 +64,7 @@ internal sealed partial class RunSession : IDisposable
         _dueAt = claimed.DueAt;
         Manifest = manifest;
         Inbox = new RunInbox(this, services);
+        Egress = new RunEgress(this, services);
         _current = CurrentSteps;
         services.Signals.ShowSteps(Run, _current);
     }
@@ -82,6 +83,8 @@ internal sealed partial class RunSession : IDisposable
     internal RunHistory History { get; private set; }
 
     internal RunInbox Inbox { get; }
+
+    internal RunEgress Egress { get; }
 
     internal RunState State => _state;
 
@@ -266,7 +269,8 @@ internal sealed partial class RunSession : IDisposable
                 ? unit.Entries
                 : [.. unit.Entries, .. change.Writes.Select(w => new EntryDraft(w.Kind, w.Body))];
             var summary = unit.Update?.Invoke(_summary) ?? _summary;
-            if (entries.Count == 0 && unit.Consumed.Count == 0 && unit.Budget.Count == 0 && unit.Children.Count == 0 && state == _state && due == _dueAt && change is not { Release: true })
+            var events = Egress.Take();
+            if (entries.Count == 0 && unit.Consumed.Count == 0 && unit.Budget.Count == 0 && unit.Children.Count == 0 && events.Count == 0 && state == _state && due == _dueAt && change is not { Release: true })
                 return new AppendOutcome.Committed();
 
             var drafts = new JournalDraft[entries.Count];
@@ -278,10 +282,13 @@ internal sealed partial class RunSession : IDisposable
             {
                 Children = unit.Children,
                 Posts = state.IsFinal ? Family.Farewell(Run, _claimed.Parent, History, state, entries) : [],
+                Events = events,
             };
 
             // Not cancellable: a change set that was sent has an outcome, and memory must follow it.
             var outcome = await _services.Store.AppendAsync(set, CancellationToken.None);
+            if (outcome is not AppendOutcome.Committed)
+                Egress.PutBack(events);
             if (outcome is AppendOutcome.Committed)
                 Follow(unit, entries, state, summary, due, release, now, set);
             if (outcome is AppendOutcome.Fenced)
@@ -377,6 +384,7 @@ internal sealed partial class RunSession : IDisposable
             _services.Tree.Counts.Leave(_path);
         }
 
+        Egress.Dispose();
         _interrupt.Dispose();
         _halting.Dispose();
         _owned.Dispose();

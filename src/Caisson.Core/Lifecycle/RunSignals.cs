@@ -21,6 +21,9 @@ public sealed class RunSignals(TaskScheduler? scheduler = null)
 
     private readonly ConcurrentDictionary<RunId, Func<string?>> _steps = new();
 
+    /// <summary>Set by the engine of this process: takes up the caps of a budget node that stands above runs.</summary>
+    internal Func<string, Task>? CapsSet { get; set; }
+
     /// <summary>Completes as soon as a run is due.</summary>
     internal Task AnyDue => _anyDue.Next;
 

@@ -43,7 +43,7 @@ internal sealed class Spawner(TimeProvider clock, NewRuns runs)
         {
             Entries = [new EntryDraft(EntryKind.ChildSpawned, new EntryBody.ChildSpawned(run.Id.ToString(), run.Agent, child.Detach)) { Scope = scope, Key = key.Hash }],
             Transition = RunSession.Proceed,
-            Budget = session.Claimed.Parent is null ? [] : [new BudgetChange.Count(LimitDimension.Children, 1)],
+            Budget = session.CountOne(LimitDimension.Children),
             Children = [run],
             Update = s => s with { Children = s.Children + 1 },
         }, session.Owned);

@@ -5,9 +5,38 @@ using Caisson.Core.Stores;
 namespace Caisson.Core.Lifecycle;
 
 /// <summary>Brings the counters of a run's whole budget path to life before the run begins anything on them.</summary>
-internal sealed class TreeLedger(IBudgetStore budgets, IRunReader reader)
+internal sealed class TreeLedger(IBudgetStore budgets, IRunReader reader) : IDisposable
 {
+    private const int LooksPerSweep = 16;
+
+    // One look at a time: rows that were read before a change must not come after those that were read for it.
+    private readonly SemaphoreSlim _one = new(1, 1);
+    private int _turn;
+
     internal TreeCounts Counts { get; } = new();
+
+    /// <summary>Caps above runs are set past the runs' owners: whoever sets one here says so, and a few nodes are looked at in turn, in case nobody did.</summary>
+    internal async Task SweepAsync(CancellationToken cancellationToken)
+    {
+        var above = Counts.AboveRuns;
+        for (var i = 0; i < Math.Min(LooksPerSweep, above.Count); i++)
+            await LookAsync(above[_turn++ % above.Count], Counts.Renew, cancellationToken);
+    }
+
+    internal Task RenewAsync(string node) => LookAsync(node, Counts.Renew, CancellationToken.None);
+
+    private async Task LookAsync(string node, Action<string, IReadOnlyList<BudgetRow>> take, CancellationToken cancellationToken)
+    {
+        await _one.WaitAsync(CancellationToken.None);
+        try
+        {
+            take(node, await budgets.ReadBudgetAsync(node, cancellationToken));
+        }
+        finally
+        {
+            _one.Release();
+        }
+    }
 
     /// <returns>The path, from the tenant to the run; to be left with <see cref="TreeCounts.Leave"/>.</returns>
     internal async Task<IReadOnlyList<string>> OpenAsync(RunRecord run, CancellationToken cancellationToken)
@@ -37,7 +66,7 @@ internal sealed class TreeLedger(IBudgetStore budgets, IRunReader reader)
 
         path.Add(BudgetNodes.OfTenant(run.Tenant));
         if (Counts.Missing([path[^1]]).Count > 0)
-            Counts.Load(path[^1], await budgets.ReadBudgetAsync(path[^1], cancellationToken));
+            await LookAsync(path[^1], (node, rows) => Counts.Load(node, rows), cancellationToken);
         path.Reverse();
         return path;
     }
@@ -55,4 +84,6 @@ internal sealed class TreeLedger(IBudgetStore budgets, IRunReader reader)
             [LimitDimension.Children] = run.Summary.Children,
         });
     }
+
+    public void Dispose() => _one.Dispose();
 }

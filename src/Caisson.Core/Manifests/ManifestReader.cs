@@ -45,7 +45,7 @@ public static class ManifestReader
 
     private static AgentManifest Agent(YamlSection root)
     {
-        root.Allow("name", "version", "loop", "code", "sandbox", "workspace", "limits", "loop_guard", "retry", "on_drift");
+        root.Allow("name", "version", "loop", "code", "sandbox", "workspace", "limits", "loop_guard", "retry", "on_drift", "egress", "egress_bytes", "services");
         var name = root.RequiredText("name", 100);
         if (!name.All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or '.'))
             throw root.Bad("name", name, "letters, digits, '-', '_' and '.'");
@@ -65,6 +65,9 @@ public static class ManifestReader
             LoopGuard = root.Section("loop_guard") is { } guard ? LoopGuardReader.Read(guard) : new(),
             OnDrift = root.Word("on_drift", DriftPolicy.Pause),
             Retry = root.Section("retry") is { } retry ? Retry(retry) : new(),
+            Egress = EgressReader.Rules(root),
+            EgressBytes = EgressReader.Bytes(root),
+            Services = EgressReader.Services(root),
         };
     }
 
@@ -89,12 +92,14 @@ public static class ManifestReader
     private static SandboxSettings Sandbox(YamlSection sandbox)
     {
         sandbox.Allow("isolation", "image", "cpu", "memory", "pids", "disk", "idle_timeout");
-        if (sandbox.Text("image", 200) is { } image && image != "host")
-            throw sandbox.Bad("image", image, "host");
         var defaults = new SandboxSettings();
+        var image = sandbox.Text("image", 100) ?? defaults.Image;
+        if (image.Length == 0 || !image.All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or '.'))
+            throw sandbox.Bad("image", image, "host, or the name of an image in the server's configuration: letters, digits, '-', '_' and '.'");
         return new SandboxSettings
         {
-            Isolation = sandbox.Word("isolation", defaults.Isolation),
+            Image = image,
+            Isolation = sandbox.Word("isolation", defaults.Isolation, IsolationTier.Emulated),
             Cpu = sandbox.Number("cpu", 0.1, 256) ?? defaults.Cpu,
             MemoryBytes = sandbox.Size("memory", 64L << 20, 1L << 40) ?? defaults.MemoryBytes,
             Pids = (int?)sandbox.Whole("pids", 256, 32768) ?? defaults.Pids,

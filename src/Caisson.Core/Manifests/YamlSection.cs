@@ -81,6 +81,17 @@ internal sealed class YamlSection
         var other => throw Bad(key, Shape(other), "keys and values"),
     };
 
+    /// <summary>A list of mappings, each a section of its own.</summary>
+    internal IReadOnlyList<YamlSection> Sections(string key, int most) => _values.GetValueOrDefault(key) switch
+    {
+        null => [],
+        YamlSequenceNode list when list.Children.Count > most => throw Bad(key, $"{list.Children.Count} items", $"at most {most}"),
+        YamlSequenceNode list => [.. list.Children.Select((item, i) => item is YamlMappingNode node
+            ? new YamlSection(_file, $"{Full(key)}[{i}]", node)
+            : throw BadAt(item.Start.Line, key, Shape(item), "a list of keys and values"))],
+        var other => throw Bad(key, Shape(other), "a list"),
+    };
+
     internal string? Text(string key, int maxLength)
     {
         if (Scalar(key) is not { } text)
@@ -158,17 +169,22 @@ internal sealed class YamlSection
         : Money.TryParse(text, out var nano) && nano > 0 ? nano
         : throw Bad(key, text, "a positive amount of US dollars with at most 9 decimals, as 2.00");
 
-    internal T Word<T>(string key, T otherwise) where T : struct, Enum
+    /// <param name="never">A value that no manifest may name.</param>
+    internal T Word<T>(string key, T otherwise, params ReadOnlySpan<T> never) where T : struct, Enum
     {
         if (Scalar(key) is not { } text)
             return otherwise;
+        var words = new List<string>();
         foreach (var value in Enum.GetValues<T>())
         {
+            if (never.Contains(value))
+                continue;
             if (Words.Of(value) == text)
                 return value;
+            words.Add(Words.Of(value));
         }
 
-        throw Bad(key, text, string.Join(", ", Enum.GetValues<T>().Select(Words.Of)));
+        throw Bad(key, text, string.Join(", ", words));
     }
 
     private string? Scalar(string key) => _values.GetValueOrDefault(key) switch

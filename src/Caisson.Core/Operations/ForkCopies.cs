@@ -48,7 +48,7 @@ internal static class ForkCopies
     }
 
     private static bool IsCopied(EntryKind kind) => kind != EntryKind.RunCreated && (ForkPlan.CarriesResult(kind) || kind is EntryKind.StepStarted or EntryKind.StepFailed
-        or EntryKind.StepUnknown or EntryKind.TimerSet or EntryKind.ApprovalRequested or EntryKind.ChildSpawned or EntryKind.LoopSuspected);
+        or EntryKind.StepUnknown or EntryKind.EgressIntended or EntryKind.TimerSet or EntryKind.ApprovalRequested or EntryKind.ChildSpawned or EntryKind.LoopSuspected);
 
     /// <summary>
     /// The parent drifted and went on another way: its own replay does not answer from what it left, so the fork's must

@@ -56,6 +56,8 @@ public sealed partial class RunOperations
             return Refuse(ErrorCodes.RequestInvalid, $"caps.deadline: a tenant has none, a run has");
         foreach (var (dimension, cap) in parsed)
             await budgets.SetCapAsync(BudgetNodes.OfTenant(tenant), dimension, cap, cancellationToken);
+        if (signals.CapsSet is { } take)
+            await take(BudgetNodes.OfTenant(tenant));
         return new OperationOutcome.Accepted();
     }
 

@@ -111,11 +111,21 @@ internal static class WhyRun
         foreach (var unknown in work.Unknowns.Items)
             Unknown(run, unknown, story);
         foreach (var approval in work.Approvals.Items)
+        {
             story.Facts.Add($"approval {Key(approval.Key)} is open: {approval.Asked.Question}");
+            Decide(run, approval, story);
+        }
+
         foreach (var timer in work.Timers)
             story.Facts.Add($"{(timer.Name.Length == 0 ? "a timer" : $"timer '{timer.Name}'")} fires at {timer.DueAt:u}");
         foreach (var child in work.Children)
             story.Facts.Add($"child {child.Child} of agent {child.Agent} has not ended{(child.Detached ? " (detached)" : "")}");
+    }
+
+    internal static void Decide(RunRecord run, PendingApproval approval, WhyStory story)
+    {
+        story.Do($"caisson approve {run.Id} {Key(approval.Key)}", "says yes");
+        story.Do($"caisson deny {run.Id} {Key(approval.Key)}", "says no");
     }
 
     internal static void Unknown(RunRecord run, OpenUnknown unknown, WhyStory story)

@@ -75,8 +75,7 @@ internal static class WhyWaiting
         {
             if (approval.Asked.Approvers > 1)
                 story.Facts.Add($"approval {WhyRun.Key(approval.Key)} needs {approval.Asked.Approvers} different people{(approval.Yes.Count == 0 ? "" : $"; {string.Join(", ", approval.Yes)} said yes")}");
-            story.Do($"caisson approve {run.Id} {WhyRun.Key(approval.Key)}", "says yes");
-            story.Do($"caisson deny {run.Id} {WhyRun.Key(approval.Key)}", "says no");
+            WhyRun.Decide(run, approval, story);
         }
 
         return story;

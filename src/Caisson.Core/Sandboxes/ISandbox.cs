@@ -37,6 +37,15 @@ public interface ISandbox
     /// <summary>Puts the workspace back to a saved state, killing whatever still runs in the box beside the guest agent.</summary>
     Task<Failure?> RestoreWorkspaceAsync(WorkspaceRoot? root, CancellationToken cancellationToken);
 
+    /// <summary>
+    /// Keeps the box on disk and ends it. Refused while a terminal or a file call is open, while a command still reads
+    /// its input, and where the provider cannot.
+    /// </summary>
+    Task<CheckpointOutcome> CheckpointAsync(CheckpointMark mark, CancellationToken cancellationToken);
+
+    /// <summary>Of a restored box: goes on with a command that was under way, from what it writes after the checkpoint. Each once.</summary>
+    Task<ExecOutcome> ResumeExecAsync(uint command, ExecRequest request, CancellationToken cancellationToken);
+
     Task<SandboxStats> StatsAsync(CancellationToken cancellationToken);
 
     /// <summary>Ends the box and answers when processes, mounts, cgroups and folders are verified gone. Idempotent.</summary>

@@ -11,6 +11,7 @@ public interface ISandboxProvider : IAsyncDisposable
     /// <summary>Short and stable: <c>gvisor</c>.</summary>
     string Name { get; }
 
+    /// <summary>How strong its boxes are. Known once probed; until then the least that it may turn out to be.</summary>
     IsolationTier Tier { get; }
 
     /// <summary>Really starts a box and runs a command in it. Cached after the first success.</summary>
@@ -18,6 +19,15 @@ public interface ISandboxProvider : IAsyncDisposable
 
     /// <summary>Starts a box with the run's workspace restored in it. On failure nothing is left behind.</summary>
     Task<SandboxCreateOutcome> CreateAsync(SandboxSpec spec, CancellationToken cancellationToken);
+
+    /// <summary>Starts a box from a checkpoint, with its own files: the spec's workspace counts for nothing. On failure nothing is left but the checkpoint.</summary>
+    Task<SandboxCreateOutcome> RestoreAsync(SandboxCheckpoint checkpoint, SandboxSpec spec, CancellationToken cancellationToken);
+
+    /// <summary>The newest checkpoint of a run's box on this host.</summary>
+    SandboxCheckpoint? FindCheckpoint(RunId run);
+
+    /// <summary>Forgets a checkpoint. Idempotent.</summary>
+    void Discard(SandboxCheckpoint checkpoint);
 
     /// <summary>What stands on this host under our prefix and belongs to no box of this process: found in cgroups, /proc, mounts and folders.</summary>
     Task<IReadOnlyList<SandboxResidue>> ListResidueAsync(CancellationToken cancellationToken);
@@ -35,6 +45,9 @@ public sealed record SandboxProbe(bool Offered, string Detail, string? Remedy);
 /// <param name="Workspace">The saved workspace to restore, or <c>null</c> for an empty one.</param>
 public sealed record SandboxSpec(RunId Run, long Epoch, SandboxSettings Limits, WorkspaceRoot? Workspace)
 {
+    /// <summary>Told, in words, why the box has to wait for room on the host; not called where it need not.</summary>
+    public Func<string, Task>? Queued { get; init; }
+
     /// <summary>Ports of the box's loopback that lead out of it. Without any there is no way out.</summary>
     public IReadOnlyList<BoxForward> Forwards { get; init; } = [];
 

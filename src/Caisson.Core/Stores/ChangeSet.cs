@@ -25,6 +25,9 @@ public sealed record ChangeSet(
 
     /// <summary>Inputs for other runs that are due with this unit: a child's end for its parent, a cancel for its children. One for a run that has ended, is gone, or has it already is dropped.</summary>
     public IReadOnlyList<NewInput> Posts { get; init; } = [];
+
+    /// <summary>What happened beside the journal since the last unit; each is added to those like it.</summary>
+    public IReadOnlyList<RunEvent> Events { get; init; } = [];
 }
 
 /// <summary>What the store keeps about a run beside its journal.</summary>
@@ -82,6 +85,9 @@ public sealed record RunSummary
 
     /// <summary>The limit that a run paused by its budget has reached.</summary>
     public LimitDimension? LimitAt { get; init; }
+
+    /// <summary>The node whose limit that is, where it is not the run's own: its tenant's or an ancestor's.</summary>
+    public string? LimitAbove { get; init; }
 
     /// <summary>The least cap that lets the run go on from there.</summary>
     public long? LimitNeeds { get; init; }

@@ -52,6 +52,9 @@ public interface IRunReader
     /// </summary>
     Task<IReadOnlyList<RunId>> FindClaimableAsync(NodeId node, int limit, CancellationToken cancellationToken);
 
+    /// <summary>Those of them that have a parent, in the same order: for places that are kept for children.</summary>
+    Task<IReadOnlyList<RunId>> FindClaimableChildrenAsync(NodeId node, int limit, CancellationToken cancellationToken);
+
     /// <summary>When the next unowned run comes due, or <c>null</c>.</summary>
     Task<DateTimeOffset?> NextDueAsync(CancellationToken cancellationToken);
 

@@ -6,6 +6,7 @@ namespace Caisson.Core.Verification;
 internal sealed class PairCheck
 {
     private readonly Dictionary<(string What, string Name), Life> _begun = [];
+    private readonly Dictionary<string, string> _bindings = new(StringComparer.Ordinal);
     private readonly HashSet<string> _inputs = new(StringComparer.Ordinal);
 
     /// <param name="Open">Its end may come.</param>
@@ -28,8 +29,12 @@ internal sealed class PairCheck
             case EntryBody.ChildEnded ended:
                 End(entry, "child", ended.Child, found);
                 break;
-            case EntryBody.ApprovalRequested:
-                Begin(entry, "approval", entry.Key, found);
+            case EntryBody.ApprovalRequested asked:
+                // Asked again about other files, while nobody had decided.
+                var again = _bindings.TryGetValue(entry.Key ?? "", out var last) && last != asked.Binding && _begun.TryGetValue(("approval", entry.Key!), out var open) && open.Open;
+                if (!again)
+                    Begin(entry, "approval", entry.Key, found);
+                _bindings[entry.Key ?? ""] = asked.Binding;
                 break;
             case EntryBody.ApprovalDecided { Partial: false }:
                 End(entry, "approval", entry.Key, found);

@@ -28,6 +28,7 @@ internal sealed class StepCheck
         {
             EntryBody.StepStarted => Attempt(entry, life, entry.Attempt > Math.Max(life.Started, life.Failed), found) with { Started = Math.Max(life.Started, entry.Attempt) },
             EntryBody.StepFailed => Attempt(entry, life, entry.Attempt >= life.Started && entry.Attempt > life.Failed, found) with { Failed = Math.Max(life.Failed, entry.Attempt) },
+            EntryBody.EgressIntended => Attempt(entry, life, entry.Attempt > life.Failed, found),
             EntryBody.StepUnknown => Attempt(entry, life, rises: true, found) with { Unknown = true },
             EntryBody.StepCompleted => Completion(entry, life, entry.Attempt >= life.Started && entry.Attempt > life.Failed, found),
             EntryBody.StepResolved resolved => Resolution(entry, life, resolved, found),
@@ -49,6 +50,7 @@ internal sealed class StepCheck
         EntryBody.StepCompleted completed => completed.Step,
         EntryBody.StepFailed failed => failed.Step,
         EntryBody.StepUnknown unknown => unknown.Step,
+        EntryBody.EgressIntended intended => intended.Step,
         EntryBody.StepResolved resolved => resolved.Step,
         _ => null,
     };

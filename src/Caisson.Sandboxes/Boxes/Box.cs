@@ -2,6 +2,7 @@ using Caisson.Contracts;
 using Caisson.Core.Sandboxes;
 using Caisson.Sandboxes.Cgroups;
 using Caisson.Sandboxes.Protocol;
+using Caisson.Sandboxes.Reaping;
 using Caisson.Sandboxes.Workspaces;
 using Microsoft.Extensions.Logging;
 using Microsoft.Win32.SafeHandles;
@@ -20,17 +21,18 @@ namespace Caisson.Sandboxes.Boxes;
 /// </para>
 /// </summary>
 #pragma warning disable CA1001 // A semaphore without a wait handle holds nothing; the rest ends in DestroyAsync.
-internal sealed class Box : ISandbox
+internal sealed partial class Box : ISandbox
 #pragma warning restore CA1001
 {
     private static readonly TimeSpan EndLimit = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan RemoveLimit = TimeSpan.FromSeconds(15);
 
+    private readonly BoxParts _parts;
     private readonly BoxFolder _folder;
     private readonly BoxCgroup _cgroup;
     private readonly BoxProcess _process;
     private readonly GuestLink _link;
-    private readonly IAsyncDisposable? _carrier;
+    private readonly LaunchPlan _plan;
     private readonly SafeFileHandle _workspaceFolder;
     private readonly Workspace _workspace;
     private readonly TimeProvider _time;
@@ -39,30 +41,20 @@ internal sealed class Box : ISandbox
     private readonly SemaphoreSlim _turn = new(1);
     private readonly Lock _destroyLock = new();
     private readonly Task<Failure> _lost;
-    private IReadOnlyDictionary<string, string> _environment = new Dictionary<string, string>();
     private Task? _destroyed;
     private bool _frozen;
     private int _terminals;
+    private int _fileCalls;
 
-    public Box(
-        BoxFolder folder,
-        BoxCgroup cgroup,
-        BoxProcess process,
-        GuestLink link,
-        IAsyncDisposable? carrier,
-        SafeFileHandle workspaceFolder,
-        Workspace workspace,
-        TimeProvider time,
-        ILogger logger,
-        Action<Box> gone)
+    /// <param name="image">Digest of what it sees as its root.</param>
+    public Box(BoxParts parts, string kind, string image, SandboxSpec spec, TimeProvider time, ILogger logger, Action<Box> gone)
     {
-        _folder = folder;
-        _cgroup = cgroup;
-        _process = process;
-        _link = link;
-        _carrier = carrier;
-        _workspaceFolder = workspaceFolder;
-        _workspace = workspace;
+        _parts = parts;
+        (_folder, _cgroup, _process, _link, _plan, _workspaceFolder, _workspace) = (parts.Folder, parts.Cgroup, parts.Process, parts.Link, parts.Plan, parts.WorkspaceFolder, parts.Workspace);
+        Kind = kind;
+        Image = image;
+        Spec = spec;
+        Made = time.GetUtcNow();
         _time = time;
         _logger = logger;
         _gone = gone;
@@ -71,12 +63,54 @@ internal sealed class Box : ISandbox
 
     public string Id => _folder.Id;
 
-    /// <summary>Gives the box what its run may use: ports that lead out, files, the environment of its commands.</summary>
+    public string Kind { get; }
+
+    public string Image { get; }
+
+    public DateTimeOffset Made { get; }
+
+    /// <summary>Whose it is and what that run may use; of a box in the pool, nobody's.</summary>
+    public SandboxSpec Spec { get; private set; }
+
+    public bool IsFrozen => Volatile.Read(ref _frozen);
+
+    public SandboxInfo Describe(bool isReady)
+    {
+        var counters = _cgroup.Counters();
+        return new SandboxInfo(Id, Kind, isReady ? null : Spec.Run, Spec.Epoch, isReady ? SandboxState.Ready : IsFrozen ? SandboxState.Frozen : SandboxState.Running,
+            Image, Made, new SandboxStats(counters.MemoryBytes, counters.Cpu, counters.Processes) { OutputBytes = _link.OutputBytes });
+    }
+
+    public bool IsLost => _link.Lost.IsCompleted;
+
+    /// <summary>
+    /// Gives the box to a run: limits, files, workspace, ports, environment. Only for one in which nothing has run yet:
+    /// boxes are never used again.
+    /// </summary>
     public async Task<Failure?> EquipAsync(SandboxSpec spec, CancellationToken cancellationToken)
     {
-        _folder.WriteFiles(spec.Files);
-        _environment = spec.Environment;
-        return spec.Forwards.Count == 0 ? null : await _link.ForwardAsync(spec.Forwards, cancellationToken);
+        await _turn.WaitAsync(cancellationToken);
+        try
+        {
+            if (!ReferenceEquals(spec, Spec))
+            {
+                BoxIntent.Of(Id, Kind, spec, _cgroup.Directories, _time.GetUtcNow()).Write(_folder.Intent);
+                _cgroup.Limit(BoxLimits.Of(spec.Limits, _plan.ExtraMemoryBytes));
+                Spec = spec;
+            }
+
+            _folder.WriteFiles(spec.Files);
+            if (spec.Workspace is not null && await _workspace.RestoreAsync(_workspaceFolder, spec.Workspace, cancellationToken) is { } unrestored)
+                return unrestored;
+            if (spec.Forwards.Count == 0)
+                return null;
+            ThawNeedsTurn();
+            return await _link.ForwardAsync(spec.Forwards, cancellationToken);
+        }
+        finally
+        {
+            _turn.Release();
+        }
     }
 
     public async Task<ExecOutcome> ExecAsync(ExecRequest request, CancellationToken cancellationToken)
@@ -100,19 +134,19 @@ internal sealed class Box : ISandbox
 
     public async Task<FileReadOutcome> ReadFileAsync(string path, int maxBytes, CancellationToken cancellationToken)
     {
-        var outcome = await GuestFiles.ReadAsync(_link, OpenAsync, path, maxBytes, _time, cancellationToken);
+        var outcome = await InFileCallAsync(() => GuestFiles.ReadAsync(_link, OpenAsync, path, maxBytes, _time, cancellationToken));
         return outcome is FileReadOutcome.Lost ? new FileReadOutcome.Lost(await LoseAsync()) : outcome;
     }
 
     public async Task<FileWriteOutcome> WriteFileAsync(string path, ReadOnlyMemory<byte> content, CancellationToken cancellationToken)
     {
-        var outcome = await GuestFiles.WriteAsync(_link, OpenAsync, path, content, _time, cancellationToken);
+        var outcome = await InFileCallAsync(() => GuestFiles.WriteAsync(_link, OpenAsync, path, content, _time, cancellationToken));
         return outcome is FileWriteOutcome.Lost ? new FileWriteOutcome.Lost(await LoseAsync()) : outcome;
     }
 
     public async Task<FileListOutcome> ListFilesAsync(string path, int maxEntries, CancellationToken cancellationToken)
     {
-        var outcome = await GuestFiles.ListAsync(_link, OpenAsync, path, maxEntries, _time, cancellationToken);
+        var outcome = await InFileCallAsync(() => GuestFiles.ListAsync(_link, OpenAsync, path, maxEntries, _time, cancellationToken));
         return outcome is FileListOutcome.Lost ? new FileListOutcome.Lost(await LoseAsync()) : outcome;
     }
 
@@ -197,8 +231,8 @@ internal sealed class Box : ISandbox
         var left = await _cgroup.RemoveAsync(RemoveLimit);
         // A save or restore that is under way reads the workspace's folder until its end.
         await _turn.WaitAsync();
-        if (_carrier is not null)
-            await _carrier.DisposeAsync();
+        if (_plan.Carrier is not null)
+            await _plan.Carrier.DisposeAsync();
         _link.Dispose();
         // The last hold on the workspace's mount: with it the mount goes, and with the mount the loop device.
         _workspaceFolder.Dispose();
@@ -219,7 +253,7 @@ internal sealed class Box : ISandbox
         // End it before its counters are read: they are complete only then.
         await _process.End(EndLimit, _time);
         var failure = LimitFailure() ?? Explain(reported);
-        if (_destroyed is null)
+        if (_destroyed is null && !_ended)
             _logger.LogWarning("Box {Box} is lost: {Code} {Message}", Id, failure.Code, failure.Message);
         return failure;
     }
@@ -231,15 +265,27 @@ internal sealed class Box : ISandbox
 
     private Failure? LimitFailure() => _cgroup.Counters() switch
     {
-        { OomKills: > 0 } => new Failure(ErrorCodes.SandboxOom, "the box needed more memory than it may have; raise sandbox.memory or use less"),
-        { PidsRefused: > 0 } when _process.Exited.IsCompleted =>
-            new Failure(ErrorCodes.SandboxPids, "the box needed more processes than it may have; raise sandbox.pids or start fewer"),
-        _ => null,
+        { OomKills: > 0 } => BoxVerdicts.OutOfMemory,
+        { PidsRefused: > 0 } when _process.Exited.IsCompleted => BoxVerdicts.OutOfProcesses,
+        _ => _process.Exited.IsCompleted ? _plan.Verdict?.Invoke(_process.Errors) : null,
     };
+
+    private async Task<T> InFileCallAsync<T>(Func<Task<T>> call)
+    {
+        Interlocked.Increment(ref _fileCalls);
+        try
+        {
+            return await call();
+        }
+        finally
+        {
+            Interlocked.Decrement(ref _fileCalls);
+        }
+    }
 
     private Dictionary<string, string> Complete(IReadOnlyDictionary<string, string> own)
     {
-        var all = new Dictionary<string, string>(_environment);
+        var all = new Dictionary<string, string>(Spec.Environment);
         foreach (var (name, value) in own)
             all[name] = value;
         return all;
@@ -295,4 +341,16 @@ internal sealed class Box : ISandbox
             // Destroyed meanwhile, cgroup and all.
         }
     }
+}
+
+/// <summary>What a box is made of.</summary>
+/// <param name="WorkspaceFolder">Holds the workspace's mount.</param>
+internal sealed record BoxParts(
+    BoxFolder Folder, BoxCgroup Cgroup, BoxProcess Process, GuestLink Link, LaunchPlan Plan, SafeFileHandle WorkspaceFolder, Workspace Workspace)
+{
+    /// <summary>How it is kept and in which folder, where it can be.</summary>
+    public (IBoxCheckpoints Kind, string Folder)? Checkpoints { get; init; }
+
+    /// <summary>That it brought with it from a checkpoint.</summary>
+    public IReadOnlyList<StreamTicket> Commands { get; init; } = [];
 }

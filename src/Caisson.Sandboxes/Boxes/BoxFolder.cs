@@ -18,7 +18,7 @@ internal sealed class BoxFolder(string boxes, string id)
 
     public string Sockets => $"{Path}/io";
 
-    /// <summary>Files for everybody in the box, at <see cref="BoxTree.FilesInside"/>.</summary>
+    /// <summary>Files for everybody in the box, at <see cref="Images.BoxImage.FilesInside"/>.</summary>
     public string Files => $"{Path}/files";
 
     public string Image => $"{Path}/workspace.ext4";

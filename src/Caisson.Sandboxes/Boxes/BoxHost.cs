@@ -1,46 +1,38 @@
-using System.Collections.Concurrent;
-using System.ComponentModel;
 using System.Security.Cryptography;
 using Caisson.Contracts;
 using Caisson.Core.Blobs;
 using Caisson.Core.Sandboxes;
 using Caisson.Sandboxes.Cgroups;
-using Caisson.Sandboxes.Native;
-using Caisson.Sandboxes.Protocol;
+using Caisson.Sandboxes.Images;
+using Caisson.Sandboxes.Pool;
 using Caisson.Sandboxes.Reaping;
-using Caisson.Sandboxes.Workspaces;
 using Microsoft.Extensions.Logging;
 
 namespace Caisson.Sandboxes.Boxes;
 
 /// <summary>
-/// What the boxes of one server have in common: their folders, cgroups and root tree, and their start.
-/// <para>The start of a box, of whatever kind:</para>
-/// <list type="number">
-/// <item>intent: the box's folder, with who makes it;</item>
-/// <item>disk: a sparse image with a file system;</item>
-/// <item>cgroup with its limits, sockets, what the kind needs;</item>
-/// <item>launcher: namespaces, mount, the kind's program in the cgroup;</item>
-/// <item>the guest agent dials and says hello;</item>
-/// <item>workspace: restored from the host's side before any command can run.</item>
-/// </list>
-/// A failure at any of them removes what stands.
+/// What the boxes of one server have in common, of whatever kind: their folders, cgroups and images, the room that the
+/// host has for them, and those that stand ready. How one starts: <see cref="BoxStart"/>.
 /// </summary>
-public sealed class BoxHost : IAsyncDisposable
+public sealed class BoxHost : ISandboxRegistry, IAsyncDisposable
 {
     private const int IdBytes = 8;
-    private static readonly TimeSpan MakeDiskLimit = TimeSpan.FromSeconds(20);
-    private static readonly TimeSpan EndLimit = TimeSpan.FromSeconds(5), RemoveLimit = TimeSpan.FromSeconds(15);
+    private static readonly ExecRequest Warm = new(["/bin/sh", "-c", ":"], null, new Dictionary<string, string>(), default, TimeSpan.FromSeconds(10), 0);
 
     private readonly IBlobStore _blobs;
     private readonly ILogger _logger;
     private readonly string _boxes;
-    private readonly string _tree;
+    private readonly string _checkpoints;
+    private readonly ImageStore _images;
     private readonly SemaphoreSlim _starts = new(Environment.ProcessorCount + 1);
     private readonly SemaphoreSlim _preparing = new(1);
-    private readonly ConcurrentDictionary<string, LiveBox> _live = new();
+    private readonly BoxRegistry _registry = new();
+    private readonly BoxAdmission _admission;
+    private readonly BoxPool _pool;
     private readonly CgroupLayout? _layout;
-    private HostTools? _tools;
+    private BoxSetup? _setup;
+    private int _waitingStarts;
+    private int _disposed;
 
     /// <summary>Does nothing on the host yet; the first probe or box prepares the state directory.</summary>
     public BoxHost(SandboxOptions options, IBlobStore blobs, TimeProvider time, ILogger logger)
@@ -51,18 +43,43 @@ public sealed class BoxHost : IAsyncDisposable
         _logger = logger;
         var state = Path.GetFullPath(options.StateDirectory);
         _boxes = Path.Combine(state, "boxes");
-        _tree = Path.Combine(state, "tree");
-        _layout = OperatingSystem.IsLinux() ? CgroupLayout.Detect(File.ReadAllText("/proc/self/mountinfo"), options.EffectivePrefix) : null;
+        _checkpoints = Path.Combine(state, "checkpoints");
+        _images = new ImageStore(options, Path.Combine(state, "images"), time);
+        var isLinux = OperatingSystem.IsLinux();
+        _layout = isLinux ? CgroupLayout.Detect(File.ReadAllText("/proc/self/mountinfo"), options.EffectivePrefix) : null;
+        _pool = new BoxPool(options.Pool, () => _admission!.Waiting > 0 || Volatile.Read(ref _waitingStarts) > 0, StartIdleAsync, time);
+        _admission = new BoxAdmission(_registry, options.MaxBoxes ?? (isLinux ? HostMemory.MostBoxes() : 0),
+            options.MemoryReserve ?? (isLinux ? HostMemory.Reserve() : 0), HostMemory.Available, _pool.TryGiveUp, time);
     }
 
     internal SandboxOptions Options { get; }
 
+    /// <summary>The guest agent's file. Valid once prepared.</summary>
+    internal string GuestPath => _setup!.Tools.Guest;
+
     internal TimeProvider Time { get; }
+
+    /// <inheritdoc/>
+    public IReadOnlyList<SandboxInfo> List() => [.. _registry.Live().Where(b => !b.IsLost).Select(b => b.Describe(_pool.Holds(b)))];
+
+    /// <inheritdoc/>
+    public ISandbox? Find(string id) => _registry.Live().FirstOrDefault(b => b.Id == id && !_pool.Holds(b));
+
+    /// <inheritdoc/>
+    public SandboxPoolInfo Pool() =>
+        new(Options.Pool, _admission.Waiting, [.. _pool.Shelves.Select(s => new SandboxShelf(s.Key.Kind.Name, s.Key.Image, s.Key.DiskBytes, s.Ready))]);
+
+    /// <inheritdoc/>
+    public Failure? CheckImage(string name) => _images.Check(name);
 
     /// <summary>Ends all boxes that are left, whatever their kind.</summary>
     public async ValueTask DisposeAsync()
     {
+        if (Interlocked.Exchange(ref _disposed, 1) != 0)
+            return;
+        await _pool.DisposeAsync();
         await EndAllAsync(null);
+        _admission.Dispose();
         if (_layout is not null)
             foreach (var parent in _layout.Parents)
                 BoxCgroup.TryRemove(parent);
@@ -70,21 +87,20 @@ public sealed class BoxHost : IAsyncDisposable
         _preparing.Dispose();
     }
 
-    internal Task EndAllAsync(string? kind) =>
-        Task.WhenAll(_live.Values.Where(l => kind is null || l.Kind == kind).Select(l => l.Box).OfType<Box>().Select(b => b.DestroyAsync()));
+    internal Task EndAllAsync(string? kind) => Task.WhenAll(_registry.Live(kind).Select(b => b.DestroyAsync()));
 
     /// <summary>Of the boxes of one kind; <c>null</c> on a host that can have none.</summary>
-    internal Reaper? Reaper(string kind) => _layout is null ? null : new Reaper(_layout, _boxes, kind, Time, _live.ContainsKey);
+    internal Reaper? Reaper(string kind) => _layout is null ? null : new Reaper(_layout, _boxes, kind, Time, _registry.Contains);
 
-    /// <summary>Finds the tools and builds the tree that boxes share, once; or answers, in words, what is missing.</summary>
+    /// <summary>Finds the tools and builds the image that boxes share, once; or answers, in words, what is missing.</summary>
     internal async Task<string?> PrepareAsync(CancellationToken cancellationToken)
     {
-        if (_tools is not null)
+        if (_setup is not null)
             return null;
         await _preparing.WaitAsync(cancellationToken);
         try
         {
-            if (_tools is not null)
+            if (_setup is not null)
                 return null;
             if (_layout is null)
                 return "cgroups with memory, cpu, pids and freezer (version 1) or version 2 are not mounted";
@@ -94,8 +110,9 @@ public sealed class BoxHost : IAsyncDisposable
             if (tools is null)
                 return lacking;
             Directory.CreateDirectory(_boxes, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
-            BoxTree.Build(_tree, tools.Guest);
-            _tools = tools;
+            _images.Prepare(tools.Guest);
+            CheckpointFolder.Sweep(_checkpoints, Time.GetUtcNow());
+            _setup = new BoxSetup(Options, tools, _layout, _boxes, _checkpoints, _blobs, Time, _logger);
             return null;
         }
         catch (IOException e)
@@ -112,12 +129,84 @@ public sealed class BoxHost : IAsyncDisposable
         }
     }
 
-    internal async Task<SandboxCreateOutcome> StartAsync(IBoxKind kind, SandboxSpec spec, CancellationToken cancellationToken)
+    /// <summary>A box that stood ready, or a new one; once there is room for it.</summary>
+    internal async Task<SandboxCreateOutcome> CreateAsync(IBoxKind kind, SandboxSpec spec, CancellationToken cancellationToken)
     {
-        await _starts.WaitAsync(cancellationToken);
+        var setup = _setup!;
+        var (image, missing) = await _images.ResolveAsync(spec.Limits.Image, setup.Tools.Guest, cancellationToken);
+        if (image is null)
+            return new SandboxCreateOutcome.Refused(missing!);
+        var key = PoolKey.Of(kind, image, spec);
+        while (_pool.Take(key, spec) is { } ready)
+        {
+            if (await ready.EquipAsync(spec, cancellationToken) is not { } unfit)
+                return new SandboxCreateOutcome.Started(ready);
+            await ready.DestroyAsync();
+            // One that died while it waited says nothing about the next; what the run asks for does.
+            if (unfit.Code is not (ErrorCodes.SandboxLost or ErrorCodes.SandboxProtocol))
+                return new SandboxCreateOutcome.Refused(unfit);
+        }
+
+        var id = NewId();
+        await _admission.EnterAsync(id, kind.Name, spec.Queued, cancellationToken);
+        var (box, failure) = await StartAsync(setup, kind, image, id, spec, cancellationToken);
+        return box is not null ? new SandboxCreateOutcome.Started(box) : new SandboxCreateOutcome.Refused(failure!);
+    }
+
+    /// <summary>A box from a checkpoint, once there is room for it.</summary>
+    internal async Task<SandboxCreateOutcome> RestoreAsync(IBoxKind kind, SandboxCheckpoint checkpoint, SandboxSpec spec, CancellationToken cancellationToken)
+    {
+        var setup = _setup!;
+        var folder = new CheckpointFolder(_checkpoints, checkpoint.Id);
+        var (image, missing) = await _images.ResolveAsync(spec.Limits.Image, setup.Tools.Guest, cancellationToken);
+        if (image is null)
+            return new SandboxCreateOutcome.Refused(missing!);
+        var unfit = kind.Checkpoints is not { } checkpoints || checkpoint.Provider != kind.Name ? $"it is of {checkpoint.Provider}, and {kind.Name} has none of those"
+            : checkpoints.Version != checkpoint.Version ? $"it was taken by '{checkpoint.Version}', here is '{checkpoints.Version}'"
+            : image.Digest != checkpoint.Image ? "its image has changed since"
+            : folder.Note() is null ? "it is not on this host"
+            : null;
+        if (unfit is not null)
+            return new SandboxCreateOutcome.Refused(new Failure(ErrorCodes.SandboxUnavailable, $"checkpoint {checkpoint.Id} cannot be had back: {unfit}"));
+        var id = NewId();
+        await _admission.EnterAsync(id, kind.Name, spec.Queued, cancellationToken);
+        spec = spec with { Workspace = null, Limits = spec.Limits with { DiskBytes = checkpoint.DiskBytes } };
+        var (box, failure) = await StartAsync(setup, kind, image, id, spec, cancellationToken, folder);
+        return box is not null ? new SandboxCreateOutcome.Started(box) : new SandboxCreateOutcome.Refused(failure!);
+    }
+
+    /// <summary>Forgets all checkpoints: an earlier state of the store was put back, and they belong to another life of their runs.</summary>
+    public void DiscardCheckpoints() => CheckpointFolder.Sweep(_checkpoints, DateTimeOffset.MaxValue);
+
+    internal SandboxCheckpoint? FindCheckpoint(string kind, RunId run) => !Directory.Exists(_checkpoints) ? null : Directory.EnumerateDirectories(_checkpoints)
+        .OrderByDescending(Directory.GetLastWriteTimeUtc)
+        .Select(d => new CheckpointFolder(_checkpoints, Path.GetFileName(d)).Note()?.Checkpoint)
+        .FirstOrDefault(c => c is not null && c.Provider == kind && c.Mark.Run == run);
+
+    internal void Discard(SandboxCheckpoint checkpoint) => new CheckpointFolder(_checkpoints, Path.GetFileName(checkpoint.Id)).Delete();
+
+    private static string NewId() => RandomNumberGenerator.GetHexString(2 * IdBytes, lowercase: true);
+
+    private async Task<(Box? Box, Failure? Failure)> StartAsync(BoxSetup setup, IBoxKind kind, BoxImage image, string id, SandboxSpec spec, CancellationToken cancellationToken, CheckpointFolder? from = null)
+    {
+        Interlocked.Increment(ref _waitingStarts);
         try
         {
-            return await StartOneAsync(kind, spec, cancellationToken);
+            await _starts.WaitAsync(cancellationToken);
+        }
+        catch
+        {
+            _registry.Forget(id);
+            throw;
+        }
+        finally
+        {
+            Interlocked.Decrement(ref _waitingStarts);
+        }
+
+        try
+        {
+            return await new BoxStart(setup, _registry, kind, image, id, from).RunAsync(spec, cancellationToken);
         }
         finally
         {
@@ -125,126 +214,18 @@ public sealed class BoxHost : IAsyncDisposable
         }
     }
 
-    private async Task<SandboxCreateOutcome> StartOneAsync(IBoxKind kind, SandboxSpec spec, CancellationToken cancellationToken)
+    private async Task<Box?> StartIdleAsync(PoolKey key, SandboxSpec spec, CancellationToken cancellationToken)
     {
-        var folder = new BoxFolder(_boxes, RandomNumberGenerator.GetHexString(2 * IdBytes, lowercase: true));
-        var cgroup = new BoxCgroup(_layout!, folder.Id, Time);
-        GuestLink? link = null;
-        BoxProcess? process = null;
-        Box? sandbox = null;
-        IAsyncDisposable? carrier = null;
-        Failure failure;
-        _live[folder.Id] = new LiveBox(kind.Name, null);
-        try
-        {
-            // 1. Intent.
-            folder.Create();
-            new BoxIntent(folder.Id, kind.Name, spec.Run.ToString(), spec.Epoch, Environment.ProcessId,
-                HostProcesses.StartTime(Environment.ProcessId) ?? 0, cgroup.Directories, Time.GetUtcNow()).Write(folder.Intent);
-
-            // 2. Disk, while 3. the rest is made.
-            var disk = MakeDiskAsync(folder.Image, spec.Limits.DiskBytes, cancellationToken);
-            cgroup.Create(new BoxLimits(spec.Limits.MemoryBytes, spec.Limits.Cpu, spec.Limits.Pids));
-            link = GuestLink.Listen(folder.Sockets, Time);
-            var plan = await kind.PlanAsync(new BoxPlan(folder, _tree, spec.Limits), cancellationToken);
-            await disk;
-
-            // 4. Launcher, 5. hello.
-            process = BoxProcess.Start(_tools!.Guest, LaunchArguments(folder, cgroup, plan));
-            using var limit = new CancellationTokenSource(Options.StartTimeout, Time);
-            using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellationToken);
-            var connecting = link.ConnectAsync(either.Token);
-            if (plan.Carrier is not null)
-                carrier = await plan.Carrier(folder, either.Token);
-            if (await Task.WhenAny(connecting, process.Exited) == process.Exited)
-            {
-                await limit.CancelAsync();
-                failure = new Failure(ErrorCodes.SandboxStartFailed, $"{kind.Name} ended with {process.ExitCode}: {await process.LastWordsAsync(Time)}", Retryable: true);
-            }
-            else if (await connecting is { } broken)
-            {
-                failure = broken;
-            }
-            else
-            {
-                // 6. Workspace. The mount is in the launcher's namespace alone; its root folder leads there.
-                var path = System.Text.Encoding.UTF8.GetBytes($"/proc/{process.Id}/root{folder.Workspace}");
-                var workspaceFolder = Libc.Open(Libc.CurrentDirectory, path, Libc.ReadOnly | Libc.Directory | Libc.NoFollow);
-                var workspace = new Workspace(_blobs, Time, spec.Limits.DiskBytes);
-                sandbox = new Box(folder, cgroup, process, link, carrier, workspaceFolder, workspace, Time, _logger, Forget);
-                _live[folder.Id] = new LiveBox(kind.Name, sandbox);
-                var missing = spec.Workspace is null ? null : await workspace.RestoreAsync(workspaceFolder, spec.Workspace, cancellationToken);
-                if ((missing ?? await sandbox.EquipAsync(spec, cancellationToken)) is not { } unfit)
-                    return new SandboxCreateOutcome.Started(sandbox);
-                failure = unfit;
-            }
-        }
-        catch (CaissonException e)
-        {
-            failure = e.ToFailure();
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or Win32Exception)
-        {
-            failure = new Failure(ErrorCodes.SandboxStartFailed, $"the box was not started: {e.Message}", Retryable: true);
-        }
-        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
-        {
-            failure = new Failure(ErrorCodes.SandboxStartFailed, $"the box did not answer within {Options.StartTimeout}: {process?.Errors}", Retryable: true);
-        }
-        catch (OperationCanceledException)
-        {
-            await UndoAsync();
-            throw;
-        }
-
-        await UndoAsync();
-        _logger.LogWarning("Box {Box} was not started: {Code} {Message}", folder.Id, failure.Code, failure.Message);
-        return new SandboxCreateOutcome.Refused(failure);
-
-        async Task UndoAsync()
-        {
-            if (sandbox is not null)
-            {
-                await sandbox.DestroyAsync();
-                return;
-            }
-
-            if (process is not null)
-                await process.End(EndLimit, Time);
-            if (carrier is not null)
-                await carrier.DisposeAsync();
-            link?.Dispose();
-            await cgroup.RemoveAsync(RemoveLimit);
-            process?.Dispose();
-            await folder.RemoveAsync(RemoveLimit, Time);
-            _live.TryRemove(folder.Id, out _);
-        }
+        var setup = _setup!;
+        var id = NewId();
+        if (await _images.ResolveAsync(spec.Limits.Image, setup.Tools.Guest, cancellationToken) is not { Image: { } image } || !_admission.TryEnterIdle(id, key.Kind.Name))
+            return null;
+        var (box, _) = await StartAsync(setup, key.Kind, image, id, spec, cancellationToken);
+        if (box is null)
+            return null;
+        // A first command costs twice a later one: what the box's kernel reads for it is read now.
+        await box.ExecAsync(Warm, cancellationToken);
+        await box.FreezeAsync(cancellationToken);
+        return box;
     }
-
-    private void Forget(Box sandbox) => _live.TryRemove(sandbox.Id, out _);
-
-    private async Task MakeDiskAsync(string image, long bytes, CancellationToken cancellationToken)
-    {
-        using (var file = File.OpenHandle(image, FileMode.CreateNew, FileAccess.Write))
-            RandomAccess.SetLength(file, bytes);
-        // No journal: after a crash the image is never read again. No reserved blocks: root does not write there.
-        var made = await OutsideProgram.RunAsync(_tools!.MakeFileSystem,
-            ["-q", "-F", "-O", "^has_journal", "-m", "0", "-E", "lazy_itable_init=1,nodiscard", image], MakeDiskLimit, Time, cancellationToken);
-        if (made.ExitCode != 0)
-            throw new CaissonException(ErrorCodes.SandboxStartFailed, $"the workspace's disk was not made: {made.Output.Trim()}", isTransient: true);
-    }
-
-    private List<string> LaunchArguments(BoxFolder folder, BoxCgroup cgroup, LaunchPlan plan)
-    {
-        var (file, _, thaw) = cgroup.Freezer;
-        var arguments = new List<string>
-        {
-            "launch", "--freeze", file, "--thaw", thaw, "--image", folder.Image, "--mount", folder.Mount, "--usr", Path.Combine(_tree, "usr"),
-        };
-        foreach (var procs in cgroup.ProcsFiles)
-            arguments.AddRange(["--cgroup", procs]);
-        return [.. arguments, .. plan.Options, "--", .. plan.Command];
-    }
-
-    private sealed record LiveBox(string Kind, Box? Box);
 }

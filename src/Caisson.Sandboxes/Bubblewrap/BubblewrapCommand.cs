@@ -1,5 +1,6 @@
 using System.Globalization;
 using Caisson.Sandboxes.Boxes;
+using Caisson.Sandboxes.Images;
 
 namespace Caisson.Sandboxes.Bubblewrap;
 
@@ -18,7 +19,7 @@ internal static class BubblewrapCommand
     private static readonly string[] HiddenFolders = ["acpi", "asound", "scsi", "driver", "dynamic_debug", "sys/fs/binfmt_misc"];
     private static readonly string[] ReadOnly = ["sys", "sysrq-trigger", "irq", "bus", "fs", "mtrr"];
 
-    /// <param name="root">See <see cref="BoxTree"/>.</param>
+    /// <param name="root">See <see cref="BoxImage"/>.</param>
     public static LaunchPlan Write(string bwrap, string root, BoxFolder folder, long memoryBytes)
     {
         // Kept in the box's memory, so no more of it than the box may have.
@@ -40,13 +41,13 @@ internal static class BubblewrapCommand
             "--remount-ro", "/dev",
             "--perms", "1777", "--size", temporary, "--tmpfs", "/tmp",
             "--ro-bind", $"{Stage}/sockets", "/run/caisson",
-            "--ro-bind", $"{Stage}/files", BoxTree.FilesInside,
+            "--ro-bind", $"{Stage}/files", BoxImage.FilesInside,
             "--bind", $"{Stage}/workspace", "/workspace",
             "--chdir", "/",
             // Nothing by that name is set; it tells in the list of the host's processes whose box this is, for the reaper.
             "--unsetenv", folder.Path.Replace('=', '_'),
             "--clearenv", "--setenv", "PATH", "/usr/bin",
-            "--", BoxTree.GuestInside, "init", "--host-kernel",
+            "--", BoxImage.GuestInside, "init", "--host-kernel",
         ];
         return new LaunchPlan(command,
         [

@@ -26,6 +26,12 @@ internal sealed class BoxCgroup(CgroupLayout layout, string box, TimeProvider ti
             Write(write);
         foreach (var directory in Directories)
             Directory.CreateDirectory(directory);
+        Limit(limits);
+    }
+
+    /// <summary>Of a cgroup that has limits already, in the order in which the kernel takes raised and lowered ones.</summary>
+    public void Limit(BoxLimits limits)
+    {
         foreach (var write in layout.Limits(box, limits))
             Write(write);
     }

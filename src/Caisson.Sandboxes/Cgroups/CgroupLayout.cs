@@ -8,6 +8,9 @@ internal sealed record BoxLimits(long MemoryBytes, double Cpu, int Pids)
     private const long LeastDisk = 16L << 20, LargestDisk = 16L << 40, LeastMemory = 64L << 20;
     private const int LeastPids = 256;
 
+    /// <param name="extraMemoryBytes">Of the kind's own programs, beside what the box may have.</param>
+    public static BoxLimits Of(SandboxSettings settings, long extraMemoryBytes) => new(settings.MemoryBytes + extraMemoryBytes, settings.Cpu, settings.Pids);
+
     /// <summary>What is wrong with the settings, or <c>null</c>.</summary>
     public static string? Complaint(SandboxSettings settings) =>
         settings is { Pids: < LeastPids } or { MemoryBytes: < LeastMemory } or { DiskBytes: < LeastDisk or > LargestDisk } or { Cpu: < 0.01 or > 1024 }
@@ -102,8 +105,9 @@ internal abstract record CgroupLayout(string Prefix)
 
         public override IReadOnlyList<CgroupWrite> Limits(string box, BoxLimits limits) =>
         [
+            // Equal to the one below: no swap. It may never be lower than that, so a raise goes first and a cut goes last.
+            new(File("memory", box, "memory.memsw.limit_in_bytes"), $"{limits.MemoryBytes}", Optional: true),
             new(File("memory", box, "memory.limit_in_bytes"), $"{limits.MemoryBytes}"),
-            // After the one above, which it may not be lower than. Equal: no swap.
             new(File("memory", box, "memory.memsw.limit_in_bytes"), $"{limits.MemoryBytes}", Optional: true),
             new(File("cpu", box, "cpu.cfs_period_us"), $"{CpuPeriodMicroseconds}"),
             new(File("cpu", box, "cpu.cfs_quota_us"), $"{(long)(limits.Cpu * CpuPeriodMicroseconds)}"),

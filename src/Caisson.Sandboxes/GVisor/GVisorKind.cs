@@ -12,6 +12,8 @@ internal sealed class GVisorKind(SandboxOptions options, TimeProvider time) : IB
 
     public IsolationTier Tier => IsolationTier.Kernel;
 
+    public bool FixesLimits => false;
+
     public string Remedy => "Run scripts/setup as root: it installs runsc and builds the guest agent into " + SandboxOptions.ToolsDirectory + ".";
 
     public async Task<string?> PrepareAsync(CancellationToken cancellationToken)
@@ -20,8 +22,13 @@ internal sealed class GVisorKind(SandboxOptions options, TimeProvider time) : IB
             return null;
         var (runsc, missing) = await Runsc.FindAsync(options, time, cancellationToken);
         _runsc = runsc;
+        // ptrace's checkpoints failed, or cost the box, where systrap's worked.
+        if (runsc is { HasSystrap: true })
+            Checkpoints = new GVisorCheckpoints(runsc, options, time);
         return missing;
     }
+
+    public IBoxCheckpoints? Checkpoints { get; private set; }
 
     public string Describe() => $"{_runsc!.Version}, {(_runsc.HasSystrap ? "systrap" : "ptrace")}";
 

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Caisson.Sandboxes.Boxes;
+using Caisson.Sandboxes.Images;
 
 namespace Caisson.Sandboxes.GVisor;
 
@@ -8,7 +9,7 @@ internal static class OciBundle
 {
     private const long LargestTemporary = 256L << 20;
 
-    /// <param name="root">See <see cref="BoxTree"/>.</param>
+    /// <param name="root">See <see cref="BoxImage"/>.</param>
     public static byte[] Write(string root, BoxFolder folder, long memoryBytes)
     {
         using var bytes = new MemoryStream();
@@ -32,7 +33,7 @@ internal static class OciBundle
             json.WriteNumber("uid", 0);
             json.WriteNumber("gid", 0);
             json.WriteEndObject();
-            Strings(json, "args", BoxTree.GuestInside, "init");
+            Strings(json, "args", BoxImage.GuestInside, "init");
             // Its terminals send no signals, see guest/exec.c.
             Strings(json, "env", "PATH=/usr/bin", "CAISSON_TERMINAL_SIGNALS=1");
             json.WriteStartObject("capabilities");
@@ -57,7 +58,7 @@ internal static class OciBundle
             Mount(json, "/sys", "sysfs", "sysfs", "ro", "nosuid", "nodev", "noexec");
             Mount(json, "/tmp", "tmpfs", "tmpfs", "nosuid", "nodev", "mode=1777", $"size={temporary}");
             Mount(json, "/run/caisson", "bind", folder.Sockets, "bind", "ro", "nosuid", "nodev", "noexec");
-            Mount(json, BoxTree.FilesInside, "bind", folder.Files, "bind", "ro", "nosuid", "nodev", "noexec");
+            Mount(json, BoxImage.FilesInside, "bind", folder.Files, "bind", "ro", "nosuid", "nodev", "noexec");
             Mount(json, "/workspace", "bind", folder.Workspace, "bind", "rw", "nosuid", "nodev");
             json.WriteEndArray();
 

@@ -30,7 +30,8 @@ internal sealed partial record Runsc(string Path, string Version, bool HasSystra
     }
 
     /// <summary>The command line that starts a box and then ends; see guest/launch.c.</summary>
-    public IReadOnlyList<string> RunCommand(string state, string bundle, string id, bool directFiles)
+    /// <param name="checkpoint">The folder of a checkpoint to start from.</param>
+    public IReadOnlyList<string> RunCommand(string state, string bundle, string id, bool directFiles, string? checkpoint = null)
     {
         var command = new List<string> { Path, $"--root={state}" };
         Add("ignore-cgroups", "true"); // The launcher has put it into ours.
@@ -44,7 +45,7 @@ internal sealed partial record Runsc(string Path, string Version, bool HasSystra
             Add("host-uds", "open");
         else
             Add("fsgofer-host-uds", "true");
-        command.AddRange(["run", "--detach", $"--bundle={bundle}", id]);
+        command.AddRange(checkpoint is null ? ["run", "--detach", $"--bundle={bundle}", id] : ["restore", "--detach", $"--bundle={bundle}", $"--image-path={checkpoint}", id]);
         return command;
 
         void Add(string flag, string value)

@@ -58,6 +58,11 @@ internal static unsafe partial class Libc
     [LibraryImport("libc", SetLastError = true)]
     private static partial int chown(byte* path, uint user, uint group);
 
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int syncfs(int file);
+
+    public static void SyncFileSystem(SafeFileHandle file) => Check("syncfs", syncfs(Number(file)));
+
     public static SafeFileHandle Open(int directory, ReadOnlySpan<byte> name, int flags, uint mode = 0)
     {
         var handle = TryOpen(directory, name, flags, mode, out var error);
@@ -190,6 +195,13 @@ internal static unsafe partial class Libc
         return error == Enxio ? null : throw new NativeException("lseek", error);
     }
 
+    /// <summary>What a file takes on its disk, holes not counted.</summary>
+    public static long AllocatedBytes(string path)
+    {
+        using var file = File.OpenHandle(path);
+        return (long)Stat(file).Blocks * 512;
+    }
+
     /// <summary>Answers whether the process was there.</summary>
     public static bool Kill(int pid) => SendSignal(pid, SigKill) == 0;
 
@@ -231,6 +243,7 @@ internal struct Statx
     [FieldOffset(28)] public ushort Mode;
     [FieldOffset(32)] public ulong Inode;
     [FieldOffset(40)] public ulong Size;
+    [FieldOffset(48)] public ulong Blocks;
     [FieldOffset(96)] private long _changedSeconds;
     [FieldOffset(104)] private uint _changedNanoseconds;
     [FieldOffset(112)] private long _modifiedSeconds;

@@ -9,10 +9,12 @@ internal enum FrameType : byte
     Open = 1,
     KillAll = 2,
     Forward = 3,
+    Detach = 4,
     Hello = 16,
     Killed = 17,
     OpenFailed = 18,
     Forwarding = 19,
+    Detached = 20,
     Port = 21,
     Token = 32,
     Argument = 33,
@@ -55,6 +57,9 @@ internal sealed class FrameStream(Stream stream) : IDisposable
     public const int MaxPayload = 65536;
     public const int TokenLength = 16;
     private const int Header = 5;
+
+    /// <summary>By what the guest may come back with this stream after a checkpoint.</summary>
+    public StreamTicket? Ticket { get; init; }
 
     private readonly byte[] _in = new byte[Header + MaxPayload];
     private readonly SemaphoreSlim _writing = new(1);
@@ -119,7 +124,7 @@ internal sealed class FrameStream(Stream stream) : IDisposable
     {
         var valid = type switch
         {
-            FrameType.Hello or FrameType.Killed or FrameType.Credit or FrameType.Exited or FrameType.Failed => length == 4,
+            FrameType.Hello or FrameType.Killed or FrameType.Detached or FrameType.Credit or FrameType.Exited or FrameType.Failed => length == 4,
             FrameType.OpenFailed or FrameType.Forwarding or FrameType.Size => length == 8,
             FrameType.Port => length == 2,
             FrameType.Token => length == 4 + TokenLength,
@@ -133,6 +138,9 @@ internal sealed class FrameStream(Stream stream) : IDisposable
             throw new GuestProtocolException($"frame of type {(byte)type} and length {length}");
     }
 }
+
+/// <summary>The number and the token of a stream.</summary>
+internal sealed record StreamTicket(uint Id, byte[] Token);
 
 /// <summary>Puts several small frames into one write.</summary>
 internal sealed class FrameBuilder

@@ -32,8 +32,25 @@ internal static class GuestExec
         var (opened, failure) = await open(StreamKind.Exec, cancellationToken);
         if (opened is null)
             return link.Lost.IsCompleted ? new ExecOutcome.Lost(await link.Lost) : new ExecOutcome.NotStarted(failure!);
+        using var channel = new CommandChannel(link, opened) { HasInput = request.Input.Length > 0 };
+        await opened.WriteAsync(frames, cancellationToken);
+        return await FollowAsync(link, channel, request, start, killRounds, time, cancellationToken);
+    }
 
-        using var stream = opened;
+    /// <summary>A command that a restored box brought with it: what it writes from now on, and its end.</summary>
+    public static async Task<ExecOutcome> ResumeAsync(GuestLink link, StreamTicket ticket, ExecRequest request, TimeProvider time, CancellationToken cancellationToken)
+    {
+        var start = time.GetTimestamp();
+        var killRounds = link.KillRounds;
+        if (await link.ExpectAsync(ticket, cancellationToken) is not { } stream)
+            return new ExecOutcome.Lost(await link.Lost);
+        using var channel = new CommandChannel(link, stream);
+        return await FollowAsync(link, channel, request with { Input = default }, start, killRounds, time, cancellationToken);
+    }
+
+    private static async Task<ExecOutcome> FollowAsync(
+        GuestLink link, CommandChannel channel, ExecRequest request, long start, int killRounds, TimeProvider time, CancellationToken cancellationToken)
+    {
         var output = new OutputBuffer(Math.Max(0, request.MaxOutputBytes));
         var error = new OutputBuffer(Math.Max(0, request.MaxOutputBytes));
         // The time limit asks the worker to kill; the second limit is for a worker that does not.
@@ -43,14 +60,13 @@ internal static class GuestExec
         await using var kill = asked.Token.Register(() =>
         {
             giveUp.CancelAfter(KillLimit);
-            _ = stream.WriteAsync(FrameType.Kill, default, CancellationToken.None).AsTask();
+            _ = channel.KillAsync();
         });
         using var lost = CancellationTokenSource.CreateLinkedTokenSource(giveUp.Token, link.Gone);
 
         try
         {
-            await stream.WriteAsync(frames, lost.Token);
-            var outcome = await PumpAsync(stream, request, output, error, link.CountOutput, time, lost.Token);
+            var outcome = await PumpAsync(channel, request, output, error, link.CountOutput, time, lost.Token);
             cancellationToken.ThrowIfCancellationRequested();
             switch (outcome)
             {
@@ -82,7 +98,7 @@ internal static class GuestExec
     }
 
     private static async Task<Frame?> PumpAsync(
-        FrameStream stream, ExecRequest request, OutputBuffer output, OutputBuffer error, Action<int> written, TimeProvider time, CancellationToken cancellationToken)
+        CommandChannel stream, ExecRequest request, OutputBuffer output, OutputBuffer error, Action<int> written, TimeProvider time, CancellationToken cancellationToken)
     {
         var input = request.Input;
         var inputEnded = false;
@@ -103,6 +119,7 @@ internal static class GuestExec
                         await stream.WriteAsync(FrameType.Input, input[..credit], cancellationToken);
                     input = input[credit..];
                     inputEnded = input.Length == 0;
+                    stream.HasInput = !inputEnded;
                     if (inputEnded)
                         await stream.WriteAsync(FrameType.Input, default, cancellationToken);
                     break;

@@ -24,7 +24,7 @@ namespace Caisson.Sandboxes.Protocol;
 /// </para>
 /// <para>Who dies: the guest: ctl ends, the box is lost. The host: the launcher sees its pipe end and kills the box.</para>
 /// </summary>
-internal sealed class GuestLink : IDisposable
+internal sealed partial class GuestLink : IDisposable
 {
     /// <summary>Of the guest agent, see guest/guest.h.</summary>
     public const uint AgentUser = 10000, WorkUser = 10001;
@@ -39,7 +39,7 @@ internal sealed class GuestLink : IDisposable
 
     private readonly string _directory;
     private readonly TimeProvider _time;
-    private readonly Socket _controlListener;
+    private Socket _controlListener;
     private readonly Socket _streamListener;
     private readonly CancellationTokenSource _end = new();
     private readonly TaskCompletionSource<Failure> _lost = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -91,6 +91,15 @@ internal sealed class GuestLink : IDisposable
     /// <summary>Waits for the guest agent. Answers a failure where it does not come or speaks another version.</summary>
     public async Task<Failure?> ConnectAsync(CancellationToken cancellationToken)
     {
+        if (await GreetAsync(cancellationToken) is { } failure)
+            return failure;
+        _ = Task.Run(AcceptStreamsAsync, CancellationToken.None);
+        _ = Task.Run(_forwards.AcceptAsync, CancellationToken.None);
+        return null;
+    }
+
+    private async Task<Failure?> GreetAsync(CancellationToken cancellationToken)
+    {
         var control = new FrameStream(new NetworkStream(await _controlListener.AcceptAsync(cancellationToken), ownsSocket: true));
         _control = control;
         File.Delete(Path.Combine(_directory, "ctl.sock"));
@@ -106,8 +115,6 @@ internal sealed class GuestLink : IDisposable
 
         _ = Task.Run(ReadControlAsync, CancellationToken.None);
         _ = Task.Run(RefuseSecondControlAsync, CancellationToken.None);
-        _ = Task.Run(AcceptStreamsAsync, CancellationToken.None);
-        _ = Task.Run(_forwards.AcceptAsync, CancellationToken.None);
         return null;
     }
 
@@ -217,7 +224,8 @@ internal sealed class GuestLink : IDisposable
     {
         try
         {
-            while (await _control!.ReadAsync(_end.Token) is { } frame)
+            var control = _control!;
+            while (await control.ReadAsync(_end.Token) is { } frame)
                 switch (frame.Type)
                 {
                     case FrameType.Killed when _answers.TryGetValue(frame.U32(0), out var killed):
@@ -227,6 +235,9 @@ internal sealed class GuestLink : IDisposable
                                 call.Opened.TrySetResult((null, Ended));
                         killed.TrySetResult(0);
                         break;
+                    case FrameType.Detached when IsDetached && _answers.TryGetValue(frame.U32(0), out var left):
+                        left.TrySetResult(0);
+                        return;
                     case FrameType.Forwarding when _answers.TryGetValue(frame.U32(0), out var forwarding):
                         forwarding.TrySetResult(frame.U32(4));
                         break;
@@ -284,7 +295,8 @@ internal sealed class GuestLink : IDisposable
 
     private async Task AdmitAsync(Socket socket)
     {
-        var stream = new FrameStream(new NetworkStream(socket, ownsSocket: true));
+        var network = new NetworkStream(socket, ownsSocket: true);
+        var stream = new FrameStream(network);
         try
         {
             using var limit = new CancellationTokenSource(TokenLimit, _time);
@@ -295,7 +307,7 @@ internal sealed class GuestLink : IDisposable
                 if (frame.Type != FrameType.Token || !_waiting.TryRemove(frame.U32(0), out var waiting) ||
                     !CryptographicOperations.FixedTimeEquals(frame.Payload.Span[4..], waiting.Token))
                     throw new GuestProtocolException("a connection without a token of ours");
-                if (waiting.Opened.TrySetResult((stream, null)))
+                if (waiting.Opened.TrySetResult((new FrameStream(network) { Ticket = new StreamTicket(frame.U32(0), waiting.Token) }, null)))
                     return;
             }
         }

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Caisson.Core.Sandboxes;
 
 namespace Caisson.Sandboxes.Reaping;
 
@@ -10,7 +11,15 @@ namespace Caisson.Sandboxes.Reaping;
 /// <param name="ServerStart">Start time of that process in clock ticks since boot: a number alone is given again.</param>
 internal sealed record BoxIntent(string Box, string Kind, string Run, long Epoch, int ServerId, long ServerStart, IReadOnlyList<string> Cgroups, DateTimeOffset Made)
 {
-    public void Write(string file) => File.WriteAllBytes(file, JsonSerializer.SerializeToUtf8Bytes(this, BoxIntentJson.Default.BoxIntent));
+    public static BoxIntent Of(string box, string kind, SandboxSpec spec, IReadOnlyList<string> cgroups, DateTimeOffset now) => new(
+        box, kind, spec.Run.ToString(), spec.Epoch, Environment.ProcessId, HostProcesses.StartTime(Environment.ProcessId) ?? 0, cgroups, now);
+
+    /// <summary>Whole: a box of the pool gets another one while the reaper may read.</summary>
+    public void Write(string file)
+    {
+        File.WriteAllBytes($"{file}.new", JsonSerializer.SerializeToUtf8Bytes(this, BoxIntentJson.Default.BoxIntent));
+        File.Move($"{file}.new", file, overwrite: true);
+    }
 
     public static BoxIntent? TryRead(string file)
     {

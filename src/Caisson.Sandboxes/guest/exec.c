@@ -31,6 +31,7 @@ struct strings {
 static struct frame frame;
 static struct strings arguments, environment;
 static char *directory;
+static struct terminal terminal = {.slave = -1};
 static pid_t command = -1;
 static int status = -1;
 
@@ -45,7 +46,8 @@ static void gather(int stream)
         if (frame.type == F_START)
             break;
         if (frame.type == F_TERMINAL) {
-            set_terminal_size(&frame, -1);
+            if (!set_size(&terminal, &frame, -1))
+                _exit(65);
             continue;
         }
         total += frame.length;
@@ -101,7 +103,7 @@ static void start_command(int in, int out, int err, volatile struct start_failur
     }
     if (command != 0)
         return;
-    if (!has_terminal())
+    if (terminal.size.ws_row == 0)
         setsid();
     else
         setpgid(0, 0);
@@ -113,7 +115,7 @@ static void start_command(int in, int out, int err, volatile struct start_failur
     dup2(in, 0);
     dup2(out, 1);
     dup2(err, 2);
-    if (has_terminal()) {
+    if (terminal.size.ws_row != 0) {
         /* From the background, where this is, it would be stopped for it. */
         signal(SIGTTOU, SIG_IGN);
         tcsetpgrp(0, getpid());
@@ -197,7 +199,7 @@ static void pump_input(int stream, struct input *input)
     }
     if (input->pipe >= 0 && input->ended) {
         /* A terminal's input ends by a character; it stays open for the output. */
-        if (has_terminal() && write(input->pipe, "\004", 1) < 0)
+        if (terminal.size.ws_row != 0 && write(input->pipe, "\004", 1) < 0)
             return;
         close(input->pipe);
         input->pipe = -1;
@@ -207,8 +209,8 @@ static void pump_input(int stream, struct input *input)
 static void accept_input(int stream, struct input *input)
 {
     uint32_t came = frame.length;
-    if (came > 0 && has_terminal())
-        type_signals(&frame);
+    if (came > 0 && terminal.size.ws_row != 0)
+        type_signals(&terminal, &frame);
     if (frame.length < came)
         send_u32(stream, F_CREDIT, came - frame.length);
     if (came == 0) {
@@ -236,7 +238,22 @@ static _Noreturn void not_started(int stream, int error, uint8_t what)
     _exit(0);
 }
 
-_Noreturn void exec_worker(int stream)
+/*
+ * PID 1 said that no connection may stay open. The command goes on meanwhile, until a pipe is full. At the second word
+ * the host is there again, maybe another one; it knows the token.
+ */
+static int attach_again(int stream, const uint8_t *token, const sigset_t *open)
+{
+    close(stream);
+    forget_buffered();
+    while (detached)
+        sigsuspend(open);
+    stream = dial(IO_PATH);
+    send_frame(stream, F_TOKEN, token, 4 + TOKEN_SIZE);
+    return stream;
+}
+
+_Noreturn void exec_worker(int stream, const uint8_t *token)
 {
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     sigset_t blocked, open;
@@ -248,8 +265,9 @@ _Noreturn void exec_worker(int stream)
     gather(stream);
 
     int in[2], out[2], err[2] = {-1, -1};
-    if (has_terminal()) {
-        out[0] = open_terminal(&in[0]);
+    if (terminal.size.ws_row != 0) {
+        out[0] = open_terminal(&terminal);
+        in[0] = terminal.slave;
         in[1] = out[0] < 0 ? -1 : fcntl(out[0], F_DUPFD_CLOEXEC, 0);
         out[1] = in[1] < 0 ? -1 : fcntl(in[0], F_DUPFD_CLOEXEC, 0);
         if (out[1] < 0)
@@ -263,7 +281,7 @@ _Noreturn void exec_worker(int stream)
         kill_tree(&open);
         not_started(stream, failure.error, failure.what);
     }
-    if (!has_terminal())
+    if (terminal.size.ws_row == 0)
         close(in[0]);
     close(out[1]);
     if (err[1] >= 0)
@@ -279,6 +297,8 @@ _Noreturn void exec_worker(int stream)
     int outputs[2] = {out[0], err[0]};
     const uint8_t types[2] = {F_STDOUT, F_STDERR};
     while (reap(), status < 0) {
+        if (detached && !has_buffered())
+            stream = attach_again(stream, token, &open);
         struct pollfd fds[4] = {
             {.fd = stream, .events = POLLIN},
             {.fd = outputs[0], .events = POLLIN},
@@ -298,8 +318,8 @@ _Noreturn void exec_worker(int stream)
                 kill_tree(&open);
             else if (frame.type == F_STDIN)
                 accept_input(stream, &input);
-            else if (frame.type == F_RESIZE && has_terminal())
-                set_terminal_size(&frame, out[0]);
+            else if (frame.type == F_RESIZE && terminal.size.ws_row != 0 && set_size(&terminal, &frame, out[0]))
+                continue;
             else
                 _exit(65);
         }
@@ -314,7 +334,8 @@ _Noreturn void exec_worker(int stream)
 
     /* What the command left running ends with it; then nobody holds the pipes and they run dry. */
     kill_tree(&open);
-    close_terminal();
+    if (terminal.slave >= 0)
+        close(terminal.slave);
     for (int i = 0; i < 2; i++)
         while (outputs[i] >= 0 && forward(stream, outputs[i], types[i])) {
         }

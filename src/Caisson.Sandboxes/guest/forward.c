@@ -14,7 +14,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 enum { MAX_PAIRS = 256, CHUNK = 16384 };
@@ -51,24 +50,12 @@ int listen_on(uint16_t port)
     return fd;
 }
 
-static int try_dial(void)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    strcpy(address.sun_path, GW_PATH);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) != 0) {
-        close(fd);
-        return -1;
-    }
-    return fd;
-}
-
 static void take(int listener, uint16_t port)
 {
     int client = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (client < 0)
         return;
-    int host = pair_count < MAX_PAIRS ? try_dial() : -1;
+    int host = pair_count < MAX_PAIRS ? try_dial(GW_PATH) : -1;
     uint8_t head[FRAME_HEADER + 2] = {2, 0, 0, 0, F_PORT, (uint8_t)port, (uint8_t)(port >> 8)};
     if (host < 0 || send(host, head, sizeof head, MSG_NOSIGNAL) != sizeof head) {
         if (host >= 0)

@@ -11,6 +11,10 @@
  *   Programs in the box reach services of the host through ports of the box's own loopback: the forwarder accepts
  *   there, dials gw.sock and passes bytes on.
  *
+ * Detached: for a checkpoint PID 1 tells every worker of a command to close its stream, says so, closes ctl and dials
+ *   it until somebody answers: the same host, or the one that restored the box, maybe days later. Then the workers dial
+ *   again with the tokens that they had.
+ *
  * Frame: u32 length of the payload (at most 65536), u8 type, payload. All integers are little-endian.
  *
  * Invariants:
@@ -32,8 +36,10 @@
 #define CAISSON_GUEST_H
 
 #define _GNU_SOURCE
+#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/ioctl.h>
 #include <sys/types.h>
 
 enum { PROTOCOL_VERSION = 2, MAX_FRAME = 65536, FRAME_HEADER = 5, TOKEN_SIZE = 16 };
@@ -44,17 +50,20 @@ enum { GUEST_UID = 10000, WORK_UID = 10001 };
 #define IO_PATH "/run/caisson/io.sock"
 #define GW_PATH "/run/caisson/gw.sock"
 #define WORKSPACE "/workspace"
+#define MACHINE_BOOTED "caisson: the machine boots"
 
 enum frame_type {
     /* ctl, host to guest */
     F_OPEN = 1,         /* u32 id, u8 kind, token */
     F_KILL_ALL = 2,     /* u32 id: kill everything but PID 1 and what forwards */
     F_FORWARD = 3,      /* u32 id, u16 port...: listen on these ports of the box's loopback and no others */
+    F_DETACH = 4,       /* u32 id: close every connection to the host; a checkpoint cannot hold one */
     /* ctl, guest to host */
     F_HELLO = 16,       /* u32 version */
     F_KILLED = 17,      /* u32 id */
     F_OPEN_FAILED = 18, /* u32 id, u32 errno */
     F_FORWARDING = 19,  /* u32 id, u32 errno or 0 */
+    F_DETACHED = 20,    /* u32 id; the last frame before ctl is closed, to be dialled again */
     /* first frame on gw, guest to host; bytes follow as they are, in both directions */
     F_PORT = 21,        /* u16 port that was dialled */
     /* first frame of a stream, guest to host */
@@ -93,6 +102,16 @@ struct frame {
     uint8_t payload[MAX_FRAME + 1]; /* one more, so that a path can be ended with a zero */
 };
 
+/* terminal.c */
+struct terminal {
+    struct winsize size; /* without rows there is none */
+    int slave;
+};
+
+int set_size(struct terminal *terminal, const struct frame *frame, int master);
+int open_terminal(struct terminal *terminal); /* answers the master's end, or -1 */
+void type_signals(const struct terminal *terminal, struct frame *frame);
+
 /* protocol.c: blocking, whole frames. A broken connection ends the process: there is no one left to tell. */
 int dial(const char *path);
 void send_frame(int fd, uint8_t type, const void *payload, uint32_t length);
@@ -107,8 +126,13 @@ uint32_t get_u32(const uint8_t *from);
 uint64_t get_u64(const uint8_t *from);
 _Noreturn void die(const char *what);
 
+extern volatile sig_atomic_t detached; /* set and cleared by PID 1 through SIGUSR1 */
+
+int try_dial(const char *path);
 int init_main(int host_kernel);
 int launch_main(int argc, char **argv);
+int vm_main(int argc, char **argv);
+int machine_main(void);
 void stage(char **names, char **paths, int count);
 void map_users(pid_t child, int entered, int mapped);
 void enter_user_namespace(int entered, int mapped);
@@ -117,13 +141,8 @@ int restrict_host_kernel(void);
 int drop_capabilities(void);
 _Noreturn void forwarder(const int *listeners, const uint16_t *ports, int count);
 int listen_on(uint16_t port);
-_Noreturn void exec_worker(int stream);
+_Noreturn void exec_worker(int stream, const uint8_t *token);
 void kill_descendants(void);
-int has_terminal(void);
-int open_terminal(int *slave);
-void close_terminal(void);
-void set_terminal_size(const struct frame *frame, int master); /* gives it to the terminal too, where there is one */
-void type_signals(struct frame *frame);                        /* takes what means a signal out of the frame, and sends it */
 _Noreturn void files_worker(int stream);
 
 #endif

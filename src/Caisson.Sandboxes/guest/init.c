@@ -13,15 +13,36 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static void on_child(int signal) { (void)signal; }
+
+volatile sig_atomic_t detached;
+
+static void on_detach(int signal)
+{
+    (void)signal;
+    detached = !detached;
+}
+
+/* Those that were told to open a stream. */
+enum { MAX_WORKERS = 1024 };
+static pid_t workers[MAX_WORKERS];
+static int worker_count;
+
+static void remember(pid_t pid)
+{
+    if (worker_count < MAX_WORKERS)
+        workers[worker_count++] = pid;
+}
 
 /*
  * One worker is forked ahead, because a fork costs milliseconds here: it waits on a pipe for the stream to open. It is
  * replaced when some worker has ended and not at once, so that the fork does not compete with the command.
  */
 static int spare = -1;
+static pid_t spare_pid;
 
 /* The ports that are forwarded stay open here, so that a forwarder that ends is replaced without a gap. */
 static int listeners[MAX_FORWARDS];
@@ -74,6 +95,9 @@ static int reap(void)
         ended = 1;
         if (pid == forwarding)
             forwarding = -1;
+        for (int i = 0; i < worker_count; i++)
+            if (workers[i] == pid)
+                workers[i] = workers[--worker_count];
     }
     return ended;
 }
@@ -89,7 +113,7 @@ static _Noreturn void be_worker(const uint8_t *order)
     int stream = dial(IO_PATH);
     send_frame(stream, F_TOKEN, token, sizeof token);
     if (order[4] == 1)
-        exec_worker(stream);
+        exec_worker(stream, token);
     files_worker(stream);
 }
 
@@ -118,8 +142,10 @@ static void prepare_spare(int ctl)
     close(ends[0]);
     if (pid < 0)
         close(ends[1]);
-    else
+    else {
         spare = ends[1];
+        spare_pid = pid;
+    }
 }
 
 static void open_stream(int ctl, const struct frame *frame)
@@ -128,8 +154,10 @@ static void open_stream(int ctl, const struct frame *frame)
         ssize_t n = write(spare, frame->payload, OPEN_LENGTH);
         close(spare);
         spare = -1;
-        if (n == OPEN_LENGTH)
+        if (n == OPEN_LENGTH) {
+            remember(spare_pid);
             return;
+        }
     }
     pid_t pid = fork();
     if (pid == 0) {
@@ -142,6 +170,8 @@ static void open_stream(int ctl, const struct frame *frame)
         memcpy(failed, frame->payload, 4);
         put_u32(failed + 4, (uint32_t)errno);
         send_frame(ctl, F_OPEN_FAILED, failed, sizeof failed);
+    } else {
+        remember(pid);
     }
 }
 
@@ -159,6 +189,40 @@ static void kill_everything(void)
             break;
     }
     forwarding = -1;
+    worker_count = 0;
+}
+
+static void tell_workers(void)
+{
+    for (int i = 0; i < worker_count; i++)
+        kill(workers[i], SIGUSR1);
+}
+
+/*
+ * Leaves the host and comes back, to whoever then answers: answers the new ctl. What forwards ends, and with it the
+ * connections that it carried; the ports stay open.
+ */
+static int detach(int ctl, const uint8_t *id)
+{
+    if (spare >= 0)
+        close(spare);
+    spare = -1;
+    if (forwarding >= 0)
+        kill(forwarding, SIGKILL);
+    tell_workers();
+    send_frame(ctl, F_DETACHED, id, 4);
+    close(ctl);
+    forget_buffered();
+    while ((ctl = try_dial(CTL_PATH)) < 0) {
+        struct timespec moment = {.tv_nsec = 10000000};
+        nanosleep(&moment, NULL);
+    }
+    send_u32(ctl, F_HELLO, PROTOCOL_VERSION);
+    reap();
+    tell_workers();
+    prepare_spare(ctl);
+    start_forwarder(ctl);
+    return ctl;
 }
 
 /*
@@ -192,11 +256,13 @@ int init_main(int host_kernel)
     struct sigaction action = {.sa_handler = on_child};
     sigaction(SIGCHLD, &action, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGUSR1, on_detach);
 
     /* SIGCHLD is open only inside ppoll: a child that dies between reap and the wait still ends the wait. */
     sigset_t blocked, open;
     sigemptyset(&blocked);
     sigaddset(&blocked, SIGCHLD);
+    sigaddset(&blocked, SIGUSR1);
     sigprocmask(SIG_BLOCK, &blocked, &open);
     sigdelset(&open, SIGCHLD);
 
@@ -222,6 +288,8 @@ int init_main(int host_kernel)
             prepare_spare(ctl);
             start_forwarder(ctl);
             send_frame(ctl, F_KILLED, frame.payload, 4);
+        } else if (frame.type == F_DETACH && frame.length == 4) {
+            ctl = detach(ctl, frame.payload);
         } else if (frame.type == F_FORWARD && frame.length >= 4 && frame.length <= 4 + 2 * MAX_FORWARDS && frame.length % 2 == 0) {
             uint8_t answer[8];
             memcpy(answer, frame.payload, 4);

@@ -1,7 +1,7 @@
 /*
  * The launcher and guard of one box, on the host.
  *
- *   caisson-guest launch --freeze FILE --thaw WORD --cgroup FILE... --image FILE --mount DIR --usr DIR
+ *   caisson-guest launch --freeze FILE --thaw WORD --cgroup FILE... --image FILE --mount DIR [--usr DIR]
  *                        [--user-namespace --stage NAME PATH...] -- PROGRAM ARGUMENTS...
  *
  * Problem: a box must die with the server, also when the server gets SIGKILL, also when the box is frozen (a frozen
@@ -97,8 +97,11 @@ static void build_tree(const char *image, const char *target, const char *usr)
     attach_and_mount(image, target);
     char work[4096];
     snprintf(work, sizeof work, "%s/w", target);
-    if (mkdir(work, 0755) != 0 || chown(work, WORK_UID, WORK_UID) != 0)
+    /* The disk of a checkpoint has it already. */
+    if ((mkdir(work, 0755) != 0 && errno != EEXIST) || chown(work, WORK_UID, WORK_UID) != 0)
         die(work);
+    if (usr == NULL)
+        return;
     if (mount("/usr", usr, NULL, MS_BIND, NULL) != 0 ||
         mount(NULL, usr, NULL, MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV, NULL) != 0)
         die(usr);
@@ -203,7 +206,7 @@ int launch_main(int argc, char **argv)
         else
             return 64;
     }
-    if (program == NULL || freeze == NULL || thaw == NULL || image == NULL || target == NULL || usr == NULL)
+    if (program == NULL || freeze == NULL || thaw == NULL || image == NULL || target == NULL)
         return 64;
 
     /* Whatever else the server had open is not for a box. */

@@ -13,7 +13,8 @@ _Noreturn void die(const char *what)
     _exit(70);
 }
 
-int dial(const char *path)
+/* Answers -1 where nobody listens. */
+int try_dial(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     strncpy(address.sun_path, path, sizeof address.sun_path - 1);
@@ -21,8 +22,20 @@ int dial(const char *path)
     if (fd < 0)
         die("socket");
     while (connect(fd, (struct sockaddr *)&address, sizeof address) != 0)
-        if (errno != EINTR)
-            die(path);
+        if (errno != EINTR) {
+            int error = errno;
+            close(fd);
+            errno = error;
+            return -1;
+        }
+    return fd;
+}
+
+int dial(const char *path)
+{
+    int fd = try_dial(path);
+    if (fd < 0)
+        die(path);
     return fd;
 }
 

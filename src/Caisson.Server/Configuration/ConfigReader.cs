@@ -16,8 +16,8 @@ public abstract record ConfigOutcome
 public static class ConfigReader
 {
     private const string Known =
-        "server.listen, data.directory, sandbox.runsc, sandbox.guest_agent, engine.max_concurrent_runs, engine.drain_limit, " +
-        StorageOptions.Keys + ", " +
+        "server.listen, data.directory, engine.max_concurrent_runs, engine.drain_limit, " +
+        SandboxServerOptions.Keys + ", " + StorageOptions.Keys + ", " + EgressSection.Keys + ", " +
         "providers.NAME.base_url, .api_key_env, .api_key, .max_tokens_field, .max_output_tokens, .connect_timeout, .timeout, .prices_as, " +
         "providers.NAME.prices.MODEL.input, .output, .cached_input";
 
@@ -45,20 +45,23 @@ public static class ConfigReader
         var options = new ServerOptions();
         var problems = new List<ConfigProblem>();
         var providers = new SortedDictionary<string, (ProviderOptions Options, string Where)>(StringComparer.Ordinal);
+        var egress = new EgressSection();
         foreach (var setting in settings)
         {
-            if (Apply(setting, options, providers) is { } message)
+            if (Apply(setting, options, egress, providers) is { } message)
                 problems.Add(new ConfigProblem(setting.Where, $"{setting.Key}: {message}"));
         }
 
         options.Providers = [.. providers.Values.Select(p => p.Options)];
         foreach (var (provider, where) in providers.Values)
             problems.AddRange(ProviderOptions.Validate([provider]).Select(f => new ConfigProblem(where, f.Message)));
+        (options.Egress, var unusable) = egress.Finish();
+        problems.AddRange(unusable);
         return problems.Count > 0 ? new ConfigOutcome.Invalid(problems) : new ConfigOutcome.Valid(options);
     }
 
     /// <summary>What is wrong with the setting, or <c>null</c>.</summary>
-    private static string? Apply(ConfigSetting setting, ServerOptions options, SortedDictionary<string, (ProviderOptions Options, string Where)> providers)
+    private static string? Apply(ConfigSetting setting, ServerOptions options, EgressSection egress, SortedDictionary<string, (ProviderOptions Options, string Where)> providers)
     {
         var text = setting.Text;
         switch (setting.Path.ToArray())
@@ -67,16 +70,21 @@ public static class ConfigReader
                 return Listen(text, value => options.Listen = value);
             case ["data", "directory"]:
                 return Path(text, value => options.DataDirectory = value);
-            case ["sandbox", "runsc"]:
-                return Path(text, value => options.Sandbox.Runsc = value);
-            case ["sandbox", "guest_agent"]:
-                return Path(text, value => options.Sandbox.GuestAgent = value);
+            case ["sandbox", var key]:
+                return options.Sandbox.Apply(key, text);
+            case ["images", var name]:
+                if (name == "host" || !text.Contains(':', StringComparison.Ordinal))
+                    return $"found '{text}', allowed is dir:FOLDER, tar:FILE, oci:FOLDER:TAG, oci-archive:FILE or docker://NAME, under a name other than host";
+                options.Sandbox.Images[name] = text;
+                return null;
             case ["engine", "max_concurrent_runs"]:
                 return Whole(text, 1, 100_000, value => options.MaxConcurrentRuns = value);
             case ["engine", "drain_limit"]:
                 return Duration(text, TimeSpan.FromMinutes(10), value => options.DrainLimit = value);
             case ["storage", var key]:
                 return options.Storage.Apply(key, text);
+            case ["egress" or "services", ..]:
+                return egress.Apply([.. setting.Path], text, setting.Where);
             case ["providers", var name, .. var rest]:
                 if (!providers.TryGetValue(name, out var provider))
                     providers[name] = provider = (new ProviderOptions { Name = name }, setting.Where);
@@ -139,7 +147,7 @@ public static class ConfigReader
         return null;
     }
 
-    private static string? Path(string text, Action<string> use)
+    internal static string? Path(string text, Action<string> use)
     {
         if (text.Length == 0 || text.Contains('\0', StringComparison.Ordinal))
             return "found an empty path, allowed is a path";
@@ -147,7 +155,7 @@ public static class ConfigReader
         return null;
     }
 
-    private static string? Whole(string text, int least, int most, Action<int> use)
+    internal static string? Whole(string text, int least, int most, Action<int> use)
     {
         if (!int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var value) || value < least || value > most)
             return $"found '{text}', allowed is a whole number from {least} to {most}";

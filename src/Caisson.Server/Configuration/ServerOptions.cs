@@ -1,4 +1,5 @@
 using System.Net;
+using Caisson.Gateway.Egress;
 using Caisson.Gateway.Providers;
 
 namespace Caisson.Server.Configuration;
@@ -15,9 +16,12 @@ public sealed class ServerOptions
     /// <summary>Model providers by name: the part before the slash in a manifest's model.</summary>
     public IReadOnlyList<ProviderOptions> Providers { get; set; } = [];
 
-    public SandboxPaths Sandbox { get; } = new();
+    public SandboxServerOptions Sandbox { get; set; } = new();
 
     public StorageOptions Storage { get; } = new();
+
+    /// <summary>What boxes may be let out to, where their manifests ask for it.</summary>
+    public EgressOptions Egress { get; set; } = new();
 
     /// <summary>Runs driven at the same time; the rest wait as ready. Default 2,000.</summary>
     public int MaxConcurrentRuns { get; set; } = 2_000;
@@ -26,12 +30,48 @@ public sealed class ServerOptions
     public TimeSpan DrainLimit { get; set; } = TimeSpan.FromSeconds(30);
 }
 
-/// <summary>Tools of the sandbox provider, where they are not in their usual places.</summary>
-public sealed class SandboxPaths
+/// <summary>The boxes of this server: their tools, where they are not in their usual places, and how many.</summary>
+public sealed class SandboxServerOptions
 {
     /// <summary>The <c>runsc</c> program. Default: the tools folder, then the PATH.</summary>
     public string? Runsc { get; set; }
 
     /// <summary>The static guest agent. Default: beside this program.</summary>
     public string? GuestAgent { get; set; }
+
+    /// <summary>Boxes that stand ready of each sort that was asked for lately. Default 2; 0 starts each when it is needed.</summary>
+    public int Pool { get; set; } = 2;
+
+    /// <summary>Boxes at the same time; further runs wait in line. Default: as many as the kernel's process numbers allow.</summary>
+    public int? MaxBoxes { get; set; }
+
+    /// <summary>Memory of the host that no new box may touch, in bytes. Default: a twentieth, at least 256 MiB.</summary>
+    public long? MemoryReserve { get; set; }
+
+    /// <summary>Images that manifests may name, and where each is had from: <c>dir:</c>, <c>tar:</c>, <c>oci:</c>, <c>oci-archive:</c> or <c>docker:</c>.</summary>
+    public Dictionary<string, string> Images { get; } = [];
+
+    internal string? Apply(string key, string text)
+    {
+        switch (key)
+        {
+            case "runsc":
+                return ConfigReader.Path(text, value => Runsc = value);
+            case "guest_agent":
+                return ConfigReader.Path(text, value => GuestAgent = value);
+            case "pool":
+                return ConfigReader.Whole(text, 0, 100, value => Pool = value);
+            case "max_boxes":
+                return ConfigReader.Whole(text, 1, 100_000, value => MaxBoxes = value);
+            case "memory_reserve":
+                if (!Caisson.Core.Sizes.TryParse(text, out var bytes))
+                    return $"found '{text}', allowed is a size as 512MiB, 2GiB";
+                MemoryReserve = bytes;
+                return null;
+            default:
+                return $"unknown key; known are {Keys}";
+        }
+    }
+
+    internal const string Keys = "sandbox.runsc, .guest_agent, .pool, .max_boxes, .memory_reserve, images.NAME";
 }

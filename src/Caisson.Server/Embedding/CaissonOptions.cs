@@ -14,7 +14,7 @@ public sealed class CaissonOptions
     /// <summary>Model providers by name: the part before the slash in a manifest's model. Agents in code need none.</summary>
     public IList<ProviderOptions> Providers { get; } = [];
 
-    public SandboxPaths Sandbox { get; } = new();
+    public SandboxServerOptions Sandbox { get; } = new();
 
     /// <summary>Runs driven at the same time; the rest wait as ready. Default 2,000.</summary>
     public int MaxConcurrentRuns { get; set; } = new EngineOptions().MaxConcurrentRuns;
@@ -27,7 +27,7 @@ public sealed class CaissonOptions
             Providers = [.. Providers],
             MaxConcurrentRuns = MaxConcurrentRuns,
         };
-        (server.Sandbox.Runsc, server.Sandbox.GuestAgent) = (Sandbox.Runsc, Sandbox.GuestAgent);
+        server.Sandbox = Sandbox;
         return server;
     }
 }

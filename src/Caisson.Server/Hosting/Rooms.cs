@@ -5,7 +5,10 @@ using Caisson.Core.Lifecycle;
 using Caisson.Core.Operations;
 using Caisson.Core.Sandboxes;
 using Caisson.Core.Schedules;
+using Caisson.Core.Stores;
 using Caisson.Gateway;
+using Caisson.Gateway.Egress;
+using Caisson.Gateway.Egress.Addresses;
 using Caisson.Gateway.Prices;
 using Caisson.Sandboxes;
 using Caisson.Sandboxes.Boxes;
@@ -47,6 +50,10 @@ internal sealed class Rooms : IAsyncDisposable
 
     internal required KillSwitches Kills { get; init; }
 
+    internal IEventStore Events => _store;
+
+    internal ISandboxRegistry Boxes => _boxes;
+
     internal static (Rooms? Rooms, Failure? Failure) Open(ServerOptions options, AgentCatalog agents, TimeProvider clock, IIdSource ids, ILoggerFactory logs)
     {
         var time = new StoreTime(clock, DateTimeOffset.MinValue, BootClock.Nanoseconds);
@@ -70,6 +77,7 @@ internal sealed class Rooms : IAsyncDisposable
     {
         if (_store.Restored)
         {
+            _boxes.DiscardCheckpoints();
             await Runs.PauseRestoredAsync(cancellationToken);
             await _store.SettleRestoredAsync();
         }
@@ -100,10 +108,12 @@ internal sealed class Rooms : IAsyncDisposable
         var storage = new StorageRoom(options.Storage, store, blobs, clock, logs);
         var models = new ModelCallPipeline(options.Providers, PriceTable.Embedded, clock, random, logs.CreateLogger<ModelCallPipeline>());
         var boxes = new BoxHost(SandboxOptionsOf(options), blobs, clock, logs.CreateLogger<BoxHost>());
-        ISandboxProvider[] sandboxes = [BoxProvider.GVisor(boxes)];
+        // The strongest first: a run gets the first that meets its floor.
+        ISandboxProvider[] sandboxes = [BoxProvider.MicroVm(boxes), BoxProvider.GVisor(boxes), BoxProvider.Bubblewrap(boxes)];
         var signals = new RunSignals();
         var kills = new KillSwitches(store, clock);
-        var newRuns = new NewRuns(blobs, models, sandboxes, agents.Builds, clock, ids, kills);
+        var egress = new EgressGate(options.Egress, new SystemResolver(clock), new SocketConnector(), clock);
+        var newRuns = new NewRuns(blobs, models, sandboxes, agents.Builds, clock, ids, kills, boxes, egress);
         var engine = new Engine(new EngineOptions { MaxConcurrentRuns = options.MaxConcurrentRuns }, new EngineParts
         {
             Store = store,
@@ -124,6 +134,8 @@ internal sealed class Rooms : IAsyncDisposable
             Logs = logs,
             Admission = storage.Admission,
             Kills = kills,
+            Egress = egress,
+            Events = store,
         });
         var runs = new Runs(store, store, blobs, models, newRuns, new WorkspaceStore(blobs), signals, clock, ids);
         var keeper = new ScheduleKeeper(store, store, newRuns, signals, clock, logs.CreateLogger<ScheduleKeeper>(), () => engine.Ready);
@@ -143,5 +155,9 @@ internal sealed class Rooms : IAsyncDisposable
         StateDirectory = Path.Combine(options.DataDirectory, "boxes"),
         RunscPath = options.Sandbox.Runsc,
         GuestPath = options.Sandbox.GuestAgent,
+        Pool = options.Sandbox.Pool,
+        MaxBoxes = options.Sandbox.MaxBoxes,
+        MemoryReserve = options.Sandbox.MemoryReserve,
+        Images = options.Sandbox.Images,
     };
 }

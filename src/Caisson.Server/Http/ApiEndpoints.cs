@@ -15,7 +15,7 @@ internal static class ApiEndpoints
         new FileEndpoints(rooms.Runs, finder).Map(routes);
         new ScheduleEndpoints(rooms.Schedules, rooms.Runs, rooms.Engine).Map(routes);
         new OperationEndpoints(rooms.Operations, finder, rooms.Engine).Map(routes);
-        new InspectionEndpoints(rooms.Operations, finder).Map(routes);
+        new InspectionEndpoints(rooms.Operations, rooms.Events, finder).Map(routes);
         new BudgetEndpoints(rooms.Operations, finder).Map(routes);
         new KillSwitchEndpoints(rooms.Kills, rooms.Runs, clock).Map(routes);
     }

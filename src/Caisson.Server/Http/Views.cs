@@ -33,6 +33,7 @@ internal static class Views
         InDoubtUsd = Money.Text(run.Money.InDoubt),
         BudgetUsd = run.Money.Cap is { } cap ? Money.Text(cap) : null,
         LimitAt = run.Paused == PauseCause.Budget ? run.Summary.LimitAt : null,
+        LimitAbove = run.Paused == PauseCause.Budget ? run.Summary.LimitAbove : null,
         CurrentStep = run.Summary.CurrentStep,
         Result = run.Summary.Result,
         Failure = run.Summary.Failure,

@@ -25,6 +25,8 @@ internal sealed class SealedColumns(ContentSeal? seal)
 
     internal static string Head(RunId run) => $"run:{run}:chain";
 
+    internal static string Event(RunId run, string kind, string code, string subject) => $"events:{run}:{kind}:{code}:{subject}:detail";
+
     internal static string Schedule(string name) => $"schedule:{name}:definition";
 
     /// <summary>What to store. Without a key it is the content itself.</summary>

@@ -137,6 +137,33 @@ public sealed class TreeCountsTests
         Assert.Equal(["run:unknown"], tree.Missing(["run:unknown"]));
     }
 
+    [Fact]
+    public void What_is_set_above_the_runs_counts_at_once_from_what_the_store_has_counted()
+    {
+        var tree = Loaded();
+        tree.Load("tenant:t", []);
+        Assert.Null(tree.TryBegin(Root, Steps));
+        tree.Complete(Root, Steps);
+        Assert.False(tree.IsStored("tenant:t", Steps));
+
+        // Nobody counted in the store before there was a row.
+        tree.Renew("tenant:t", [new BudgetRow("tenant:t", Steps, new BudgetState(2, 0, 0, 0))]);
+        Assert.True(tree.IsStored("tenant:t", Steps));
+        Assert.Null(tree.TryBegin(Root, Steps));
+        Assert.Null(tree.TryBegin(Root, Steps));
+        Assert.Equal(new LimitDenial("tenant:t", Steps, 2, 0, 2, 1), tree.TryBegin(Root, Steps));
+        tree.Complete(Root, Steps);
+
+        // Its counts are newer from then on.
+        tree.Renew("tenant:t", [new BudgetRow("tenant:t", Steps, new BudgetState(2, 0, 0, 0))]);
+        Assert.Equal(new LimitDenial("tenant:t", Steps, 2, 1, 1, 1), tree.TryBegin(Root, Steps));
+        tree.Renew("tenant:t", [new BudgetRow("tenant:t", Steps, new BudgetState(3, 1, 0, 0))]);
+        Assert.Null(tree.TryBegin(Root, Steps));
+        tree.Renew("tenant:unknown", [new BudgetRow("tenant:unknown", Steps, new BudgetState(3, 1, 0, 0))]);
+        Assert.Equal(["tenant:unknown"], tree.Missing(["tenant:unknown"]));
+        Assert.Equal(["tenant:t"], tree.AboveRuns);
+    }
+
     /// <summary>Were it counted above, a child could wait for its own end.</summary>
     [Fact]
     public void Children_alive_count_on_their_own_parent_only()

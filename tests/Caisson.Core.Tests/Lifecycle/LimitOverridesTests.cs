@@ -113,6 +113,16 @@ public sealed class LimitOverridesTests
         Assert.Null(LimitOverrides.StillReached(AtLimit(null, 100), new RaisedLimits(), Start.AddDays(1)));
     }
 
+    /// <summary>Its own figures say nothing about a cap of its tenant's or its parent's, and raising its own would not help.</summary>
+    [Fact]
+    public void A_run_at_a_limit_above_it_needs_no_raise_of_its_own()
+    {
+        var run = AtLimit(LimitDimension.NanoUsd, 100);
+
+        Assert.NotNull(LimitOverrides.StillReached(run, new RaisedLimits(), Start));
+        Assert.Null(LimitOverrides.StillReached(run with { Summary = run.Summary with { LimitAbove = "tenant:t" } }, new RaisedLimits(), Start));
+    }
+
     /// <summary>No progress counts from the resume anew, and children end while a run stands paused.</summary>
     [Theory]
     [InlineData(LimitDimension.NoProgress)]

@@ -179,8 +179,9 @@ public sealed class ManifestReaderTests
 
         // The sandbox.
         { $"{Code}sandbox: {{isolation: none}}", 3, "sandbox.isolation", "'none'", "process, kernel, hardware" },
+        { $"{Code}sandbox: {{isolation: emulated}}", 3, "sandbox.isolation", "'emulated'", "process, kernel, hardware" },
         { $"{Code}sandbox: {{isolation: 2}}", 3, "sandbox.isolation", "'2'", "process, kernel, hardware" },
-        { $"{Code}sandbox: {{image: debian}}", 3, "sandbox.image", "'debian'", "host" },
+        { $"{Code}sandbox: {{image: /srv/debian}}", 3, "sandbox.image", "'/srv/debian'", "host" },
         { $"{Code}sandbox: {{cpu: 0}}", 3, "sandbox.cpu", "'0'", "a number from 0.1 to 256" },
         { $"{Code}sandbox: {{cpu: NaN}}", 3, "sandbox.cpu", "'NaN'", "a number from 0.1 to 256" },
         { $"{Code}sandbox: {{memory: 512}}", 3, "sandbox.memory", "'512'", "a size from 64 MiB to 1024 GiB" },

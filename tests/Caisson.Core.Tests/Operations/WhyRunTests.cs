@@ -157,6 +157,16 @@ public sealed class WhyRunTests
     }
 
     [Fact]
+    public void A_question_that_is_open_while_the_run_is_paused_leads_to_its_answers()
+    {
+        var journal = TestJournal.Begin().Add(new EntryBody.ApprovalRequested("raise it?", "b", null, 1), key: "limit-0123456789").Paused(PauseCause.Budget);
+
+        var why = Explain(journal, RunStatus.Paused, paused: PauseCause.Budget, summary: new RunSummary { LimitAt = LimitDimension.Steps, LimitNeeds = 5 });
+
+        AssertOffers(why, $"caisson approve {Id} limit-012345", $"caisson deny {Id} limit-012345");
+    }
+
+    [Fact]
     public void A_limit_above_the_run_is_raised_there()
     {
         var journal = TestJournal.Begin().Add(new EntryBody.LimitHit("tenant:default", LimitDimension.NanoUsd, 2_000_000_000, 2_000_000_000, 0, 1)).Paused(PauseCause.Budget);

@@ -95,6 +95,7 @@ public sealed class JournalVerifierTests
         { "a timer set twice", Insert(15, e => Copy(e, 14)), FindingCode.AskedTwice, 15 },
         { "a child that nobody spawned", Change(16, _ => Note()), FindingCode.AnsweredUnasked, 18 },
         { "a child that ends twice", Insert(19, e => Copy(e, 18)), FindingCode.AnsweredTwice, 19 },
+        { "a question asked again as it was", Insert(20, e => Copy(e, 19)), FindingCode.AskedTwice, 20 },
         { "a decision unasked", Change(19, _ => Note()), FindingCode.AnsweredUnasked, 20 },
         { "a second decision", Insert(21, e => Copy(e, 20)), FindingCode.AnsweredTwice, 21 },
         { "a signal consumed twice", Insert(22, e => Copy(e, 21)), FindingCode.InputConsumedTwice, 22 },

@@ -75,7 +75,7 @@ internal static class Attacks
         new(Devices, "a tunnel into a network (/dev/net/tun)", "fcntl.ioctl(os.open('/dev/net/tun', os.O_RDWR), 0x400454ca, struct.pack('16sH22x', b'probe0', 1))") { OnHost = "opens('/dev/net/tun', os.O_RDWR)", MayLack = true },
         new(Devices, "a file system of its own (/dev/fuse and mount)", "f = os.open('/dev/fuse', os.O_RDWR); call('mount', b'none', b'.', b'fuse', 0, b'fd=%d,rootmode=40000,user_id=0,group_id=0' % f)") { OnHost = "opens('/dev/fuse', os.O_RDWR)", MayLack = true },
 
-        new(Rights, "becoming root or the agent", "any_of([0, 10000, 10002], lambda u: os.setresuid(u, u, u))"),
+        new(Rights, "becoming root or the agent", "any_of([0, 10000, 10002, 10003], lambda u: os.setresuid(u, u, u))"),
         new(Rights, "a set-user-id program", "sh('cp /usr/bin/id own-id && chmod 4755 own-id') ; through(sh('su -c \"id -u\" </dev/null') == '0')") { OnHost = "through(sh('id -u') == '0')" },
         new(Rights, "any capability", "through(any(int(l.split()[1], 16) for l in open('/proc/self/status') if l.startswith(('CapEff', 'CapPrm', 'CapInh', 'CapAmb'))))"),
         new(Rights, "running without no-new-privileges", "through(call('prctl', 39, 0, 0, 0, 0) == 0)"),

@@ -32,6 +32,9 @@ internal sealed class StoreView(StoreHub hub, SimProcess process) : IRunStore, I
     public Task<IReadOnlyList<RunId>> FindClaimableAsync(NodeId node, int limit, CancellationToken cancellationToken) =>
         Read(() => hub.Store.FindClaimableAsync(node, limit, default), cancellationToken);
 
+    public Task<IReadOnlyList<RunId>> FindClaimableChildrenAsync(NodeId node, int limit, CancellationToken cancellationToken) =>
+        Read(() => hub.Store.FindClaimableChildrenAsync(node, limit, default), cancellationToken);
+
     public Task<DateTimeOffset?> NextDueAsync(CancellationToken cancellationToken) => Read(() => hub.Store.NextDueAsync(default), cancellationToken);
 
     public Task<IReadOnlyList<(RunId Run, int Suspicion)>> ListSuspectsAsync(int limit, CancellationToken cancellationToken) =>

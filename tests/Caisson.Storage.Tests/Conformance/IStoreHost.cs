@@ -21,6 +21,8 @@ public interface IStoreHost : IAsyncDisposable
 
     IKillSwitchStore KillSwitch { get; }
 
+    IEventStore Events { get; }
+
     /// <summary>Closes the store and opens it again, as the next process does.</summary>
     Task ReopenAsync();
 }

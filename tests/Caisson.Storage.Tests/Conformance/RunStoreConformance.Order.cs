@@ -29,6 +29,19 @@ public abstract partial class RunStoreConformance
     }
 
     [Fact]
+    public async Task Children_of_a_dead_node_come_before_those_that_are_due()
+    {
+        var parent = await CreateAndClaimAsync();
+        var (working, due) = (await SpawnAndClaimAsync(parent), ChildOf(parent));
+        await AppendAsync(Unit(await FindAsync(parent.Id), Entry(EntryKind.ChildSpawned, "{}")) with { Children = [due] });
+
+        var next = await RegisterAsync();
+
+        Assert.Equal([working.Id, due.Id], await Reader.FindClaimableChildrenAsync(next, 100, default));
+        Assert.Equal([working.Id], await Reader.FindClaimableChildrenAsync(next, 1, default));
+    }
+
+    [Fact]
     public async Task Children_come_before_queued_roots_the_deepest_first_and_a_quarter_is_left_for_due_time()
     {
         var roots = new List<RunId>();
@@ -53,6 +66,8 @@ public abstract partial class RunStoreConformance
         Assert.Equal([below[2], below[0], below[1], below[3], below[4], roots[0], roots[1], roots[2]], await Reader.FindClaimableAsync(_node, 8, default));
         Assert.Equal([below[2]], await Reader.FindClaimableAsync(_node, 1, default));
         Assert.Equal(13, (await Reader.FindClaimableAsync(_node, 100, default)).Distinct().Count());
+        Assert.Equal([below[2], below[0], below[1], below[3], below[4]], await Reader.FindClaimableChildrenAsync(_node, 100, default));
+        Assert.Equal([below[2], below[0]], await Reader.FindClaimableChildrenAsync(_node, 2, default));
     }
 
     [Fact]

@@ -1,3 +1,5 @@
+using Caisson.Contracts;
+
 namespace Caisson.Storage.Tests.CrashPoints;
 
 /// <summary>
@@ -34,6 +36,35 @@ public sealed class CrashPointTests
 
         // Runs in branches do not always take the same number of writes; but that nobody dies is no test.
         Assert.InRange(deaths, writes - 3, writes);
+    }
+
+    [Theory]
+    [InlineData(Death.Before)]
+    [InlineData(Death.AfterCommit)]
+    public async Task What_a_command_sent_is_sent_once_at_most_and_never_without_its_intent(Death death)
+    {
+        var whole = new World(Sample.Sending);
+        await whole.CreateAsync();
+        var (writes, _) = await whole.LiveAsync(0, death);
+        Assert.Equal(["once 0", "once 1"], whole.Effects.Keys.Order());
+
+        var unknown = 0;
+        for (var point = 1; point <= writes; point++)
+        {
+            var world = new World(Sample.Sending);
+            await world.CreateAsync();
+            if ((await world.LiveAsync(point, death)).Died)
+                await world.LiveAsync(0, death);
+            Assert.Equal("", await world.FindingsAsync());
+            Assert.All(world.Effects, effect => Assert.Equal(1, effect.Value));
+            var journal = world.State.Find(world.Run)!.Journal.Select(e => e.Entry).ToList();
+            Assert.Equal(RunStatus.Completed, world.State.Find(world.Run)!.Record.Status);
+            Assert.True(journal.Count(e => e.Kind == EntryKind.EgressIntended) >= world.Effects.Count);
+            unknown += journal.Count(e => e.Kind == EntryKind.StepUnknown);
+        }
+
+        // Each of the two commands is once killed between its intent and its end.
+        Assert.InRange(unknown, 2, writes);
     }
 
     private static async Task<(string? Problem, bool Died)> KillAsync(Sample sample, int point, Death death, string expected, IReadOnlyDictionary<string, int> effects)

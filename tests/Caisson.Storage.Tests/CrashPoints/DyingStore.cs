@@ -74,6 +74,8 @@ internal sealed class DyingStore(MemoryStore store, int point, Death death) : IR
 
     public Task<IReadOnlyList<RunId>> FindClaimableAsync(NodeId node, int limit, CancellationToken cancellationToken) => Read(() => store.FindClaimableAsync(node, limit, cancellationToken));
 
+    public Task<IReadOnlyList<RunId>> FindClaimableChildrenAsync(NodeId node, int limit, CancellationToken cancellationToken) => Read(() => store.FindClaimableChildrenAsync(node, limit, cancellationToken));
+
     public Task<DateTimeOffset?> NextDueAsync(CancellationToken cancellationToken) => Read(() => store.NextDueAsync(cancellationToken));
 
     public Task<IReadOnlyList<(RunId Run, int Suspicion)>> ListSuspectsAsync(int limit, CancellationToken cancellationToken) => Read(() => store.ListSuspectsAsync(limit, cancellationToken));

@@ -26,6 +26,9 @@ internal sealed class Sample
     /// <summary>With this a person resumes the run whenever it is paused.</summary>
     internal RaisedLimits? Raises { get; init; }
 
+    /// <summary>Its commands send something, once for each command.</summary>
+    internal bool Sends { get; init; }
+
     internal Script Child { get; init; } = (_, _, _) => Task.FromResult("");
 
     internal IReadOnlyList<string> Signals { get; init; } = [];
@@ -52,6 +55,14 @@ internal sealed class Sample
         Manifest = "name: loop\nloop: {model: mock/m, instructions: go}\nlimits: {usd: 0.000000020}\n",
         Models = () => new ScriptedModel(turn => turn < 3 ? $$"""{"n":{{turn}},"pad":"{{new string('x', turn == 1 ? JournalDraft.InlineBytes : 0)}}"}""" : null),
         Raises = new RaisedLimits(NanoUsd: 1_000_000_000),
+    };
+
+    /// <summary>A loop agent whose commands send something: killed in between, nobody knows whether it arrived.</summary>
+    internal static readonly Sample Sending = new()
+    {
+        Manifest = "name: sending\nloop: {model: mock/m, instructions: go, tools: [shell]}\negress:\n  - {host: api.test.example}\n",
+        Models = () => new ScriptedModel(turn => turn < 2 ? $$"""{"command":"{{turn}}"}""" : null) { Tool = "shell" },
+        Sends = true,
     };
 
     private static Task<string> StepAsync(IRunContext context, Act act, string name, string? effect = null) => context.StepAsync(name, async _ =>

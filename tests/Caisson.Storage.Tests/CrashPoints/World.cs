@@ -4,6 +4,7 @@ using Caisson.Contracts;
 using Caisson.Core;
 using Caisson.Core.Agents;
 using Caisson.Core.Budgets;
+using Caisson.Core.Egress;
 using Caisson.Core.InMemory;
 using Caisson.Core.Journal;
 using Caisson.Core.Lifecycle;
@@ -71,6 +72,7 @@ internal sealed class World
     {
         var signals = new RunSignals();
         var store = new DyingStore(_store, point, death);
+        var egress = new FakeEgress();
         await using var engine = new Engine(new EngineOptions(), new EngineParts
         {
             Store = store,
@@ -79,7 +81,8 @@ internal sealed class World
             Budgets = _store,
             Blobs = _blobs,
             Models = _sample.IsBusy ? new BusyModel { Calls = 2, Reserves = false, Act = effect => Of(store)(effect) } : Models,
-            Sandboxes = [],
+            Sandboxes = _sample.Sends ? [Boxes(egress, Of(store))] : [],
+            Egress = egress,
             CodeAgents = new Dictionary<string, IAgent> { ["test"] = new Agent(_sample.Agent, Of(store), _effects), ["child"] = new Agent(_sample.Child, Of(store), _effects) },
             Builds = Builds,
             NewRuns = NewRuns(),
@@ -187,7 +190,23 @@ internal sealed class World
 
     private IModels Models => _model ?? (_sample.IsBusy ? new BusyModel() : (IModels)NoModels.Instance);
 
-    private NewRuns NewRuns() => new(_blobs, Models, [], Builds, _clock, _ids);
+    private NewRuns NewRuns() => new(_blobs, Models, _sample.Sends ? [Boxes(new FakeEgress(), _ => Task.CompletedTask)] : [], Builds, _clock, _ids, egress: new FakeEgress());
+
+    /// <summary>A command asks for leave, and sends.</summary>
+    private static RecordingBoxes Boxes(FakeEgress egress, Act act)
+    {
+        var gate = new Gate();
+        gate.Open();
+        return new RecordingBoxes(gate)
+        {
+            Does = async command =>
+            {
+                if (await egress.Log.IntentAsync(new EgressIntent(EgressKind.Request, "api.test.example", 443, "POST", "/" + command), default))
+                    await act("once " + command);
+                return null;
+            },
+        };
+    }
 
     private sealed class NoModels : IModels
     {

@@ -1,5 +1,6 @@
 using Caisson.Contracts;
 using Caisson.Core.Agents;
+using Caisson.Core.Lifecycle;
 using Caisson.Core.Stores;
 
 namespace Caisson.Storage.Tests.EngineTests;
@@ -108,6 +109,37 @@ public sealed class FamilyTests : EngineTestBase
 
         var paused = await server.UntilAsync(run, RunStatus.Paused);
         Assert.Equal((PauseCause.Budget, LimitDimension.ChildDepth), (paused.Paused, paused.Summary.LimitAt));
+    }
+
+    /// <summary>Parents at work keep their places: without some for children, each would wait for what nobody can begin.</summary>
+    [Theory]
+    [InlineData(2)]
+    [InlineData(8)]
+    [InlineData(16)]
+    public async Task Children_get_places_where_parents_at_work_would_take_them_all(int places)
+    {
+        var roots = ClaimOrder.PlacesForRoots(places);
+        var (ended, all) = (0, new Gate());
+        var server = await StartAsync(options: new EngineOptions { MaxConcurrentRuns = places });
+        server.Register("test", async context =>
+        {
+            await context.SpawnAsync(new ChildSpec("child", ""));
+            await StepAsync(context, "work", cancellation => all.PassAsync(cancellation));
+            return "";
+        });
+        server.Register("child", context =>
+        {
+            if (Interlocked.Increment(ref ended) == roots)
+                all.Open();
+            return Task.FromResult("");
+        });
+
+        var runs = new List<RunId>();
+        for (var i = 0; i <= places; i++)
+            runs.Add(await server.CreateAsync(Manifest));
+
+        foreach (var run in runs)
+            await server.UntilAsync(run, RunStatus.Completed);
     }
 
     private static async Task<string> Forever(IRunContext context)

@@ -1,5 +1,6 @@
 using Caisson.Contracts;
 using Caisson.Core.Lifecycle;
+using Caisson.Core.Operations;
 
 namespace Caisson.Storage.Tests.EngineTests;
 
@@ -41,6 +42,53 @@ public sealed class LimitTests : EngineTestBase
 
         await next.UntilAsync(run, RunStatus.Completed);
     }
+
+    /// <summary>Another run keeps the tenant's counters in memory all the while.</summary>
+    [Fact]
+    public async Task A_tenant_s_cap_reaches_a_server_at_work_and_counts_the_steps_of_roots_for_the_next_one_too()
+    {
+        var gate = new Gate();
+        var steps = Steps(5, "c", gate);
+        var server = await StartAsync(async context => context.Input == "waits" ? (await context.WaitForSignalAsync("never"))!.Name : await steps(context));
+        await server.UntilAsync(await server.CreateAsync(Manifest, "waits"), RunStatus.Waiting);
+        var run = await server.CreateAsync(Manifest);
+        await gate.Reached;
+
+        await CapAsync(server, "1");
+        gate.Open();
+        var paused = await server.UntilAsync(run, RunStatus.Paused);
+        Assert.Equal((LimitDimension.Steps, "tenant:default", 3L), (paused.Summary.LimitAt, paused.Summary.LimitAbove, paused.Summary.Steps));
+
+        await CapAsync(server, "3");
+        Assert.IsType<InputOutcome.Accepted>(await server.Runs.ResumeAsync(run, "me", new RunOverrides(), default));
+        Assert.Null((await server.UntilAsync(run, RunStatus.Completed)).Summary.LimitAbove);
+        await server.StopHardAsync();
+
+        var next = await StartAsync(Steps(1));
+        Assert.Equal(0, (await next.UntilAsync(await next.CreateAsync(Manifest), RunStatus.Paused)).Summary.Steps);
+    }
+
+    /// <summary>A cap may be set where this server is not told of it.</summary>
+    [Fact]
+    public async Task A_tenant_s_cap_that_nobody_told_of_is_found()
+    {
+        var gate = new Gate();
+        var server = await StartAsync(async context =>
+        {
+            for (var i = 0; ; i++)
+                await StepAsync(context, $"{i}", i == 0 ? cancellation => gate.PassAsync(cancellation) : null);
+        });
+        var run = await server.CreateAsync(Manifest, limits: new RunOverrides(Steps: 1_000_000));
+        await gate.Reached;
+
+        await server.Store.SetCapAsync("tenant:default", LimitDimension.Steps, 1, default);
+        gate.Open();
+
+        Assert.Equal("tenant:default", (await server.UntilAsync(run, RunStatus.Paused)).Summary.LimitAbove);
+    }
+
+    private static async Task CapAsync(TestServer server, string steps) =>
+        Assert.IsType<OperationOutcome.Accepted>(await server.Operations.SetTenantCapsAsync("default", new Dictionary<string, string> { ["steps"] = steps }, default));
 
     [Fact]
     public async Task A_run_told_to_stop_at_its_limit_fails()

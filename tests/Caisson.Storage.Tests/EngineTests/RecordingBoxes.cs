@@ -10,6 +10,9 @@ internal sealed class RecordingBoxes(Gate gate) : ISandboxProvider
     /// <summary>Key, run, epoch and attempt of each command.</summary>
     internal List<string> Seen { get; } = [];
 
+    /// <summary>What a command does in its box; the outcome is its own where it gives one.</summary>
+    internal Func<string, Task<ExecOutcome?>>? Does { get; init; }
+
     public string Name => "recording";
 
     public IsolationTier Tier => IsolationTier.Hardware;
@@ -17,6 +20,12 @@ internal sealed class RecordingBoxes(Gate gate) : ISandboxProvider
     public Task<SandboxProbe> ProbeAsync(CancellationToken cancellationToken) => Task.FromResult(new SandboxProbe(true, "here", null));
 
     public Task<SandboxCreateOutcome> CreateAsync(SandboxSpec spec, CancellationToken cancellationToken) => Task.FromResult<SandboxCreateOutcome>(new SandboxCreateOutcome.Started(new Box(this)));
+
+    public Task<SandboxCreateOutcome> RestoreAsync(SandboxCheckpoint checkpoint, SandboxSpec spec, CancellationToken cancellationToken) => throw new InvalidOperationException("no checkpoints here");
+
+    public SandboxCheckpoint? FindCheckpoint(RunId run) => null;
+
+    public void Discard(SandboxCheckpoint checkpoint) => throw new InvalidOperationException("no checkpoints here");
 
     public Task<IReadOnlyList<SandboxResidue>> ListResidueAsync(CancellationToken cancellationToken) => Task.FromResult<IReadOnlyList<SandboxResidue>>([]);
 
@@ -29,7 +38,10 @@ internal sealed class RecordingBoxes(Gate gate) : ISandboxProvider
         var found = request.Environment;
         lock (Seen)
             Seen.Add($"{found[StepEnvironment.IdempotencyKey]} {found[StepEnvironment.Run]} {found[StepEnvironment.Epoch]} {found[StepEnvironment.Attempt]}");
+        var own = Does is null ? null : await Does(request.Command[^1]);
         await gate.PassAsync(cancellationToken);
+        if (own is not null)
+            return own;
         var nothing = new BoundedOutput(default, default, 0);
         return new ExecOutcome.Exited(0, nothing, nothing, TimeSpan.Zero);
     }
@@ -55,6 +67,10 @@ internal sealed class RecordingBoxes(Gate gate) : ISandboxProvider
         public Task<WorkspaceSaveOutcome> SaveWorkspaceAsync(CancellationToken cancellationToken) => Task.FromResult<WorkspaceSaveOutcome>(new WorkspaceSaveOutcome.Saved(new WorkspaceRoot("root")));
 
         public Task<Failure?> RestoreWorkspaceAsync(WorkspaceRoot? root, CancellationToken cancellationToken) => Task.FromResult<Failure?>(null);
+
+        public Task<CheckpointOutcome> CheckpointAsync(CheckpointMark mark, CancellationToken cancellationToken) => Task.FromResult<CheckpointOutcome>(new CheckpointOutcome.Refused(new Failure(ErrorCodes.SandboxUnavailable, "no checkpoints here")));
+
+        public Task<ExecOutcome> ResumeExecAsync(uint command, ExecRequest request, CancellationToken cancellationToken) => throw new InvalidOperationException("no checkpoints here");
 
         public Task<SandboxStats> StatsAsync(CancellationToken cancellationToken) => Task.FromResult(new SandboxStats(0, TimeSpan.Zero, 0));
 

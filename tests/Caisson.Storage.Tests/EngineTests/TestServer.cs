@@ -5,6 +5,7 @@ using Caisson.Core;
 using Caisson.Core.Agents;
 using Caisson.Core.Blobs;
 using Caisson.Core.Budgets;
+using Caisson.Core.Egress;
 using Caisson.Core.Journal;
 using Caisson.Core.Lifecycle;
 using Caisson.Core.Models;
@@ -26,7 +27,7 @@ internal sealed class TestServer : IAsyncDisposable
     private readonly RunSignals _signals = new();
     private bool _stopped;
 
-    internal TestServer(string folder, TimeProvider? clock = null, IModels? models = null, Random? random = null, EngineOptions? options = null, bool signals = true, AgentBuilds? builds = null, Func<IBlobStore, IBlobStore>? blobs = null, IReadOnlyList<ISandboxProvider>? sandboxes = null)
+    internal TestServer(string folder, TimeProvider? clock = null, IModels? models = null, Random? random = null, EngineOptions? options = null, bool signals = true, AgentBuilds? builds = null, Func<IBlobStore, IBlobStore>? blobs = null, IReadOnlyList<ISandboxProvider>? sandboxes = null, IBoxEgress? egress = null)
     {
         builds ??= Builds;
         clock ??= TimeProvider.System;
@@ -36,7 +37,7 @@ internal sealed class TestServer : IAsyncDisposable
         IBlobStore files = new FileBlobStore(Path.Combine(folder, "blobs"), Store.TenantKey.Span);
         var content = blobs?.Invoke(files) ?? files;
         Kills = new KillSwitches(Store, clock);
-        var newRuns = new NewRuns(content, models, sandboxes ?? [], builds, clock, ids, Kills);
+        var newRuns = new NewRuns(content, models, sandboxes ?? [], builds, clock, ids, Kills, egress: egress);
         Engine = new Engine(options ?? new EngineOptions(), new EngineParts
         {
             Store = Store,
@@ -48,6 +49,8 @@ internal sealed class TestServer : IAsyncDisposable
             Models = models,
             Sandboxes = sandboxes ?? [],
             Unconfirmed = Store,
+            Egress = egress,
+            Events = Store,
             CodeAgents = Agents,
             Builds = builds,
             NewRuns = newRuns,

@@ -49,6 +49,12 @@ public sealed class UnconfirmedTests : EngineTestBase
 
         public Task<SandboxCreateOutcome> CreateAsync(SandboxSpec spec, CancellationToken cancellationToken) => throw new InvalidOperationException("no box is needed here");
 
+        public Task<SandboxCreateOutcome> RestoreAsync(SandboxCheckpoint checkpoint, SandboxSpec spec, CancellationToken cancellationToken) => throw new InvalidOperationException("no checkpoints here");
+
+        public SandboxCheckpoint? FindCheckpoint(RunId run) => null;
+
+        public void Discard(SandboxCheckpoint checkpoint) => throw new InvalidOperationException("no checkpoints here");
+
         public Task<IReadOnlyList<SandboxResidue>> ListResidueAsync(CancellationToken cancellationToken) =>
             Task.FromResult<IReadOnlyList<SandboxResidue>>([.. runs.Select((run, i) => new SandboxResidue("cgroup", $"box-{i}") { Run = run })]);
 

@@ -262,6 +262,42 @@ public sealed class WaitTests : EngineTestBase
         Assert.False(JournalJson.Read<EntryBody.ApprovalDecided>((await server.JournalAsync(run)).Single(e => e.Kind == EntryKind.ApprovalDecided).Body).Approved);
     }
 
+    /// <summary>A branch beside the question writes files while a person thinks: what they saw is not what is there.</summary>
+    [Fact]
+    public async Task A_yes_about_files_that_have_changed_since_is_asked_for_again_and_a_no_is_not()
+    {
+        foreach (var last in new[] { true, false })
+        {
+            var server = await StartAsync(async context =>
+            {
+                var asked = context.ApproveAsync("may I?");
+                await context.WaitForSignalAsync("write");
+                await ((RunContext)context).ToolAsync(new StepKey(StepHash.Of("a tool")), new StepSubject(StepKind.Tool, "files", "", null, null),
+                    (_, _) => Task.FromResult<StepAttempt>(new StepAttempt.Done("{}"u8.ToArray(), WorkspaceRoot: "another")));
+                return $"{(await asked).Approved}";
+            });
+            var run = await server.CreateAsync(Manifest);
+            await server.UntilAsync(run, RunStatus.Waiting);
+            await SignalAsync(server, run, "write", "0");
+            await server.UntilAsync(run, r => r is { Status: RunStatus.Waiting, Summary.Steps: 1 }, "has written");
+
+            if (last)
+            {
+                await DecideAsync(server, run, true, "ann");
+                await server.UntilAsync(run, _ => server.KindsAsync(run).Result.Count(k => k == EntryKind.ApprovalRequested) == 2, "asks again");
+            }
+
+            await DecideAsync(server, run, last, "ann");
+
+            Assert.Equal($"{last}", (await server.UntilAsync(run, RunStatus.Completed)).Summary.Result);
+            var journal = await server.JournalAsync(run);
+            Assert.Equal(last ? 2 : 1, journal.Where(e => e.Kind == EntryKind.ApprovalRequested).Select(e => JournalJson.Read<EntryBody.ApprovalRequested>(e.Body).Binding).Distinct().Count());
+            Assert.Single(journal, e => e.Kind == EntryKind.ApprovalDecided);
+            Assert.All((await server.Operations.VerifyAsync(run, default))!.Findings, f => Assert.Equal("blob_missing", f.Code));
+            await server.StopHardAsync();
+        }
+    }
+
     [Fact]
     public async Task A_recorded_yes_does_not_fit_other_arguments()
     {

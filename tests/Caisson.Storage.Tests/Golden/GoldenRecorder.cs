@@ -11,7 +11,7 @@ internal static class GoldenRecorder
     private const string Manifest = "SHA256SUMS";
 
     /// <summary>Samples by name.</summary>
-    internal static readonly IReadOnlyDictionary<string, Sample> Samples = new Dictionary<string, Sample>(Sample.All) { ["loop agent at its limit"] = Sample.Loop };
+    internal static readonly IReadOnlyDictionary<string, Sample> Samples = new Dictionary<string, Sample>(Sample.All) { ["loop agent at its limit"] = Sample.Loop, ["commands that send"] = Sample.Sending };
 
     /// <summary>Which of them are also recorded with a death on the way, and what must be in the journal then.</summary>
     private static readonly (string Sample, EntryKind[] Kinds)[] Deaths =
@@ -19,6 +19,7 @@ internal static class GoldenRecorder
         ("nested branches and effects", [EntryKind.StepUnknown, EntryKind.StepResolved]),
         ("children", [EntryKind.ChildEnded]),
         ("signals and timers", [EntryKind.TimerFired]),
+        ("commands that send", [EntryKind.EgressIntended, EntryKind.StepUnknown, EntryKind.StepResolved]),
     ];
 
     internal static async Task<int> RunAsync(string series, string folder)

@@ -73,7 +73,7 @@ public sealed class GoldenTests
         {
             EntryKind.StepStarted, EntryKind.StepCompleted, EntryKind.StepFailed, EntryKind.StepUnknown, EntryKind.StepResolved, EntryKind.SignalConsumed, EntryKind.TimerSet,
             EntryKind.TimerFired, EntryKind.ChildSpawned, EntryKind.ChildEnded, EntryKind.ApprovalRequested, EntryKind.ApprovalDecided, EntryKind.LimitHit, EntryKind.LimitRaised,
-            EntryKind.Paused, EntryKind.Resumed, EntryKind.Snapshot, EntryKind.RunEnded,
+            EntryKind.Paused, EntryKind.Resumed, EntryKind.Snapshot, EntryKind.EgressIntended, EntryKind.RunEnded,
         }.Except(kinds));
         Assert.Contains(recordings, g => g.Blobs.Count > 0);
     }

@@ -26,6 +26,8 @@ public sealed class MemoryStoreConformanceTests : RunStoreConformance
 
         public IKillSwitchStore KillSwitch => store;
 
+        public IEventStore Events => store;
+
         /// <summary>What is in memory stays there.</summary>
         public Task ReopenAsync()
         {

@@ -186,6 +186,24 @@ public sealed class MigrationTests : IDisposable
     }
 
     [Fact]
+    public async Task A_file_of_version_2_gets_what_it_lacks()
+    {
+        using var other = new TempFolder();
+        foreach (var folder in new[] { _folder, other })
+            await SqliteStoreHost.Open(folder.Path, TimeProvider.System).DisposeAsync();
+        using (var connection = Open(_folder))
+        using (var command = connection.CreateCommand())
+        {
+            command.CommandText = "DROP TABLE events; PRAGMA user_version = 2";
+            await command.ExecuteNonQueryAsync();
+        }
+
+        await SqliteStoreHost.Open(_folder.Path, TimeProvider.System).DisposeAsync();
+
+        Assert.Equal(ColumnsOf(other), ColumnsOf(_folder));
+    }
+
+    [Fact]
     public void A_migration_that_fails_leaves_the_file_as_it_was()
     {
         Execute(Version1 + Rows + "CREATE TABLE schedules (name TEXT);");

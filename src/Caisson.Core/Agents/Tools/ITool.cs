@@ -38,5 +38,9 @@ internal static class BuiltInTools
 
     internal static IReadOnlyCollection<string> Names { get; } = [.. All.Select(t => t.Definition.Name)];
 
-    internal static IReadOnlyList<ITool> Select(IEnumerable<string> names) => [.. names.Select(name => All.Single(t => t.Definition.Name == name))];
+    internal static IReadOnlyList<ITool> Select(IEnumerable<string> names, AgentManifest manifest)
+    {
+        var tools = names.Select(name => All.Single(t => t.Definition.Name == name));
+        return NetworkText.Of(manifest) is { } network ? [.. tools.Select(t => t is ShellTool ? new ShellTool(network) : t)] : [.. tools];
+    }
 }

@@ -7,15 +7,18 @@ using Caisson.Core.Sandboxes;
 namespace Caisson.Core.Agents.Tools;
 
 /// <summary>Runs a command line with <c>sh</c> in the box. Whatever it does stays in there.</summary>
-internal sealed class ShellTool : ITool
+/// <param name="network">What the model should know of it.</param>
+internal sealed class ShellTool(string network = ShellTool.NoNetwork) : ITool
 {
+    internal const string NoNetwork = "There is no network. ";
+
     private const int DefaultSeconds = 120;
     private const int MostSeconds = 600;
     private const int MaxOutputBytes = 32 << 10;
 
     public ToolDefinition Definition { get; } = new(
         "shell",
-        "Runs a command line with sh in the workspace of an isolated Linux box. There is no network. "
+        "Runs a command line with sh in the workspace of an isolated Linux box. " + network
         + "Processes that it leaves behind are ended when it returns. Long output is cut in the middle.",
         """{"type":"object","properties":{"command":{"type":"string"},"timeout_s":{"type":"integer","minimum":1,"maximum":600}},"required":["command"],"additionalProperties":false}""");
 

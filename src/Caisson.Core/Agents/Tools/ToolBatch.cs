@@ -115,15 +115,19 @@ internal sealed class ToolBatch(RunContext context, IReadOnlyList<ITool> tools)
     {
         var call = planned.Call;
         var subject = new StepSubject(StepKind.Tool, Cut(call.Name), StepHash.Of(call.Arguments), call.Id, Cut(call.Arguments));
-        var (answer, denial) = await context.ToolAsync(planned.Key, subject, step => ExecuteAsync(planned, step));
+        var (answer, denial) = await context.ToolAsync(planned.Key, subject, (step, attempt) => ExecuteAsync(planned, step, attempt));
         if (answer is null)
             return new(null, denial);
-        var text = JsonSerializer.Deserialize(answer.Result.Span, ToolJson.Default.ToolResult)?.Text
-            ?? throw new CaissonException(ErrorCodes.DatabaseCorrupt, $"the result of tool step {planned.Key} is not readable");
+
+        // A step whose outcome nobody knows, or a person skipped, has no result of its own.
+        var text = answer is { Result.Length: 0, Failure: { } unknown }
+            ? $"error: {unknown.Message}; the files are as they were before this call"
+            : JsonSerializer.Deserialize(answer.Result.Span, ToolJson.Default.ToolResult)?.Text
+                ?? throw new CaissonException(ErrorCodes.DatabaseCorrupt, $"the result of tool step {planned.Key} is not readable");
         return new(new ToolAnswer(call, text, StepHash.Of(call.Name, call.Arguments), StepHash.Of(Bare(text)), answer.Failure is not null, answer.WorkspaceRoot, answer.Seq), null);
     }
 
-    private async Task<StepAttempt> ExecuteAsync(PlannedCall planned, StepContext step)
+    private async Task<StepAttempt> ExecuteAsync(PlannedCall planned, StepCall call, StepContext step)
     {
         var cancellationToken = step.Cancellation;
         if (planned.Problem is { } problem)
@@ -148,7 +152,7 @@ internal sealed class ToolBatch(RunContext context, IReadOnlyList<ITool> tools)
         try
         {
             await using var work = boxes.Work(box);
-            return await ExecuteAsync(planned, boxes, box, step);
+            return await WatchedAsync(planned, call, boxes, box, step);
         }
         catch (Exception trouble) when (trouble is CaissonException or IOException)
         {
@@ -158,7 +162,25 @@ internal sealed class ToolBatch(RunContext context, IReadOnlyList<ITool> tools)
         }
     }
 
-    private async Task<StepAttempt> ExecuteAsync(PlannedCall planned, RunBox boxes, ISandbox box, StepContext step)
+    /// <summary>What leaves the box meanwhile belongs to this step. Calls that only read run side by side, and run no program of the box.</summary>
+    private async Task<StepAttempt> WatchedAsync(PlannedCall planned, StepCall call, RunBox boxes, ISandbox box, StepContext step)
+    {
+        var egress = context.Session.Egress;
+        if (planned.Effect == ToolEffect.Reads)
+            return await ExecuteAsync(planned, boxes, box, step, () => Task.FromResult(""));
+        egress.Enter(call, step.Attempt);
+        try
+        {
+            return await ExecuteAsync(planned, boxes, box, step, async () => string.Concat((await egress.LeaveAsync()).Select(reason => $"\n[{reason}]")));
+        }
+        finally
+        {
+            await egress.LeaveAsync();
+        }
+    }
+
+    /// <param name="denied">Ends what may leave for this step, and answers what the model should know of it.</param>
+    private async Task<StepAttempt> ExecuteAsync(PlannedCall planned, RunBox boxes, ISandbox box, StepContext step, Func<Task<string>> denied)
     {
         var environment = StepEnvironment.Of(context.Run.ToString(), step);
         var idle = context.Manifest.Sandbox.IdleTimeout ?? IdleWatch.DefaultTimeout;
@@ -172,6 +194,7 @@ internal sealed class ToolBatch(RunContext context, IReadOnlyList<ITool> tools)
                 var text = boxes.TakeReplaced()
                     ? Replaced + answered.Text
                     : answered.Text;
+                text += await denied();
                 return planned.Effect == ToolEffect.Writes ? await SavedAsync(boxes, box, text, answered.Failure, step.Cancellation) : Done(text, answered.Failure, null);
             case ToolOutcome.BoxLost lost:
                 await boxes.DiscardAsync(box);

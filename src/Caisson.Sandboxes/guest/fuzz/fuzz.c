@@ -119,8 +119,9 @@ static _Noreturn void be_agent(uint8_t part)
     dup2(nothing, 0);
     if (part % 3 == 0)
         _exit(init_main(0));
+    static const uint8_t token[4 + TOKEN_SIZE];
     if (part % 3 == 1)
-        exec_worker(stream);
+        exec_worker(stream, token);
     files_worker(stream);
 }
 
@@ -230,7 +231,7 @@ static size_t add_frame(uint8_t *data, size_t at, uint8_t type, const void *payl
 
 static size_t mutate(uint8_t *data, size_t length)
 {
-    static const uint8_t types[] = {1, 2, 3, 33, 34, 35, 36, 37, 38, 39, 40, 64, 65, 66, 67, 68, 0, 255};
+    static const uint8_t types[] = {F_DETACH, 1, 2, 3, 33, 34, 35, 36, 37, 38, 39, 40, 64, 65, 66, 67, 68, 0, 255};
     static const uint32_t lengths[] = {0, 1, 4, 5, 8, 20, 21, 22, 65535, 65536, 65537, 0x7fffffff, 0x80000000, 0xffffffff};
     static uint8_t payload[MAX_FRAME];
     size_t at = length > HEAD ? HEAD + draw((uint32_t)(length - HEAD)) : HEAD;

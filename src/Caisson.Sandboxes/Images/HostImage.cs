@@ -1,25 +1,18 @@
+using System.Security.Cryptography;
 using Caisson.Contracts;
 
-namespace Caisson.Sandboxes.Boxes;
+namespace Caisson.Sandboxes.Images;
 
 /// <summary>
 /// The root tree that every box reads: the host's /usr (bound by each launcher in a mount namespace of its own), links
 /// into it, and an /etc made here. Nothing of the host's /home, /root, /var, and of /etc only what programs need and
 /// nothing secret.
 /// </summary>
-internal static class BoxTree
+internal static class HostImage
 {
-    /// <summary>Beside the guest agent, which boxes run from here.</summary>
-    public const string GuestInside = "/.caisson/guest";
-
-    /// <summary>Where a box finds <see cref="BoxFolder.Files"/>.</summary>
-    public const string FilesInside = "/run/box";
-
     private const UnixFileMode Readable = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.OtherRead;
-    private const UnixFileMode Executable = Readable | UnixFileMode.UserExecute | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute;
 
-    private static readonly string[] MountPoints =
-        ["usr", "proc", "dev", "sys", "tmp", "workspace", "run/caisson", "run/box", "var", "root", "home", "etc/ssl", ".caisson"];
+    private static readonly string[] Folders = ["usr", "var", "root", "home", "etc/ssl"];
 
     private static readonly string[] Copied =
     [
@@ -38,11 +31,12 @@ internal static class BoxTree
     ];
 
     /// <summary>Builds the tree anew: what another version left must not stay. No box of this server may live.</summary>
-    public static void Build(string root, string guest)
+    /// <returns>The image; its digest is that of the host's package list.</returns>
+    public static BoxImage Build(string root, string guest)
     {
         if (Directory.Exists(root))
             Directory.Delete(root, recursive: true);
-        foreach (var directory in MountPoints)
+        foreach (var directory in Folders)
             Directory.CreateDirectory(Path.Combine(root, directory));
         foreach (var name in new[] { "bin", "sbin", "lib", "lib32", "lib64", "libx32" })
         {
@@ -58,9 +52,16 @@ internal static class BoxTree
             Copy("/etc/" + name, Path.Combine(root, "etc", name));
         foreach (var (name, text) in Written)
             File.WriteAllText(Path.Combine(root, "etc", name), text);
-        var inside = root + GuestInside;
-        File.Copy(guest, inside);
-        File.SetUnixFileMode(inside, Executable);
+        using (var folder = ImageFolder.Open(root))
+            BoxImage.Finish(folder, guest);
+        return new BoxImage(root, Digest(), Path.Combine(root, "usr"));
+    }
+
+    private static string Digest()
+    {
+        const string Packages = "/var/lib/dpkg/status";
+        var list = File.Exists(Packages) ? File.ReadAllBytes(Packages) : File.ReadAllBytes("/etc/os-release");
+        return Convert.ToHexStringLower(SHA256.HashData(list));
     }
 
     private static void Copy(string from, string to)

@@ -1,0 +1,44 @@
+using System.Text.Json.Serialization;
+
+namespace Caisson.Contracts;
+
+/// <summary>What a live sandbox does.</summary>
+[JsonConverter(typeof(WordConverter<SandboxState>))]
+public enum SandboxState
+{
+    /// <summary>Its processes may run.</summary>
+    Running = 1,
+    /// <summary>It has nothing to do and uses no processor.</summary>
+    Frozen = 2,
+    /// <summary>Started in advance, for no run yet.</summary>
+    Ready = 3,
+}
+
+/// <param name="Run">Whose it is; <c>null</c> for one that stands ready.</param>
+/// <param name="Image">Digest of what it sees as its root.</param>
+/// <param name="CpuSeconds">Of all its processes since its start, those of the sandbox's own kernel included.</param>
+public sealed record SandboxView(
+    string Id, string Provider, string? Run, long Epoch, SandboxState State, string Image, DateTimeOffset Made, long MemoryBytes, double CpuSeconds, int Processes);
+
+public sealed record SandboxesView(IReadOnlyList<SandboxView> Sandboxes);
+
+/// <param name="Size">Boxes kept ready of each sort that was asked for lately.</param>
+/// <param name="Waiting">Runs that wait for room on the host.</param>
+public sealed record SandboxPoolView(int Size, int Waiting, IReadOnlyList<SandboxShelfView> Shelves);
+
+/// <param name="DiskBytes">Size of the workspace.</param>
+public sealed record SandboxShelfView(string Provider, string Image, long DiskBytes, int Ready);
+
+/// <param name="Command">Program and arguments; no shell reads them.</param>
+/// <param name="Directory">Below the workspace unless absolute.</param>
+/// <param name="TimeoutSeconds">After it the command is killed. Default 120, most 86,400.</param>
+public sealed record SandboxExecRequest(
+    IReadOnlyList<string> Command, string? Directory = null, IReadOnlyDictionary<string, string>? Environment = null, double? TimeoutSeconds = null);
+
+/// <summary>A line of the answer to an exec: output as it comes, and in the end how the command ended.</summary>
+/// <param name="Stdout">In base64: output is bytes.</param>
+/// <param name="ExitCode">128 + the signal where a signal ended it.</param>
+public sealed record SandboxExecEvent(byte[]? Stdout = null, byte[]? Stderr = null, int? ExitCode = null, bool TimedOut = false, Failure? Failure = null);
+
+/// <param name="Root">Content address of the saved workspace.</param>
+public sealed record SandboxSnapshotView(string Root);

@@ -1,0 +1,98 @@
+using System.Collections.Concurrent;
+using Caisson.Contracts;
+using Caisson.Sandboxes.Native;
+
+namespace Caisson.Sandboxes.Protocol;
+
+/// <summary>
+/// Checkpoints: no connection to the host may be open while one is taken, so the guest closes them all and dials again.
+/// States: connected, detached (streams of commands are parked, no order may be given), connected again. A guest that
+/// does not leave in time makes the link lost.
+/// </summary>
+internal sealed partial class GuestLink
+{
+    private readonly ConcurrentDictionary<uint, Waiting> _returning = new();
+    private bool _detached;
+    private TaskCompletionSource _parked = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    /// <summary>Whether the guest has closed its connections for a checkpoint and is to dial again.</summary>
+    public bool IsDetached => Volatile.Read(ref _detached);
+
+    /// <summary>Commands under way.</summary>
+    public ConcurrentDictionary<uint, CommandChannel> Running { get; } = new();
+
+    /// <summary>
+    /// Lets the guest close all its connections, which a checkpoint cannot hold, and go on without the host. Answers a
+    /// failure where it cannot: then either nothing was done, or the link is lost.
+    /// </summary>
+    public async Task<Failure?> DetachAsync(CancellationToken cancellationToken)
+    {
+        if (Running.Values.Any(c => c.HasInput))
+            return new Failure(ErrorCodes.RunConflict, "a command of the box still reads its input", Retryable: true);
+        // Before the order: a command may end or park as soon as the guest has it.
+        Volatile.Write(ref _detached, true);
+        var (_, failure) = await AskAsync(FrameType.Detach, [], "leave", cancellationToken);
+        if (failure is not null)
+            return failure;
+        _control!.Dispose();
+        try
+        {
+            while (Running.Values.Any(c => !c.IsParked))
+            {
+                var parked = Volatile.Read(ref _parked);
+                if (Running.Values.All(c => c.IsParked))
+                    break;
+                await parked.Task.WaitAsync(OpenLimit, _time, cancellationToken);
+            }
+
+            return null;
+        }
+        catch (TimeoutException)
+        {
+            return new Failure(ErrorCodes.SandboxProtocol, $"a command of the box did not leave its stream within {OpenLimit}");
+        }
+    }
+
+    /// <summary>Takes a guest back that was detached and goes on in the same box.</summary>
+    public async Task<Failure?> AttachAsync(CancellationToken cancellationToken)
+    {
+        using var folder = Libc.Open(Libc.CurrentDirectory, System.Text.Encoding.UTF8.GetBytes(_directory), Libc.PathOnly | Libc.Directory);
+        _controlListener.Dispose();
+        _controlListener = Listen(folder, _directory, "ctl.sock");
+        Volatile.Write(ref _detached, false);
+        return await GreetAsync(cancellationToken);
+    }
+
+    /// <summary>Before a restored guest dials: the streams that it will bring back.</summary>
+    public void Foresee(IEnumerable<StreamTicket> tickets)
+    {
+        foreach (var ticket in tickets)
+        {
+            // The guest's numbers are those of its former host, and ours must not meet them.
+            _lastId = Math.Max(_lastId, ticket.Id);
+            _returning[ticket.Id] = _waiting[ticket.Id] = NewWaiting(ticket);
+        }
+    }
+
+    /// <summary>A stream that the guest brings back. <c>null</c> where the link is lost.</summary>
+    public async Task<FrameStream?> ExpectAsync(StreamTicket ticket, CancellationToken cancellationToken)
+    {
+        if (!_returning.TryRemove(ticket.Id, out var waiting))
+            _waiting[ticket.Id] = waiting = NewWaiting(ticket);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, _end.Token);
+        try
+        {
+            return (await waiting.Opened.Task.WaitAsync(either.Token)).Stream;
+        }
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        {
+            return null;
+        }
+    }
+
+    private static Waiting NewWaiting(StreamTicket ticket) =>
+        new(ticket.Token, new TaskCompletionSource<(FrameStream?, Failure?)>(TaskCreationOptions.RunContinuationsAsynchronously));
+
+    /// <summary>A command waits for the guest's return.</summary>
+    public void Parked() => Interlocked.Exchange(ref _parked, new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously)).TrySetResult();
+}
