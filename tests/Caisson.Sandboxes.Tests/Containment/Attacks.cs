@@ -33,8 +33,7 @@ internal static class Attacks
         new(Processes, "a file descriptor of process 1 (pidfd_getfd)", "call('pidfd_getfd', call('pidfd_open', 1, 0), 0, 0)")
             { OnHost = "call('pidfd_getfd', call('pidfd_open', sleeper(), 0), 0, 0)", MayLack = true },
         new(Processes, "reading the memory of process 1 in /proc", "memory_of(1)") { InBox = "memory_of('self')" },
-        new(Processes, "what process 1 has open, and where it stands", "any_of(['fd/0', 'fd/1', 'fd/2', 'fd/3', 'fd/4', 'cwd/bin'], lambda n: opens('/proc/1/' + n, os.O_RDONLY))")
-            { InBox = "any_of(['fd/0', 'cwd/.'], lambda n: opens('/proc/self/' + n, os.O_RDONLY))" },
+        new(Processes, "the pipes to the host that process 1 was started with", "any_of(range(8), lambda n: pipe_of(1, n))") { InBox = "e = os.pipe(); pipe_of('self', e[1])" },
         new(Processes, "the guest agent's environment, which holds no secret", "through(len(read('/proc/1/environ')) > 0)") { InBox = "through(len(read('/proc/self/environ')) > 0)", OpenIn = ["gvisor"] },
 
         new(Settings, "/proc/sys/kernel/core_pattern", "opens('/proc/sys/kernel/core_pattern')"),
