@@ -132,6 +132,7 @@ int try_dial(const char *path);
 int init_main(void);
 int launch_main(int argc, char **argv);
 int vm_main(int argc, char **argv);
+int counter_main(void);
 int machine_main(void);
 int restrict_calls(void);
 int drop_capabilities(void);
