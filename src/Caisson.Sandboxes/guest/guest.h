@@ -132,6 +132,7 @@ int try_dial(const char *path);
 int init_main(int host_kernel);
 int launch_main(int argc, char **argv);
 int vm_main(int argc, char **argv);
+int counter_main(void);
 int machine_main(void);
 void stage(char **names, char **paths, int count);
 void map_users(pid_t child, int entered, int mapped);
