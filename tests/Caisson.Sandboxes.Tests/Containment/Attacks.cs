@@ -62,7 +62,7 @@ internal static class Attacks
         new(Kernel, "io_uring", "call('io_uring_setup', 1, bytes(120))") { MayLack = true },
         new(Kernel, "keyrings", "call('add_key', b'user', b'probe', b'x', 1, -1)") { MayLack = true },
         new(Kernel, "personality without address randomisation", "call('personality', 0x40000); through(call('personality', 0xffffffff) == 0x40000)"),
-        new(Kernel, "comparing processes (kcmp)", "call('kcmp', os.getpid(), os.getppid(), 1, 0, 0)") { MayLack = true },
+        new(Kernel, "comparing itself with process 1 (kcmp)", "call('kcmp', os.getpid(), 1, 1, 0, 0)") { OnHost = "call('kcmp', os.getpid(), os.getppid(), 1, 0, 0)", MayLack = true },
         new(Kernel, "typing into a terminal (TIOCSTI)", "m, s = pty.openpty(); fcntl.ioctl(s, 0x5412, b'x')") { OnHost = "m, s = pty.openpty(); fcntl.ioctl(s, 0x5414, bytes(8))" },
         new(Kernel, "the crypto interface (AF_ALG)", "socket.socket(38, socket.SOCK_SEQPACKET, 0)") { MayLack = true },
 

@@ -62,5 +62,5 @@ internal static class Table
     }
 
     /// <summary>Outside of the test runner.</summary>
-    private sealed class KindOfBoxes(string kind) : Boxes(kind);
+    private sealed class KindOfBoxes(string kind) : Boxes(kind, emulated: true);
 }
