@@ -65,6 +65,8 @@ public sealed record SandboxSettings
 /// <summary>How strong a box is. Higher is stronger; a manifest names a floor.</summary>
 public enum IsolationTier
 {
+    /// <summary>An emulated processor: no isolation, and no manifest can ask for it. For tests of what runs on it.</summary>
+    Emulated = 0,
     /// <summary>Namespaces and a seccomp filter on the host's kernel: for trusted code only.</summary>
     Process = 1,
     /// <summary>A kernel of its own in user space (gVisor).</summary>

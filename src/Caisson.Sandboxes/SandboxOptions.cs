@@ -15,8 +15,14 @@ public sealed class SandboxOptions
     /// <summary>gVisor's runsc. Default: the one in <see cref="ToolsDirectory"/>, else the first on PATH.</summary>
     public string? RunscPath { get; init; }
 
+    /// <summary>bubblewrap's bwrap. Default: the first in <see cref="ToolsDirectory"/> or on PATH.</summary>
+    public string? BwrapPath { get; init; }
+
     /// <summary>The static guest agent, which is the launcher too. Default: the one in <see cref="ToolsDirectory"/>, else the first on PATH.</summary>
     public string? GuestPath { get; init; }
+
+    /// <summary>Folder of the kernel and modules of virtual machines. Default: <c>microvm</c> in <see cref="ToolsDirectory"/>.</summary>
+    public string? MachineDirectory { get; init; }
 
     /// <summary>
     /// Name of the cgroup above all boxes of this server. Default: <c>caisson-</c> and a hash of

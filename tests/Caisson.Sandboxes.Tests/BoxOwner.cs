@@ -10,12 +10,16 @@ internal static class BoxOwner
 {
     public const string Ready = "ready";
 
-    public static async Task<int> RunAsync(string directory)
+    private static readonly bool[] RunningAndFrozen = [false, true], Frozen = [true];
+
+    public static async Task<int> RunAsync(string kind, string directory)
     {
         var blobs = new FileBlobStore(Path.Combine(directory, "blobs"), new byte[32]);
-        await using var provider = Boxes.NewProvider(directory, blobs);
+        // A machine takes its time to start: the frozen one is the harder case.
+        var isMachine = kind == "microvm";
+        await using var provider = isMachine ? MicroVm.Machines.NewProvider(directory, blobs) : BoxKinds.Open(kind, Boxes.Options(directory), blobs);
         var spec = new SandboxSpec(default, 1, new SandboxSettings(), null);
-        foreach (var freeze in new[] { false, true })
+        foreach (var freeze in isMachine ? Frozen : RunningAndFrozen)
         {
             if (await provider.CreateAsync(spec, default) is not SandboxCreateOutcome.Started { Sandbox: var box })
                 return 1;
@@ -30,9 +34,9 @@ internal static class BoxOwner
         return 0;
     }
 
-    public static Process Start(string directory)
+    public static Process Start(string kind, string directory)
     {
-        var process = Process.Start(new ProcessStartInfo(Environment.ProcessPath!, ["own-boxes", directory]) { RedirectStandardOutput = true })!;
+        var process = Process.Start(new ProcessStartInfo(Environment.ProcessPath!, ["own-boxes", kind, directory]) { RedirectStandardOutput = true })!;
         return process;
     }
 }

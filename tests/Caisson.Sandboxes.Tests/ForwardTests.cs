@@ -5,8 +5,7 @@ using Caisson.Core.Sandboxes;
 namespace Caisson.Sandboxes.Tests;
 
 /// <summary>Ports of a box's loopback that lead to services of the host.</summary>
-[Collection(nameof(Boxes))]
-public sealed class ForwardTests(Boxes boxes)
+public abstract class ForwardTests(Boxes boxes)
 {
     [Fact]
     public async Task A_program_reaches_the_service_behind_a_port_and_no_other()
@@ -79,16 +78,6 @@ public sealed class ForwardTests(Boxes boxes)
     private Task<ISandbox> CreateAsync(params BoxForward[] forwards) =>
         boxes.CreateAsync(new SandboxSpec(default, 1, new SandboxSettings(), null) { Forwards = forwards });
 
-    private sealed class Shout : IBoxService
-    {
-        public async Task ServeAsync(Stream connection, CancellationToken cancellationToken)
-        {
-            var buffer = new byte[4096];
-            for (int n; (n = await connection.ReadAsync(buffer, cancellationToken)) > 0;)
-                await connection.WriteAsync(Encoding.ASCII.GetBytes(Encoding.ASCII.GetString(buffer, 0, n).ToUpperInvariant()), cancellationToken);
-        }
-    }
-
     private sealed class Count : IBoxService
     {
         public async Task ServeAsync(Stream connection, CancellationToken cancellationToken)
@@ -101,5 +90,16 @@ public sealed class ForwardTests(Boxes boxes)
 
             await connection.WriteAsync(Encoding.ASCII.GetBytes($"{total}"), cancellationToken);
         }
+    }
+}
+
+/// <summary>Answers in capitals.</summary>
+internal sealed class Shout : IBoxService
+{
+    public async Task ServeAsync(Stream connection, CancellationToken cancellationToken)
+    {
+        var buffer = new byte[4096];
+        for (int n; (n = await connection.ReadAsync(buffer, cancellationToken)) > 0;)
+            await connection.WriteAsync(Encoding.ASCII.GetBytes(Encoding.ASCII.GetString(buffer, 0, n).ToUpperInvariant()), cancellationToken);
     }
 }

@@ -5,37 +5,19 @@ using Caisson.Storage.Sqlite.Blobs;
 
 namespace Caisson.Sandboxes.Tests;
 
-/// <summary>`Caisson.Sandboxes.Tests measure`: what a box costs on this machine, as medians.</summary>
+/// <summary>`Caisson.Sandboxes.Tests measure KIND`: what a box costs on this machine, as medians.</summary>
 internal static class Measurement
 {
-    public static async Task<int> RunAsync()
+    public static async Task<int> RunAsync(string kind)
     {
         var directory = Directory.CreateTempSubdirectory("caisson-measure-").FullName;
-        await using var provider = Boxes.NewProvider(directory, new FileBlobStore(Path.Combine(directory, "blobs"), new byte[32]));
+        await using var provider = BoxKinds.Open(kind, Boxes.Options(directory), new FileBlobStore(Path.Combine(directory, "blobs"), new byte[32]));
         var spec = new SandboxSpec(default, 1, new SandboxSettings { Cpu = 2 }, null);
         await provider.ProbeAsync(default);
 
-        var cold = new List<double>();
-        var destroy = new List<double>();
-        for (var i = 0; i < 15; i++)
-        {
-            ISandbox box = null!;
-            cold.Add(await TimeAsync(async () =>
-            {
-                box = ((SandboxCreateOutcome.Started)await provider.CreateAsync(spec, default)).Sandbox;
-                await TrueAsync(box);
-            }));
-            destroy.Add(await TimeAsync(() => box.DestroyAsync()));
-        }
-
-        Print("create to first command", cold);
-        Print("destroy, verified", destroy);
-
+        await MeasureStartsAsync(provider, spec, 15);
         var one = ((SandboxCreateOutcome.Started)await provider.CreateAsync(spec, default)).Sandbox;
-        await RepeatAsync("exec /bin/true", 100, () => TrueAsync(one));
-        await RepeatAsync("write a file of 1 KiB", 50, () => one.WriteFileAsync("small", new byte[1024], default));
-        await RepeatAsync("freeze", 50, () => one.FreezeAsync(default), () => one.ThawAsync(default));
-        await RepeatAsync("thaw", 50, () => one.ThawAsync(default), () => one.FreezeAsync(default));
+        await MeasureCallsAsync(one);
         await one.MustAsync("python3 -c 'import os\nfor i in range(2000): os.makedirs(f\"src/{i//100}\", exist_ok=True); open(f\"src/{i//100}/{i%100}\", \"wb\").write(os.urandom(2000))'");
         await RepeatAsync("save 2,000 new files", 1, () => one.SaveWorkspaceAsync(default));
         var root = ((WorkspaceSaveOutcome.Saved)await one.SaveWorkspaceAsync(default)).Root;
@@ -54,6 +36,53 @@ internal static class Measurement
         await provider.DisposeAsync();
         Directory.Delete(directory, recursive: true);
         return 0;
+    }
+
+    /// <summary>Of virtual machines, fewer: emulated ones take seconds.</summary>
+    public static async Task<int> RunMachinesAsync()
+    {
+        var directory = Directory.CreateTempSubdirectory("caisson-measure-").FullName;
+        await using var provider = MicroVm.Machines.NewProvider(directory, new FileBlobStore(Path.Combine(directory, "blobs"), new byte[32]));
+        var spec = new SandboxSpec(default, 1, new SandboxSettings { Cpu = 1 }, null);
+        Console.WriteLine((await provider.ProbeAsync(default)).Detail);
+        await MeasureStartsAsync(provider, spec, 7);
+        var one = ((SandboxCreateOutcome.Started)await provider.CreateAsync(spec, default)).Sandbox;
+        await MeasureCallsAsync(one);
+        await one.MustAsync("python3 -c 'import os\nfor i in range(20000): os.stat(\"/usr/bin/env\")'");
+        await RepeatAsync("20,000 stats from Python", 3, () => one.MustAsync("python3 -c 'import os\nfor i in range(20000): os.stat(\"/usr/bin/env\")'"));
+        await one.DestroyAsync();
+        await MeasureManyAsync(provider, spec, 3);
+        await provider.DisposeAsync();
+        Directory.Delete(directory, recursive: true);
+        return 0;
+    }
+
+    private static async Task MeasureStartsAsync(Caisson.Sandboxes.Boxes.BoxProvider provider, SandboxSpec spec, int times)
+    {
+        var cold = new List<double>();
+        var destroy = new List<double>();
+        for (var i = 0; i < times; i++)
+        {
+            ISandbox box = null!;
+            cold.Add(await TimeAsync(async () =>
+            {
+                var outcome = await provider.CreateAsync(spec, default);
+                box = outcome is SandboxCreateOutcome.Started started ? started.Sandbox : throw new InvalidOperationException($"{outcome}");
+                await TrueAsync(box);
+            }));
+            destroy.Add(await TimeAsync(() => box.DestroyAsync()));
+        }
+
+        Print("create to first command", cold);
+        Print("destroy, verified", destroy);
+    }
+
+    private static async Task MeasureCallsAsync(ISandbox one)
+    {
+        await RepeatAsync("exec /bin/true", 100, () => TrueAsync(one));
+        await RepeatAsync("write a file of 1 KiB", 50, () => one.WriteFileAsync("small", new byte[1024], default));
+        await RepeatAsync("freeze", 50, () => one.FreezeAsync(default), () => one.ThawAsync(default));
+        await RepeatAsync("thaw", 50, () => one.ThawAsync(default), () => one.FreezeAsync(default));
     }
 
     /// <summary>From the request to the first command's end, for boxes that stand ready.</summary>

@@ -110,16 +110,13 @@ public sealed class NewRuns(
         var reasons = new List<string>();
         foreach (var provider in sandboxes)
         {
-            if (provider.Tier < floor)
-            {
-                reasons.Add($"{provider.Name} is of tier {Words.Of(provider.Tier)}");
-                continue;
-            }
-
+            // First, because how strong its boxes are is known only then.
             var probe = await provider.ProbeAsync(cancellationToken);
-            if (probe.Offered)
+            if (probe.Offered && provider.Tier >= floor)
                 return null;
-            reasons.Add($"{provider.Name}: {probe.Detail}{(probe.Remedy is null ? "" : "; " + probe.Remedy)}");
+            reasons.Add(probe.Offered
+                ? $"{provider.Name} is of tier {Words.Of(provider.Tier)}"
+                : $"{provider.Name}: {probe.Detail}{(probe.Remedy is null ? "" : "; " + probe.Remedy)}");
         }
 
         var found = reasons.Count == 0 ? "none is configured" : string.Join("; ", reasons);

@@ -99,7 +99,7 @@ public static class ManifestReader
         return new SandboxSettings
         {
             Image = image,
-            Isolation = sandbox.Word("isolation", defaults.Isolation),
+            Isolation = sandbox.Word("isolation", defaults.Isolation, IsolationTier.Emulated),
             Cpu = sandbox.Number("cpu", 0.1, 256) ?? defaults.Cpu,
             MemoryBytes = sandbox.Size("memory", 64L << 20, 1L << 40) ?? defaults.MemoryBytes,
             Pids = (int?)sandbox.Whole("pids", 256, 32768) ?? defaults.Pids,

@@ -169,17 +169,22 @@ internal sealed class YamlSection
         : Money.TryParse(text, out var nano) && nano > 0 ? nano
         : throw Bad(key, text, "a positive amount of US dollars with at most 9 decimals, as 2.00");
 
-    internal T Word<T>(string key, T otherwise) where T : struct, Enum
+    /// <param name="never">A value that no manifest may name.</param>
+    internal T Word<T>(string key, T otherwise, params ReadOnlySpan<T> never) where T : struct, Enum
     {
         if (Scalar(key) is not { } text)
             return otherwise;
+        var words = new List<string>();
         foreach (var value in Enum.GetValues<T>())
         {
+            if (never.Contains(value))
+                continue;
             if (Words.Of(value) == text)
                 return value;
+            words.Add(Words.Of(value));
         }
 
-        throw Bad(key, text, string.Join(", ", Enum.GetValues<T>().Select(Words.Of)));
+        throw Bad(key, text, string.Join(", ", words));
     }
 
     private string? Scalar(string key) => _values.GetValueOrDefault(key) switch

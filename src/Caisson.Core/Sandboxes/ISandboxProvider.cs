@@ -11,6 +11,7 @@ public interface ISandboxProvider : IAsyncDisposable
     /// <summary>Short and stable: <c>gvisor</c>.</summary>
     string Name { get; }
 
+    /// <summary>How strong its boxes are. Known once probed; until then the least that it may turn out to be.</summary>
     IsolationTier Tier { get; }
 
     /// <summary>Really starts a box and runs a command in it. Cached after the first success.</summary>

@@ -32,7 +32,7 @@ internal sealed partial class Box : ISandbox
     private readonly BoxCgroup _cgroup;
     private readonly BoxProcess _process;
     private readonly GuestLink _link;
-    private readonly IAsyncDisposable? _carrier;
+    private readonly LaunchPlan _plan;
     private readonly SafeFileHandle _workspaceFolder;
     private readonly Workspace _workspace;
     private readonly TimeProvider _time;
@@ -50,7 +50,7 @@ internal sealed partial class Box : ISandbox
     public Box(BoxParts parts, string kind, string image, SandboxSpec spec, TimeProvider time, ILogger logger, Action<Box> gone)
     {
         _parts = parts;
-        (_folder, _cgroup, _process, _link, _carrier, _workspaceFolder, _workspace) = (parts.Folder, parts.Cgroup, parts.Process, parts.Link, parts.Carrier, parts.WorkspaceFolder, parts.Workspace);
+        (_folder, _cgroup, _process, _link, _plan, _workspaceFolder, _workspace) = (parts.Folder, parts.Cgroup, parts.Process, parts.Link, parts.Plan, parts.WorkspaceFolder, parts.Workspace);
         Kind = kind;
         Image = image;
         Spec = spec;
@@ -95,7 +95,7 @@ internal sealed partial class Box : ISandbox
             if (!ReferenceEquals(spec, Spec))
             {
                 BoxIntent.Of(Id, Kind, spec, _cgroup.Directories, _time.GetUtcNow()).Write(_folder.Intent);
-                _cgroup.Limit(BoxLimits.Of(spec.Limits));
+                _cgroup.Limit(BoxLimits.Of(spec.Limits, _plan.ExtraMemoryBytes));
                 Spec = spec;
             }
 
@@ -231,8 +231,8 @@ internal sealed partial class Box : ISandbox
         var left = await _cgroup.RemoveAsync(RemoveLimit);
         // A save or restore that is under way reads the workspace's folder until its end.
         await _turn.WaitAsync();
-        if (_carrier is not null)
-            await _carrier.DisposeAsync();
+        if (_plan.Carrier is not null)
+            await _plan.Carrier.DisposeAsync();
         _link.Dispose();
         // The last hold on the workspace's mount: with it the mount goes, and with the mount the loop device.
         _workspaceFolder.Dispose();
@@ -265,10 +265,9 @@ internal sealed partial class Box : ISandbox
 
     private Failure? LimitFailure() => _cgroup.Counters() switch
     {
-        { OomKills: > 0 } => new Failure(ErrorCodes.SandboxOom, "the box needed more memory than it may have; raise sandbox.memory or use less"),
-        { PidsRefused: > 0 } when _process.Exited.IsCompleted =>
-            new Failure(ErrorCodes.SandboxPids, "the box needed more processes than it may have; raise sandbox.pids or start fewer"),
-        _ => null,
+        { OomKills: > 0 } => BoxVerdicts.OutOfMemory,
+        { PidsRefused: > 0 } when _process.Exited.IsCompleted => BoxVerdicts.OutOfProcesses,
+        _ => _process.Exited.IsCompleted ? _plan.Verdict?.Invoke(_process.Errors) : null,
     };
 
     private async Task<T> InFileCallAsync<T>(Func<Task<T>> call)
@@ -347,7 +346,7 @@ internal sealed partial class Box : ISandbox
 /// <summary>What a box is made of.</summary>
 /// <param name="WorkspaceFolder">Holds the workspace's mount.</param>
 internal sealed record BoxParts(
-    BoxFolder Folder, BoxCgroup Cgroup, BoxProcess Process, GuestLink Link, IAsyncDisposable? Carrier, SafeFileHandle WorkspaceFolder, Workspace Workspace)
+    BoxFolder Folder, BoxCgroup Cgroup, BoxProcess Process, GuestLink Link, LaunchPlan Plan, SafeFileHandle WorkspaceFolder, Workspace Workspace)
 {
     /// <summary>How it is kept and in which folder, where it can be.</summary>
     public (IBoxCheckpoints Kind, string Folder)? Checkpoints { get; init; }

@@ -54,6 +54,9 @@ public sealed class BoxHost : ISandboxRegistry, IAsyncDisposable
 
     internal SandboxOptions Options { get; }
 
+    /// <summary>The guest agent's file. Valid once prepared.</summary>
+    internal string GuestPath => _setup!.Tools.Guest;
+
     internal TimeProvider Time { get; }
 
     /// <inheritdoc/>

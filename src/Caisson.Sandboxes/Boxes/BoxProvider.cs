@@ -20,6 +20,14 @@ public sealed class BoxProvider : ISandboxProvider
     /// <param name="ownsHost">Whether the host ends with this provider: for one that shares it with none.</param>
     public static BoxProvider GVisor(BoxHost host, bool ownsHost = false) => new(host, new GVisor.GVisorKind(host.Options, host.Time), ownsHost);
 
+    /// <summary>Boxes that are virtual machines. Their tier is known once they are probed.</summary>
+    /// <param name="ownsHost">Whether the host ends with this provider: for one that shares it with none.</param>
+    public static BoxProvider MicroVm(BoxHost host, bool ownsHost = false) => new(host, new MicroVm.MicroVmKind(host), ownsHost);
+
+    /// <summary>Boxes on the host's own kernel, apart from it by namespaces and a filter of system calls.</summary>
+    /// <param name="ownsHost">Whether the host ends with this provider: for one that shares it with none.</param>
+    public static BoxProvider Bubblewrap(BoxHost host, bool ownsHost = false) => new(host, new Bubblewrap.BubblewrapKind(host.Options, host.Time), ownsHost);
+
     /// <inheritdoc/>
     public string Name => _kind.Name;
 
@@ -33,6 +41,9 @@ public sealed class BoxProvider : ISandboxProvider
             return _probe;
         if (await PrepareAsync(cancellationToken) is { } missing)
             return new SandboxProbe(false, missing, _kind.Remedy);
+        // It can make boxes, for whoever works on it; no run gets one.
+        if (_kind.Tier == IsolationTier.Emulated)
+            return new SandboxProbe(false, _kind.Describe(), "Use a host whose /dev/kvm boots machines; within a machine that needs nested virtualization.");
         var created = await CreateAsync(new SandboxSpec(default, 0, new SandboxSettings(), null), cancellationToken);
         if (created is SandboxCreateOutcome.Refused refused)
             return new SandboxProbe(false, refused.Failure.Message, _kind.Remedy);

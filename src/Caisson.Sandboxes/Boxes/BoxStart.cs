@@ -83,10 +83,11 @@ internal sealed class BoxStart(BoxSetup setup, BoxRegistry registry, IBoxKind ki
 
         // 2. Disk, while 3. the rest is made.
         var disk = from is null ? MakeDiskAsync(spec.Limits.DiskBytes, cancellationToken) : CopyDiskAsync(from.Disk, cancellationToken);
-        _cgroup.Create(BoxLimits.Of(spec.Limits));
         _link = GuestLink.Listen(_folder.Sockets, setup.Time);
-        var box = new BoxPlan(_folder, image.Root, spec.Limits);
+        var box = new BoxPlan(_folder, image.Root, spec.Limits, _link.Break);
         var plan = from is null ? await kind.PlanAsync(box, cancellationToken) : await kind.Checkpoints!.PlanAsync(box, from.State, cancellationToken);
+        _carrier = plan.Carrier;
+        _cgroup.Create(BoxLimits.Of(spec.Limits, plan.ExtraMemoryBytes));
         var commands = from?.Note()?.Commands ?? [];
         _link.Foresee(commands);
         await disk;
@@ -96,9 +97,14 @@ internal sealed class BoxStart(BoxSetup setup, BoxRegistry registry, IBoxKind ki
         using var limit = new CancellationTokenSource(setup.Options.StartTimeout, setup.Time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellationToken);
         var connecting = _link.ConnectAsync(either.Token);
-        if (plan.Carrier is not null)
-            _carrier = await plan.Carrier(_folder, either.Token);
-        if (await Task.WhenAny(connecting, _process.Exited) == _process.Exited)
+        var first = await Task.WhenAny(connecting, _process.Exited, _link.Lost);
+        if (first == _link.Lost)
+        {
+            await limit.CancelAsync();
+            return await _link.Lost;
+        }
+
+        if (first == _process.Exited)
         {
             await limit.CancelAsync();
             return new Failure(ErrorCodes.SandboxStartFailed, $"{kind.Name} ended with {_process.ExitCode}: {await _process.LastWordsAsync(setup.Time)}", Retryable: true);
@@ -111,7 +117,7 @@ internal sealed class BoxStart(BoxSetup setup, BoxRegistry registry, IBoxKind ki
         var path = Encoding.UTF8.GetBytes($"/proc/{_process.Id}/root{_folder.Workspace}");
         var workspaceFolder = Libc.Open(Libc.CurrentDirectory, path, Libc.ReadOnly | Libc.Directory | Libc.NoFollow);
         _box = new Box(
-            new BoxParts(_folder, _cgroup, _process, _link, _carrier, workspaceFolder, new Workspace(setup.Blobs, setup.Time, spec.Limits.DiskBytes))
+            new BoxParts(_folder, _cgroup, _process, _link, plan, workspaceFolder, new Workspace(setup.Blobs, setup.Time, spec.Limits.DiskBytes))
             {
                 Checkpoints = kind.Checkpoints is { } checkpoints ? (checkpoints, setup.Checkpoints) : null,
                 Commands = commands,

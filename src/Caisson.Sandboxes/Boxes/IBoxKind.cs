@@ -34,14 +34,24 @@ internal interface IBoxKind
 }
 
 /// <param name="Root">The tree that the box sees as its root; read-only.</param>
-internal sealed record BoxPlan(BoxFolder Folder, string Root, SandboxSettings Limits);
+/// <param name="Lose">Ends the box for a reason.</param>
+internal sealed record BoxPlan(BoxFolder Folder, string Root, SandboxSettings Limits, Action<Failure> Lose);
 
 /// <param name="Command">The program that starts the box and its arguments; see guest/launch.c.</param>
 /// <param name="Options">Further options of the launcher.</param>
 internal sealed record LaunchPlan(IReadOnlyList<string> Command, IReadOnlyList<string> Options)
 {
     /// <summary>Carries the guest's connections where the box cannot dial the host's sockets itself. Ended with the box.</summary>
-    public Func<BoxFolder, CancellationToken, Task<IAsyncDisposable>>? Carrier { get; init; }
+    public IAsyncDisposable? Carrier { get; init; }
+
+    /// <summary>Memory that the kind needs beside what the box may have: added to the cgroup's limit.</summary>
+    public long ExtraMemoryBytes { get; init; }
+
+    /// <summary>
+    /// Where the host's counters cannot show that a limit ended the box, because a kernel of its own keeps it: finds that
+    /// in what the box's program said.
+    /// </summary>
+    public Func<string, Failure?>? Verdict { get; init; }
 }
 
 /// <summary>Boxes to disk and back.</summary>

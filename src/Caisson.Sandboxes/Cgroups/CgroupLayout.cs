@@ -8,7 +8,8 @@ internal sealed record BoxLimits(long MemoryBytes, double Cpu, int Pids)
     private const long LeastDisk = 16L << 20, LargestDisk = 16L << 40, LeastMemory = 64L << 20;
     private const int LeastPids = 256;
 
-    public static BoxLimits Of(SandboxSettings settings) => new(settings.MemoryBytes, settings.Cpu, settings.Pids);
+    /// <param name="extraMemoryBytes">Of the kind's own programs, beside what the box may have.</param>
+    public static BoxLimits Of(SandboxSettings settings, long extraMemoryBytes) => new(settings.MemoryBytes + extraMemoryBytes, settings.Cpu, settings.Pids);
 
     /// <summary>What is wrong with the settings, or <c>null</c>.</summary>
     public static string? Complaint(SandboxSettings settings) =>

@@ -12,6 +12,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
@@ -72,6 +73,19 @@ int restrict_calls(void)
         BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, NAMESPACES, 0, 1),
         ANSWER(EPERM),
         ALLOW,
+        /* Types into the terminal of somebody else. */
+        IF(ioctl, 4),
+        LOAD(args[1]),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, TIOCSTI, 0, 1),
+        ANSWER(EPERM),
+        ALLOW,
+        /* Addresses stay random; that anybody asks for the present setting is usual. */
+        IF(personality, 5),
+        LOAD(args[0]),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0xffffffff, 0, 1),
+        ALLOW,
+        ANSWER(EPERM),
         REFUSE_DEVICES(mknodat, 2),
 #ifdef SYS_mknod
         REFUSE_DEVICES(mknod, 1),

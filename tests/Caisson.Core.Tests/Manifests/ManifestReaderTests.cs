@@ -179,6 +179,7 @@ public sealed class ManifestReaderTests
 
         // The sandbox.
         { $"{Code}sandbox: {{isolation: none}}", 3, "sandbox.isolation", "'none'", "process, kernel, hardware" },
+        { $"{Code}sandbox: {{isolation: emulated}}", 3, "sandbox.isolation", "'emulated'", "process, kernel, hardware" },
         { $"{Code}sandbox: {{isolation: 2}}", 3, "sandbox.isolation", "'2'", "process, kernel, hardware" },
         { $"{Code}sandbox: {{image: /srv/debian}}", 3, "sandbox.image", "'/srv/debian'", "host" },
         { $"{Code}sandbox: {{cpu: 0}}", 3, "sandbox.cpu", "'0'", "a number from 0.1 to 256" },
