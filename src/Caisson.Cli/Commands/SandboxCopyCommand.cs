@@ -8,6 +8,7 @@ namespace Caisson.Cli.Commands;
 /// <summary><c>caisson sandbox cp FROM TO</c>, one of them <c>BOX:PATH</c>: files and folders out of and into a box's workspace.</summary>
 internal static class SandboxCopyCommand
 {
+    private const string Workspace = "/workspace";
     private static readonly Argument<string> From = new("FROM") { Description = "BOX:PATH, or a file or folder here" };
     private static readonly Argument<string> To = new("TO") { Description = "A place here, or BOX:PATH" };
 
@@ -24,8 +25,16 @@ internal static class SandboxCopyCommand
     }
 
     private static (string Box, string Path)? BoxOf(string place) => place.IndexOf(':', StringComparison.Ordinal) is > 0 and var colon && !place[..colon].Contains('/', StringComparison.Ordinal)
-        ? (place[..colon], place[(colon + 1)..])
+        ? (place[..colon], Below(place[(colon + 1)..]))
         : null;
+
+    /// <summary>Checked here: on its way into an address '..' would be taken for another address.</summary>
+    private static string Below(string given)
+    {
+        var path = given == Workspace || given.StartsWith(Workspace + "/", StringComparison.Ordinal) ? given[Workspace.Length..].TrimStart('/') : given;
+        var (clean, complaint) = ArchivePath.Check(path);
+        return clean is null ? throw CommandFailure.Usage($"the path '{given}' {complaint}: only the workspace is copied, give a path below {Workspace}") : path.EndsWith('/') ? clean + "/" : clean;
+    }
 
     private static async Task<int> OutAsync(CommandContext context, (string Box, string Path) from, string to)
     {
