@@ -16,7 +16,7 @@ internal static partial class Packing
         var archive = new FileStream(Path.GetTempFileName(), FileMode.Open, FileAccess.ReadWrite, FileShare.None, bufferSize: 64 * 1024, FileOptions.DeleteOnClose | FileOptions.Asynchronous);
         try
         {
-            await using (var tar = new TarWriter(archive, TarEntryFormat.Pax, leaveOpen: true))
+            await using (var tar = new TarWriter(archive, TarEntryFormat.Gnu, leaveOpen: true))
                 await AddAsync(tar, new DirectoryInfo(folder), "", new Tally(), cancellationToken);
             archive.Position = 0;
             return archive;
@@ -38,17 +38,17 @@ internal static partial class Packing
             {
                 if (!ArchivePath.LinkStaysInside(path, target))
                     throw CommandFailure.Usage($"'{found.FullName}' is a link to '{target}', which may lead out of what is copied: remove it, or copy what it leads to");
-                await tar.WriteEntryAsync(new PaxTarEntry(TarEntryType.SymbolicLink, path) { LinkName = target }, cancellationToken);
+                await tar.WriteEntryAsync(new GnuTarEntry(TarEntryType.SymbolicLink, path) { LinkName = target }, cancellationToken);
             }
             else if (found is DirectoryInfo below)
             {
-                await tar.WriteEntryAsync(new PaxTarEntry(TarEntryType.Directory, path + "/"), cancellationToken);
+                await tar.WriteEntryAsync(new GnuTarEntry(TarEntryType.Directory, path + "/"), cancellationToken);
                 await AddAsync(tar, below, path + "/", tally, cancellationToken);
             }
             else
             {
                 await using var content = Open(found.FullName);
-                var entry = new PaxTarEntry(TarEntryType.RegularFile, path) { DataStream = content };
+                var entry = new GnuTarEntry(TarEntryType.RegularFile, path) { DataStream = content };
                 if (!OperatingSystem.IsWindows())
                     entry.Mode = File.GetUnixFileMode(content.SafeFileHandle);
                 await tar.WriteEntryAsync(entry, cancellationToken);

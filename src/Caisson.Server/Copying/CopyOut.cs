@@ -8,7 +8,8 @@ internal static class CopyOut
 {
     internal static async Task WriteAsync(IEnumerable<WorkspaceNode> nodes, Stream output, CancellationToken cancellationToken)
     {
-        await using var tar = new TarWriter(output, TarEntryFormat.Pax, leaveOpen: true);
+        // Not PAX: the framework reads no name with a newline from that.
+        await using var tar = new TarWriter(output, TarEntryFormat.Gnu, leaveOpen: true);
         foreach (var node in nodes)
         {
             var type = node.Kind switch
@@ -18,7 +19,7 @@ internal static class CopyOut
                 _ => TarEntryType.RegularFile,
             };
             // No times and owners: the workspace keeps none.
-            var entry = new PaxTarEntry(type, node.Kind == WorkspaceNodeKind.Folder ? node.Path + "/" : node.Path) { ModificationTime = DateTimeOffset.UnixEpoch };
+            var entry = new GnuTarEntry(type, node.Kind == WorkspaceNodeKind.Folder ? node.Path + "/" : node.Path) { ModificationTime = DateTimeOffset.UnixEpoch };
             if (node.Kind == WorkspaceNodeKind.Link)
                 entry.LinkName = node.Target!;
             else

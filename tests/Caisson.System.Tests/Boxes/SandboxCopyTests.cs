@@ -20,16 +20,16 @@ public sealed class SandboxCopyTests(BoxServer boxes)
         var to = Path.Combine(folder.Path, "copy");
 
         var answer = await _server.RunAsync("sandbox", "cp", $"{boxes.Box}:out", to);
-        var again = await _server.RunAsync("sandbox", "cp", $"{boxes.Box}:out", to);
+        var again = await _server.RunAsync("sandbox", "cp", $"{boxes.Box}:out", folder.Write("taken", ""));
 
+        Assert.Contains("left out: 'planted' is a link to '/etc/passwd'", answer.Error, StringComparison.Ordinal);
+        Assert.Contains("left out: 'upwards' is a link to '../..'", answer.Error, StringComparison.Ordinal);
         Assert.Equal(1, answer.Exit);
         Assert.Equal("report\n", await File.ReadAllTextAsync(Path.Combine(to, "inner")));
         Assert.Equal("report.md", new FileInfo(Path.Combine(to, "inner")).LinkTarget);
         Assert.True(OperatingSystem.IsWindows() || File.GetUnixFileMode(Path.Combine(to, "way", "run.sh")).HasFlag(UnixFileMode.UserExecute));
         Assert.False(Path.Exists(Path.Combine(to, "planted")) || Path.Exists(Path.Combine(to, "upwards")));
         Assert.True(File.Exists(Path.Combine(to, "new\nline")) && File.Exists(Path.Combine(to, "bad\\xff")));
-        Assert.Contains("left out: 'planted' is a link to '/etc/passwd'", answer.Error, StringComparison.Ordinal);
-        Assert.Contains("left out: 'upwards' is a link to '../..'", answer.Error, StringComparison.Ordinal);
         Assert.Contains("is there already", again.ErrorLine, StringComparison.Ordinal);
         Assert.Equal(2, again.Exit);
     }
@@ -64,12 +64,13 @@ public sealed class SandboxCopyTests(BoxServer boxes)
         folder.Write("tree/run.sh", "#!/bin/sh\ncat \"$(dirname \"$0\")/data\"\n");
         if (!OperatingSystem.IsWindows())
             File.SetUnixFileMode(Path.Combine(folder.Path, "tree", "run.sh"), UnixFileMode.UserRead | UnixFileMode.UserExecute);
+        folder.Write("tree/new\nline", "");
         folder.Write("tree/-data", "brought\n");
         File.CreateSymbolicLink(Path.Combine(folder.Path, "tree", "data"), "-data");
 
         var one = await _server.RunAsync("sandbox", "cp", Path.Combine(folder.Path, "tree", "run.sh"), $"{boxes.Box}:in/");
         var tree = await _server.RunAsync("sandbox", "cp", Path.Combine(folder.Path, "tree"), $"{boxes.Box}:in/");
-        var ran = await _server.RunAsync("sandbox", "exec", boxes.Box, "--", "sh", "-c", "test -x in/run.sh && test -d in/tree/empty && in/tree/run.sh");
+        var ran = await _server.RunAsync("sandbox", "exec", boxes.Box, "--", "sh", "-c", "test -x in/run.sh && test -d in/tree/empty && test -e \"$(printf 'in/tree/new\\nline')\" && in/tree/run.sh");
 
         Assert.Equal((0, 0), (one.Exit, tree.Exit));
         Assert.Equal((0, "brought\n"), (ran.Exit, ran.Out));
