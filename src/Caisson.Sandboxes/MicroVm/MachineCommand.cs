@@ -34,22 +34,22 @@ internal static class MachineCommand
     [
         "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
         "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
-        "-M", "microvm,acpi=on,rtc=on,pic=on,pit=on,isa-serial=on,memory-backend=ram", "-global", "virtio-mmio.force-legacy=false",
+        "-M", "microvm,acpi=on,rtc=on,pic=off,pit=off,isa-serial=on,memory-backend=ram", "-global", "virtio-mmio.force-legacy=false",
         // Shared memory, because virtiofsd reads and writes in it.
         "-object", $"memory-backend-memfd,id=ram,size={mebibytes}M,share=on", "-m", mebibytes.ToString(CultureInfo.InvariantCulture),
         "-smp", processors.ToString(CultureInfo.InvariantCulture),
         // Without arch-capabilities: some hosts let it be asked for but not set.
-        .. accelerator == Accelerator.Kvm ? (string[])["-accel", "kvm", "-cpu", "host,-arch-capabilities"] : ["-accel", "tcg,tb-size=64", "-cpu", "max"],
+        .. accelerator is Accelerator.Kvm ? (string[])["-accel", "kvm", "-cpu", "host,-arch-capabilities"] : ["-accel", "tcg,tb-size=64", "-cpu", "max"],
     ];
 
     private static IEnumerable<string> Boot(Accelerator accelerator, string kernel, string initramfs, IEnumerable<string> settings)
     {
-        // The console speaks of panics only. An emulated clock is as good as any and need not be measured: of ten machines
-        // that measure their local timer by the other one, which then loses a tick, one waits for it for ever. And an
-        // emulated processor has no mistakes to be mitigated.
+        // The console speaks of panics only.
         var line = "console=ttyS0 loglevel=1 quiet panic=-1 reboot=t random.trust_cpu=on";
-        if (accelerator == Accelerator.Tcg)
-            line += " tsc=reliable no_timer_check nolapic_timer lpj=4000000 mitigations=off";
+        // A kernel that has to find out how fast an emulated counter runs sometimes does not, and then waits for ever for a
+        // tick of a timer that it has not set. And an emulated processor has no mistakes to be mitigated.
+        if (accelerator is Accelerator.Emulated { CounterKilohertz: var kilohertz })
+            line += $" tsc=reliable tsc_early_khz={kilohertz} no_timer_check lpj=4000000 mitigations=off";
         return ["-kernel", kernel, "-initrd", initramfs, "-append", $"{line} {string.Join(' ', settings)}", "-serial", "stdio"];
     }
 }
@@ -57,10 +57,13 @@ internal static class MachineCommand
 /// <param name="MemoryBytes">Of the whole machine.</param>
 internal sealed record MachineSize(int Processors, long MemoryBytes, int Pids);
 
-internal enum Accelerator
+/// <summary>What runs the machine's instructions.</summary>
+internal abstract record Accelerator
 {
     /// <summary>QEMU's emulator: slow, and no isolation worth the name.</summary>
-    Tcg,
+    /// <param name="CounterKilohertz">Of the host's counter, which the emulated processor hands on.</param>
+    public sealed record Emulated(long CounterKilohertz) : Accelerator;
+
     /// <summary>The processor's own virtualization.</summary>
-    Kvm,
+    public sealed record Kvm : Accelerator;
 }

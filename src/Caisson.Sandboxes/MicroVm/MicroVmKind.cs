@@ -1,3 +1,4 @@
+using System.Globalization;
 using Caisson.Contracts;
 using Caisson.Core.Sandboxes;
 using Caisson.Sandboxes.Boxes;
@@ -24,7 +25,7 @@ internal sealed class MicroVmKind(BoxHost host) : IBoxKind
     public string Name => "microvm";
 
     /// <summary>Known once prepared; until then the least that it may turn out to be.</summary>
-    public IsolationTier Tier => _machine?.Accelerator == Accelerator.Kvm ? IsolationTier.Hardware : IsolationTier.Emulated;
+    public IsolationTier Tier => _machine?.Accelerator is Accelerator.Kvm ? IsolationTier.Hardware : IsolationTier.Emulated;
 
     public bool FixesLimits => true;
 
@@ -48,7 +49,10 @@ internal sealed class MicroVmKind(BoxHost host) : IBoxKind
             var initramfs = Path.Combine(host.Options.StateDirectory, "machine.cpio");
             await File.WriteAllBytesAsync(initramfs, Initramfs.Of(host.GuestPath, tools.Modules), cancellationToken);
             var why = await WhyNoKvmAsync(tools, initramfs, cancellationToken);
-            _machine = new Machine(tools, initramfs, why is null ? Accelerator.Kvm : Accelerator.Tcg, version.Output.Split('\n')[0].Trim(), why);
+            var counter = await OutsideProgram.RunAsync(host.GuestPath, ["counter"], VersionLimit, host.Time, cancellationToken);
+            if (counter.ExitCode != 0 || !long.TryParse(counter.Output.Trim(), CultureInfo.InvariantCulture, out var kilohertz))
+                return $"{host.GuestPath} cannot say how fast the processor's counter runs: {counter.Output.Trim()}";
+            _machine = new Machine(tools, initramfs, why is null ? new Accelerator.Kvm() : new Accelerator.Emulated(kilohertz), version.Output.Split('\n')[0].Trim(), why);
             return null;
         }
         finally
@@ -91,7 +95,7 @@ internal sealed class MicroVmKind(BoxHost host) : IBoxKind
         // A device of that name may also stand for virtualization in software, which runs its own kernels only.
         if (!CpuFlags.HasVirtualization(await File.ReadAllTextAsync("/proc/cpuinfo", cancellationToken)))
             return "the processor offers neither vmx nor svm";
-        var command = MachineCommand.Probe(tools, Accelerator.Kvm, initramfs);
+        var command = MachineCommand.Probe(tools, new Accelerator.Kvm(), initramfs);
         var booted = await OutsideProgram.RunAsync(tools.Qemu, [.. command], BootLimit, host.Time, cancellationToken);
         return booted.Output.Contains(MachineCommand.Booted, StringComparison.Ordinal)
             ? null

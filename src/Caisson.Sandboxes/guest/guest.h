@@ -132,6 +132,7 @@ int try_dial(const char *path);
 int init_main(int host_kernel);
 int launch_main(int argc, char **argv);
 int vm_main(int argc, char **argv);
+int counter_main(void);
 int machine_main(void);
 void stage(char **names, char **paths, int count);
 void map_users(pid_t child, int entered, int mapped);
@@ -142,6 +143,7 @@ int drop_capabilities(void);
 _Noreturn void forwarder(const int *listeners, const uint16_t *ports, int count);
 int listen_on(uint16_t port);
 _Noreturn void exec_worker(int stream, const uint8_t *token);
+void kill_descendants(void);
 _Noreturn void files_worker(int stream);
 
 #endif

@@ -95,21 +95,21 @@ static void device(const char *path, unsigned minor_number, unsigned major_numbe
 
 static void build_devices(void)
 {
-    must(mount("dev", "/root/dev", "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=755,size=64k"), "/dev");
-    device("/root/dev/null", 3, 1);
-    device("/root/dev/zero", 5, 1);
-    device("/root/dev/full", 7, 1);
-    device("/root/dev/random", 8, 1);
-    device("/root/dev/urandom", 9, 1);
-    device("/root/dev/tty", 0, 5);
-    must(mkdir("/root/dev/pts", 0755), "/dev/pts");
-    must(mkdir("/root/dev/shm", 01777), "/dev/shm");
-    must(mount("devpts", "/root/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620"), "/dev/pts");
-    must(symlink("pts/ptmx", "/root/dev/ptmx"), "/dev/ptmx");
-    must(symlink("/proc/self/fd", "/root/dev/fd"), "/dev/fd");
-    must(symlink("/proc/self/fd/0", "/root/dev/stdin"), "/dev/stdin");
-    must(symlink("/proc/self/fd/1", "/root/dev/stdout"), "/dev/stdout");
-    must(symlink("/proc/self/fd/2", "/root/dev/stderr"), "/dev/stderr");
+    must(mount("dev", "/tree/dev", "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=755,size=64k"), "/dev");
+    device("/tree/dev/null", 3, 1);
+    device("/tree/dev/zero", 5, 1);
+    device("/tree/dev/full", 7, 1);
+    device("/tree/dev/random", 8, 1);
+    device("/tree/dev/urandom", 9, 1);
+    device("/tree/dev/tty", 0, 5);
+    must(mkdir("/tree/dev/pts", 0755), "/dev/pts");
+    must(mkdir("/tree/dev/shm", 01777), "/dev/shm");
+    must(mount("devpts", "/tree/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620"), "/dev/pts");
+    must(symlink("pts/ptmx", "/tree/dev/ptmx"), "/dev/ptmx");
+    must(symlink("/proc/self/fd", "/tree/dev/fd"), "/dev/fd");
+    must(symlink("/proc/self/fd/0", "/tree/dev/stdin"), "/dev/stdin");
+    must(symlink("/proc/self/fd/1", "/tree/dev/stdout"), "/dev/stdout");
+    must(symlink("/proc/self/fd/2", "/tree/dev/stderr"), "/dev/stderr");
 }
 
 static void build_tree(void)
@@ -117,18 +117,18 @@ static void build_tree(void)
     const char *size = getenv("CAISSON_TMP");
     char options[64];
     snprintf(options, sizeof options, "mode=1777,size=%.20s", size != NULL ? size : "16m");
-    mkdir("/root", 0755);
+    mkdir("/tree", 0755);
     must(mkdir("/box", 0755), "/box");
-    must(mount("root", "/root", "virtiofs", MS_RDONLY | MS_NOSUID | MS_NODEV, NULL), "virtiofs root");
+    must(mount("root", "/tree", "virtiofs", MS_RDONLY | MS_NOSUID | MS_NODEV, NULL), "virtiofs root");
     must(mount("box", "/box", "virtiofs", MS_NOSUID | MS_NODEV, NULL), "virtiofs box");
     build_devices();
-    must(mount("shm", "/root/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, options), "/dev/shm");
-    must(mount("tmp", "/root/tmp", "tmpfs", MS_NOSUID | MS_NODEV, options), "/tmp");
-    must(mount("sysfs", "/root/sys", "sysfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL), "/sys");
-    must(mount("caisson", "/root/run/caisson", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=700,size=64k,uid=10000,gid=10000"), "/run/caisson");
-    must(mount("/box/f", "/root/run/box", NULL, MS_BIND, NULL), "/run/box");
-    must(mount(NULL, "/root/run/box", NULL, MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL), "/run/box");
-    must(mount("/box/w", "/root/workspace", NULL, MS_BIND, NULL), "/workspace");
+    must(mount("shm", "/tree/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, options), "/dev/shm");
+    must(mount("tmp", "/tree/tmp", "tmpfs", MS_NOSUID | MS_NODEV, options), "/tmp");
+    must(mount("sysfs", "/tree/sys", "sysfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL), "/sys");
+    must(mount("caisson", "/tree/run/caisson", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=700,size=64k,uid=10000,gid=10000"), "/run/caisson");
+    must(mount("/box/f", "/tree/run/box", NULL, MS_BIND, NULL), "/run/box");
+    must(mount(NULL, "/tree/run/box", NULL, MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL), "/run/box");
+    must(mount("/box/w", "/tree/workspace", NULL, MS_BIND, NULL), "/workspace");
     /* The rest of that share is nobody's business, and the mount lives on in the two above. */
     must(umount2("/box", MNT_DETACH), "/box");
 }
@@ -170,7 +170,7 @@ static void hide_kernel(void)
     static const char *const names[] = {"kallsyms", "interrupts", "modules", "diskstats", "partitions", "keys", "key-users", "config.gz"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char path[64];
-        snprintf(path, sizeof path, "/root/proc/%s", names[i]);
+        snprintf(path, sizeof path, "/tree/proc/%s", names[i]);
         if (mount("/dev/null", path, NULL, MS_BIND, NULL) != 0 && errno != ENOENT)
             die(path);
     }
@@ -181,9 +181,9 @@ static _Noreturn void be_agent(void)
     const char *pids = getenv("CAISSON_PIDS");
     struct rlimit files = {4096, 65536}, processes = {0, 0};
     processes.rlim_cur = processes.rlim_max = pids != NULL ? (rlim_t)atol(pids) : 512;
-    must(mount("proc", "/root/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL), "/proc");
+    must(mount("proc", "/tree/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL), "/proc");
     hide_kernel();
-    must(chdir("/root"), "/root");
+    must(chdir("/tree"), "/tree");
     must(mount(".", "/", NULL, MS_MOVE, NULL), "root");
     must(chroot("."), "chroot");
     must(chdir("/"), "/");
@@ -217,7 +217,7 @@ int machine_main(void)
     start_loopback();
     build_tree();
     int port = open_port(), listeners[DOORS];
-    bridge_listen("/root/run/caisson", listeners);
+    bridge_listen("/tree/run/caisson", listeners);
 
     pid_t agent = (pid_t)syscall(SYS_clone, CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | SIGCHLD, NULL, NULL, NULL, 0);
     must(agent, "clone");
@@ -225,7 +225,7 @@ int machine_main(void)
         be_agent();
     int handle = (int)syscall(SYS_pidfd_open, agent, 0);
     must(handle, "pidfd");
-    must(chroot("/root/run/caisson"), "chroot");
+    must(chroot("/tree/run/caisson"), "chroot");
     must(chdir("/"), "/");
     keep_capabilities(1u << CAP_SYS_BOOT);
     signal(SIGPIPE, SIG_IGN);

@@ -25,6 +25,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { VM_CARRIER = 10, VM_ROOT = 11, VM_BOX = 12, VM_INITRAMFS = 13, VM_KERNEL = 14, VM_LISTENER = 15 };
@@ -190,4 +191,22 @@ int vm_main(int argc, char **argv)
         die(program[0]);
     }
     return 0;
+}
+
+/* Prints how often in a millisecond the processor's counter ticks, which an emulated processor hands on as its own. */
+int counter_main(void)
+{
+#ifdef __x86_64__
+    struct timespec start, end, pause = {.tv_nsec = 50000000};
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    uint64_t first = __builtin_ia32_rdtsc();
+    nanosleep(&pause, NULL);
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    uint64_t ticks = __builtin_ia32_rdtsc() - first;
+    uint64_t nanoseconds = (uint64_t)(end.tv_sec - start.tv_sec) * 1000000000 + (uint64_t)end.tv_nsec - (uint64_t)start.tv_nsec;
+    printf("%llu\n", (unsigned long long)(ticks * 1000000 / nanoseconds));
+    return 0;
+#else
+    return 64;
+#endif
 }
