@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup build publish demo test sim mutants format lint bench bench-hot bench-peers soak clean
+.PHONY: help setup build publish demo test sim mutants format lint bench bench-hot bench-peers bench-boxes soak soak-boxes clean
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
 
@@ -62,6 +62,14 @@ bench-peers: ## the same work for Caisson, Restate and DBOS, in turn (ROUNDS=n)
 
 soak: setup publish ## run the demo ten times and stop at the first broken promise (ROUNDS=n)
 	@scripts/soak
+
+soak-boxes: setup publish ## a thousand runs with boxes, the server killed again and again (RUNS=n)
+	@dotnet build tests/Caisson.System.Tests -c Release -v quiet
+	@CAISSON_SOAK_RUNS=$(or $(RUNS),1000) tests/Caisson.System.Tests/bin/Release/net10.0/Caisson.System.Tests -explicit only -class '*.SoakTests' -showLiveOutput
+
+bench-boxes: setup ## what boxes cost: starts, claims, commands, saves, checkpoints, five hundred at once
+	@dotnet build tests/Caisson.Sandboxes.Tests -c Release -v quiet
+	@tests/Caisson.Sandboxes.Tests/bin/Release/net10.0/Caisson.Sandboxes.Tests measure
 
 clean: ## remove what was built; keeps the tools folder
 	@rm -rf artifacts

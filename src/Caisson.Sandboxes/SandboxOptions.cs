@@ -15,6 +15,9 @@ public sealed class SandboxOptions
     /// <summary>gVisor's runsc. Default: the one in <see cref="ToolsDirectory"/>, else the first on PATH.</summary>
     public string? RunscPath { get; init; }
 
+    /// <summary>bubblewrap's bwrap. Default: the first in <see cref="ToolsDirectory"/> or on PATH.</summary>
+    public string? BwrapPath { get; init; }
+
     /// <summary>The static guest agent, which is the launcher too. Default: the one in <see cref="ToolsDirectory"/>, else the first on PATH.</summary>
     public string? GuestPath { get; init; }
 

@@ -17,7 +17,7 @@ internal static class BoxOwner
         var blobs = new FileBlobStore(Path.Combine(directory, "blobs"), new byte[32]);
         // A machine takes its time to start: the frozen one is the harder case.
         var isMachine = kind == "microvm";
-        await using var provider = isMachine ? MicroVm.Machines.NewProvider(directory, blobs) : Boxes.NewProvider(directory, blobs);
+        await using var provider = BoxKinds.Open(kind, Boxes.Options(directory), blobs);
         var spec = new SandboxSpec(default, 1, new SandboxSettings(), null);
         foreach (var freeze in isMachine ? Frozen : RunningAndFrozen)
         {
@@ -34,7 +34,7 @@ internal static class BoxOwner
         return 0;
     }
 
-    public static Process Start(string directory, string kind = "gvisor")
+    public static Process Start(string kind, string directory)
     {
         var process = Process.Start(new ProcessStartInfo(Environment.ProcessPath!, ["own-boxes", kind, directory]) { RedirectStandardOutput = true })!;
         return process;

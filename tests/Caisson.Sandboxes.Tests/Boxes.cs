@@ -1,59 +1,127 @@
-using System.Collections.Concurrent;
 using System.Runtime.CompilerServices;
-using System.Security.Cryptography;
 using System.Text;
 using Caisson.Contracts;
+using Caisson.Core.Blobs;
 using Caisson.Core.Sandboxes;
 using Caisson.Sandboxes.Boxes;
 using Caisson.Storage.Sqlite.Blobs;
-using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Caisson.Sandboxes.Tests;
 
-/// <summary>A provider of real boxes in a folder of its own, and one box that tests share which leave it as it was.</summary>
-public sealed class Boxes : IAsyncLifetime
+/// <summary>
+/// The kinds of boxes that the suites run against. A required one that this host does not offer is a failure; another
+/// one is skipped then.
+/// </summary>
+internal static class BoxKinds
 {
+    public static readonly string[] All = ["gvisor", "bubblewrap", "microvm"];
+
+    private static readonly string[] Required = ["gvisor", "bubblewrap"];
+
+    public static bool IsRequired(string kind) => Required.Contains(kind);
+
+    public static BoxProvider Open(string kind, SandboxOptions options, IBlobStore blobs)
+    {
+        var host = new BoxHost(options, blobs, TimeProvider.System, NullLogger.Instance);
+        return kind switch
+        {
+            "gvisor" => BoxProvider.GVisor(host, ownsHost: true),
+            "bubblewrap" => BoxProvider.Bubblewrap(host, ownsHost: true),
+            "microvm" => BoxProvider.MicroVm(host, ownsHost: true),
+            _ => throw new ArgumentOutOfRangeException(nameof(kind), kind, null),
+        };
+    }
+
+    /// <summary>The program that a box of this kind hangs on, as the host's list of processes names it.</summary>
+    public static string Runtime(string kind) => kind switch { "gvisor" => "runsc-sandbox", "microvm" => "virtiofsd", _ => "bwrap" };
+
+    /// <summary>Emulated machines are offered to no run, and are tested.</summary>
+    public static bool CanBeTested(string kind, SandboxOptions options) => kind == "microvm" && Sandboxes.MicroVm.MachineTools.Find(options).Missing is null;
+}
+
+/// <summary>
+/// A provider of real boxes of one kind, in a folder of its own, and one box that tests share which leave it as it was.
+/// </summary>
+public abstract class Boxes(string kind) : IAsyncLifetime
+{
+    private ISandbox? _shared;
+    private Task<IReadOnlyDictionary<string, string>>? _containment;
+
+    public string Kind => kind;
+
     public string Directory { get; } = System.IO.Directory.CreateTempSubdirectory("caisson-sandboxes-").FullName;
+
+    public string State => Path.Combine(Directory, "state", "boxes");
+
+    /// <summary>A secret file of the host.</summary>
+    public string Canary => Path.Combine(Directory, "canary");
 
     public BoxProvider Provider { get; private set; } = null!;
 
     public FileBlobStore Blobs { get; private set; } = null!;
 
-    public ISandbox Shared { get; private set; } = null!;
+    /// <summary>Why this host has no such boxes.</summary>
+    public string? Absent { get; private set; }
+
+    public ISandbox Shared
+    {
+        get
+        {
+            Assert.SkipWhen(Absent is not null, Absent ?? "");
+            return _shared!;
+        }
+    }
+
+    /// <summary>What the probes of containment saw; they run once. The tests of one collection run in turn.</summary>
+    internal Task<IReadOnlyDictionary<string, string>> ContainAsync() => _containment ??= Containment.Suite.RunAsync(this);
 
     public static string Guest => Path.Combine(AppContext.BaseDirectory, "caisson-guest");
 
     public async ValueTask InitializeAsync()
     {
         Blobs = new FileBlobStore(Path.Combine(Directory, "blobs"), new byte[32]);
-        Provider = NewProvider(Directory, Blobs);
-        Shared = await CreateAsync();
+        await File.WriteAllTextAsync(Canary, "host secret");
+        Provider = BoxKinds.Open(kind, Options(Directory), Blobs);
+        var probe = await Provider.ProbeAsync(default);
+        if (probe.Offered || BoxKinds.CanBeTested(kind, Options(Directory)))
+            _shared = await CreateAsync();
+        else if (BoxKinds.IsRequired(kind))
+            Assert.Fail($"this host offers no {kind}: {probe.Detail}. {probe.Remedy}");
+        else
+            Absent = probe.Detail;
     }
 
     public async ValueTask DisposeAsync()
     {
+        GC.SuppressFinalize(this);
         await Provider.DisposeAsync();
         var left = await Provider.ListResidueAsync(default);
         System.IO.Directory.Delete(Directory, recursive: true);
         Assert.Empty(left);
     }
 
-    public static BoxProvider NewProvider(string directory, FileBlobStore blobs) => BoxProvider.GVisor(new BoxHost(
-        new SandboxOptions { StateDirectory = Path.Combine(directory, "state"), GuestPath = Guest }, blobs, TimeProvider.System, NullLogger.Instance), ownsHost: true);
+    public static SandboxOptions Options(string directory) => new() { StateDirectory = Path.Combine(directory, "state"), GuestPath = Guest };
+
+    /// <summary>Another provider of the same kind.</summary>
+    public BoxProvider Another(SandboxOptions options, IBlobStore? blobs = null)
+    {
+        Assert.SkipWhen(Absent is not null, Absent ?? "");
+        return BoxKinds.Open(kind, options, blobs ?? Blobs);
+    }
+
+    public string FolderOf(ISandbox box) => Path.Combine(State, box.Id);
 
     public Task<ISandbox> CreateAsync(SandboxSettings? limits = null, WorkspaceRoot? workspace = null) =>
         CreateAsync(new SandboxSpec(default, 1, limits ?? new SandboxSettings(), workspace));
 
     public async Task<ISandbox> CreateAsync(SandboxSpec spec)
     {
+        Assert.SkipWhen(Absent is not null, Absent ?? "");
         var outcome = await Provider.CreateAsync(spec, default);
         return Assert.IsType<SandboxCreateOutcome.Started>(outcome).Sandbox;
     }
 }
-
-[CollectionDefinition(nameof(Boxes))]
-public sealed class BoxesCollection : ICollectionFixture<Boxes>;
 
 internal static class BoxExtensions
 {

@@ -3,8 +3,8 @@ using Caisson.Core.Sandboxes;
 
 namespace Caisson.Sandboxes.Tests;
 
-[Collection(nameof(Boxes))]
-public sealed class CheckpointTests(Boxes boxes)
+[Collection("gvisor")]
+public sealed class CheckpointTests(GVisorBoxes boxes)
 {
     private static readonly SandboxSpec Spec = new(default, 1, new SandboxSettings(), null);
     private static readonly CheckpointMark Mark = new(new RunId(Guid.Parse("0193f1c0-0000-7000-8000-00000000000c")), 40, 3, 7, "root");

@@ -4,15 +4,14 @@ using Caisson.Core.Sandboxes;
 
 namespace Caisson.Sandboxes.Tests;
 
-[Collection(nameof(Boxes))]
-public sealed class ExecTests(Boxes boxes)
+public abstract class ExecTests(Boxes boxes)
 {
-    private readonly ISandbox _box = boxes.Shared;
+    private ISandbox Box => boxes.Shared;
 
     [Fact]
     public async Task Output_error_and_exit_code_come_back_apart()
     {
-        var exited = Assert.IsType<ExecOutcome.Exited>(await _box.RunAsync("echo out; echo err >&2; exit 7"));
+        var exited = Assert.IsType<ExecOutcome.Exited>(await Box.RunAsync("echo out; echo err >&2; exit 7"));
 
         Assert.Equal((7, "out\n", "err\n"), (exited.ExitCode, exited.Output.Text(), exited.Error.Text()));
     }
@@ -20,7 +19,7 @@ public sealed class ExecTests(Boxes boxes)
     [Fact]
     public async Task A_signal_is_told_as_128_and_its_number()
     {
-        var exited = Assert.IsType<ExecOutcome.Exited>(await _box.RunAsync("kill -TERM $$"));
+        var exited = Assert.IsType<ExecOutcome.Exited>(await Box.RunAsync("kill -TERM $$"));
 
         Assert.Equal(128 + 15, exited.ExitCode);
     }
@@ -30,7 +29,7 @@ public sealed class ExecTests(Boxes boxes)
     {
         var input = new string('x', 3_000_000);
 
-        var exited = Assert.IsType<ExecOutcome.Exited>(await _box.RunAsync("wc -c", input: input));
+        var exited = Assert.IsType<ExecOutcome.Exited>(await Box.RunAsync("wc -c", input: input));
 
         Assert.Equal("3000000", exited.Output.Text().Trim());
     }
@@ -38,7 +37,7 @@ public sealed class ExecTests(Boxes boxes)
     [Fact]
     public async Task Input_that_nobody_reads_does_no_harm()
     {
-        var exited = Assert.IsType<ExecOutcome.Exited>(await _box.RunAsync("exec 0<&-; echo done", input: new string('x', 1_000_000)));
+        var exited = Assert.IsType<ExecOutcome.Exited>(await Box.RunAsync("exec 0<&-; echo done", input: new string('x', 1_000_000)));
 
         Assert.Equal("done\n", exited.Output.Text());
     }
@@ -46,11 +45,11 @@ public sealed class ExecTests(Boxes boxes)
     [Fact]
     public async Task Environment_and_directory_are_those_of_the_request()
     {
-        await _box.MustAsync("mkdir -p dir/inner");
+        await Box.MustAsync("mkdir -p dir/inner");
         var request = new ExecRequest(["/bin/sh", "-c", "echo $GREETING $HOME; pwd"], "dir/inner",
             new Dictionary<string, string> { ["GREETING"] = "a b" }, default, TimeSpan.FromSeconds(10), 1000);
 
-        var exited = Assert.IsType<ExecOutcome.Exited>(await _box.ExecAsync(request, default));
+        var exited = Assert.IsType<ExecOutcome.Exited>(await Box.ExecAsync(request, default));
 
         Assert.Equal("a b /workspace\n/workspace/dir/inner\n", exited.Output.Text());
     }
@@ -63,7 +62,7 @@ public sealed class ExecTests(Boxes boxes)
     {
         var request = new ExecRequest([program], directory, new Dictionary<string, string>(), default, TimeSpan.FromSeconds(10), 1000);
 
-        var failed = Assert.IsType<ExecOutcome.NotStarted>(await _box.ExecAsync(request, default));
+        var failed = Assert.IsType<ExecOutcome.NotStarted>(await Box.ExecAsync(request, default));
 
         Assert.Equal(ErrorCodes.ToolArguments, failed.Failure.Code);
         Assert.Contains("No such file", failed.Failure.Message, StringComparison.Ordinal);
@@ -72,39 +71,39 @@ public sealed class ExecTests(Boxes boxes)
     [Fact]
     public async Task At_its_time_limit_the_whole_tree_of_a_command_is_killed()
     {
-        var outcome = await _box.RunAsync("echo before; trap '' TERM INT; (setsid sleep 1001 &) ; sleep 1002 & sleep 1003", TimeSpan.FromSeconds(1));
+        var outcome = await Box.RunAsync("echo before; trap '' TERM INT; (setsid sleep 1001 &) ; sleep 1002 & sleep 1003", TimeSpan.FromSeconds(1));
 
         Assert.Equal("before\n", Assert.IsType<ExecOutcome.TimedOut>(outcome).Output.Text());
-        Assert.Equal("", await _box.MustAsync("ps axo args | grep '[s]leep 100' || true"));
+        Assert.Equal("", await Box.MustAsync("ps axo args | grep '[s]leep 100' || true"));
     }
 
     [Fact]
     public async Task What_a_command_leaves_running_ends_with_it()
     {
-        await _box.MustAsync("(setsid sh -c 'sleep 2001 & sleep 2002' >/dev/null 2>&1 &); nohup sleep 2003 >/dev/null 2>&1 & sleep 0.2");
+        await Box.MustAsync("(setsid sh -c 'sleep 2001 & sleep 2002' >/dev/null 2>&1 &); nohup sleep 2003 >/dev/null 2>&1 & sleep 0.2");
 
-        Assert.Equal("", await _box.MustAsync("ps axo args | grep '[s]leep 200' || true"));
+        Assert.Equal("", await Box.MustAsync("ps axo args | grep '[s]leep 200' || true"));
     }
 
     [Fact]
     public async Task Nothing_stays_a_zombie()
     {
         for (var i = 0; i < 5; i++)
-            await _box.MustAsync("for i in 1 2 3 4 5; do (sh -c 'sh -c true & true' &); done");
+            await Box.MustAsync("for i in 1 2 3 4 5; do (sh -c 'sh -c true & true' &); done");
 
-        var states = await Eventually.SeesAsync(() => _box.MustAsync("ps axo stat,ppid,args"), s => !s.Contains('Z', StringComparison.Ordinal));
-        Assert.Contains("caisson", await _box.MustAsync("ps axo args"), StringComparison.Ordinal);
+        var states = await Eventually.SeesAsync(() => Box.MustAsync("ps axo stat,ppid,args"), s => !s.Contains('Z', StringComparison.Ordinal));
+        Assert.Contains("caisson", await Box.MustAsync("ps axo args"), StringComparison.Ordinal);
         Assert.NotEmpty(states);
     }
 
     [Fact]
     public async Task Commands_run_side_by_side()
     {
-        var first = _box.RunAsync("mkfifo side; echo hello > side");
-        var outcomes = await Task.WhenAll(first, _box.RunAsync("until [ -p side ]; do sleep 0.02; done; cat side"), _box.RunAsync("echo third"));
+        var first = Box.RunAsync("mkfifo side; echo hello > side");
+        var outcomes = await Task.WhenAll(first, Box.RunAsync("until [ -p side ]; do sleep 0.02; done; cat side"), Box.RunAsync("echo third"));
 
         Assert.Equal(["", "hello\n", "third\n"], outcomes.Select(o => Assert.IsType<ExecOutcome.Exited>(o).Output.Text()));
-        await _box.MustAsync("rm side");
+        await Box.MustAsync("rm side");
     }
 
     [Fact]
@@ -112,7 +111,7 @@ public sealed class ExecTests(Boxes boxes)
     {
         var request = BoxExtensions.Shell("seq 1 300000", maxOutput: 1000);
 
-        var exited = Assert.IsType<ExecOutcome.Exited>(await _box.ExecAsync(request, default));
+        var exited = Assert.IsType<ExecOutcome.Exited>(await Box.ExecAsync(request, default));
 
         Assert.StartsWith("1\n2\n3\n", Encoding.UTF8.GetString(exited.Output.Head.Span), StringComparison.Ordinal);
         Assert.EndsWith("299999\n300000\n", Encoding.UTF8.GetString(exited.Output.Tail.Span), StringComparison.Ordinal);
@@ -124,7 +123,7 @@ public sealed class ExecTests(Boxes boxes)
     {
         var request = BoxExtensions.Shell("yes", TimeSpan.FromSeconds(1), maxOutput: 4096);
 
-        var output = Assert.IsType<ExecOutcome.TimedOut>(await _box.ExecAsync(request, default)).Output;
+        var output = Assert.IsType<ExecOutcome.TimedOut>(await Box.ExecAsync(request, default)).Output;
 
         Assert.Equal(4096, output.Head.Length + output.Tail.Length);
         Assert.True(output.TotalBytes > 1 << 20, $"only {output.TotalBytes} bytes came");
@@ -138,26 +137,26 @@ public sealed class ExecTests(Boxes boxes)
             using var cancel = new CancellationTokenSource(TimeSpan.FromMilliseconds(i / 2.0), TimeProvider.System);
             try
             {
-                await _box.ExecAsync(BoxExtensions.Shell("sleep 0.01"), cancel.Token);
+                await Box.ExecAsync(BoxExtensions.Shell("sleep 0.01"), cancel.Token);
             }
             catch (OperationCanceledException)
             {
             }
         }
 
-        Assert.Equal("alive", await _box.MustAsync("echo alive"));
+        Assert.Equal("alive", await Box.MustAsync("echo alive"));
     }
 
     [Fact]
     public async Task Cancelling_ends_the_command_and_not_the_box()
     {
         using var cancel = new CancellationTokenSource();
-        var running = _box.ExecAsync(BoxExtensions.Shell("echo > started; sleep 3001"), cancel.Token);
-        await Eventually.SeesAsync(() => _box.MustAsync("ls"), names => names.Contains("started", StringComparison.Ordinal));
+        var running = Box.ExecAsync(BoxExtensions.Shell("echo > started; sleep 3001"), cancel.Token);
+        await Eventually.SeesAsync(() => Box.MustAsync("ls"), names => names.Contains("started", StringComparison.Ordinal));
 
         await cancel.CancelAsync();
 
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => running);
-        Assert.Equal("", await _box.MustAsync("rm started; ps axo args | grep '[s]leep 3001' || true"));
+        Assert.Equal("", await Box.MustAsync("rm started; ps axo args | grep '[s]leep 3001' || true"));
     }
 }

@@ -5,8 +5,7 @@ using Caisson.Core.Sandboxes;
 namespace Caisson.Sandboxes.Tests;
 
 /// <summary>Ports of a box's loopback that lead to services of the host.</summary>
-[Collection(nameof(Boxes))]
-public sealed class ForwardTests(Boxes boxes)
+public abstract class ForwardTests(Boxes boxes)
 {
     [Fact]
     public async Task A_program_reaches_the_service_behind_a_port_and_no_other()

@@ -10,8 +10,8 @@ using Microsoft.Extensions.Logging.Abstractions;
 namespace Caisson.Sandboxes.Tests;
 
 /// <summary>Boxes on images of their own: a static busybox and what is planted beside it.</summary>
-[Collection(nameof(Boxes))]
-public sealed class ImageTests(Boxes boxes)
+[Collection("gvisor")]
+public sealed class ImageTests(GVisorBoxes boxes)
 {
     [Theory]
     [InlineData("dir")]

@@ -7,8 +7,8 @@ using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Caisson.Sandboxes.Tests;
 
-[Collection(nameof(Boxes))]
-public sealed class PoolTests(Boxes boxes)
+[Collection("gvisor")]
+public sealed class PoolTests(GVisorBoxes boxes)
 {
     private static readonly SandboxSpec Spec = new(new RunId(Guid.Parse("0193f1c0-0000-7000-8000-000000000001")), 3, new SandboxSettings { MemoryBytes = 96L << 20, Pids = 300 }, null);
 

@@ -3,12 +3,11 @@ using Caisson.Core.Sandboxes;
 
 namespace Caisson.Sandboxes.Tests;
 
-[Collection(nameof(Boxes))]
-public sealed class TerminalTests(Boxes boxes)
+public abstract class TerminalTests(Boxes boxes)
 {
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(20);
 
-    private readonly ISandbox _box = boxes.Shared;
+    private ISandbox Box => boxes.Shared;
 
     [Fact]
     public async Task A_shell_on_a_terminal_reads_what_is_typed_and_ends_with_its_code()
@@ -60,7 +59,7 @@ public sealed class TerminalTests(Boxes boxes)
 
         await shell.DisposeAsync();
 
-        await Eventually.SeesAsync(() => _box.MustAsync("ps axo args | grep -c '[s]leep 8123' || true"), left => left == "0");
+        await Eventually.SeesAsync(() => Box.MustAsync("ps axo args | grep -c '[s]leep 8123' || true"), left => left == "0");
     }
 
     [Fact]
@@ -69,10 +68,10 @@ public sealed class TerminalTests(Boxes boxes)
         await using var shell = await OpenAsync(["/bin/cat"]);
         var screen = new Screen(shell);
 
-        await _box.FreezeAsync(default);
+        await Box.FreezeAsync(default);
         await shell.WriteAsync("one\n"u8.ToArray(), default);
         await screen.ShowsAsync("one");
-        await _box.SaveWorkspaceAsync(default);
+        await Box.SaveWorkspaceAsync(default);
         await shell.WriteAsync("two\n"u8.ToArray(), default);
 
         await screen.ShowsAsync("two");
@@ -81,14 +80,14 @@ public sealed class TerminalTests(Boxes boxes)
     [Fact]
     public async Task A_program_that_is_not_there_is_told()
     {
-        var outcome = await _box.OpenTerminalAsync(new TerminalRequest(["/no/such"], null, new Dictionary<string, string>(), new TerminalSize(24, 80)), default);
+        var outcome = await Box.OpenTerminalAsync(new TerminalRequest(["/no/such"], null, new Dictionary<string, string>(), new TerminalSize(24, 80)), default);
 
         Assert.Contains("/no/such", Assert.IsType<TerminalOutcome.NotStarted>(outcome).Failure.Message, StringComparison.Ordinal);
     }
 
     private async Task<ISandboxTerminal> OpenAsync(string[] command)
     {
-        var outcome = await _box.OpenTerminalAsync(new TerminalRequest(command, null, new Dictionary<string, string> { ["TERM"] = "dumb" }, new TerminalSize(33, 111)), default);
+        var outcome = await Box.OpenTerminalAsync(new TerminalRequest(command, null, new Dictionary<string, string> { ["TERM"] = "dumb" }, new TerminalSize(33, 111)), default);
         return Assert.IsType<TerminalOutcome.Opened>(outcome).Terminal;
     }
 }

@@ -2,14 +2,11 @@ using System.Text;
 using Caisson.Contracts;
 using Caisson.Core.Blobs;
 using Caisson.Core.Sandboxes;
-using Caisson.Sandboxes.Boxes;
 using Caisson.Sandboxes.Workspaces;
-using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Caisson.Sandboxes.Tests;
 
-[Collection(nameof(Boxes))]
-public sealed class WorkspaceTests(Boxes boxes)
+public abstract class WorkspaceTests(Boxes boxes)
 {
     /// <summary>Names, kinds, modes, sizes, links and contents of everything, as the box sees it.</summary>
     private const string Digest = "find . -mindepth 1 -printf '%P|%y|%m|%l\\n' | LC_ALL=C sort; find . -type f -print0 | LC_ALL=C sort -z | xargs -0r sha256sum";
@@ -137,8 +134,7 @@ public sealed class WorkspaceTests(Boxes boxes)
     public async Task A_save_stores_only_what_is_new()
     {
         var counting = new CountingBlobs(boxes.Blobs);
-        await using var provider = BoxProvider.GVisor(new BoxHost(
-            new SandboxOptions { StateDirectory = Path.Combine(boxes.Directory, "counting"), GuestPath = Boxes.Guest }, counting, TimeProvider.System, NullLogger.Instance), ownsHost: true);
+        await using var provider = boxes.Another(Boxes.Options(Path.Combine(boxes.Directory, "counting")), counting);
         var box = ((SandboxCreateOutcome.Started)await provider.CreateAsync(new SandboxSpec(default, 1, new SandboxSettings(), null), default)).Sandbox;
         await box.MustAsync("mkdir a b; for i in $(seq 200); do head -c 3000 /dev/urandom > a/$i; done; sleep 0.1");
 

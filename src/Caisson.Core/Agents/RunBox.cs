@@ -53,25 +53,21 @@ internal sealed class RunBox(RunSession session, IReadOnlyList<ISandboxProvider>
                 return new BoxOutcome.Failed(ungranted with { Retryable = true });
             WorkspaceRoot? root = session.Summary.WorkspaceRoot is { } saved ? new WorkspaceRoot(saved) : null;
             var spec = new SandboxSpec(session.Run, session.Epoch, wanted, root) { Queued = session.AwaitBoxAsync };
-            var doors = egress?.Open(session.Manifest, session.Egress, await session.Egress.UsedAsync(cancellationToken));
-            if (doors is not null)
-                spec = spec with { Forwards = doors.Forwards, Environment = doors.Environment, Files = doors.Files };
             if (await ReviveAsync(chosen, spec, cancellationToken) is { } revived)
             {
                 _box = revived;
                 return root is null ? await LearnEmptyRootAsync(revived, cancellationToken) : new BoxOutcome.Ready(revived);
             }
 
-            switch (await chosen.CreateAsync(spec, cancellationToken))
+            var doors = egress?.Open(session.Manifest, session.Egress, await session.Egress.UsedAsync(cancellationToken));
+            if (doors is not null)
+                spec = spec with { Forwards = doors.Forwards, Environment = doors.Environment, Files = doors.Files };
+            switch (await CreateAsync(chosen, spec, doors, cancellationToken))
             {
                 case SandboxCreateOutcome.Started started:
                     _box = started.Sandbox;
-                    if (doors is not null)
-                        _doors[_box] = doors;
                     return root is null ? await LearnEmptyRootAsync(_box, cancellationToken) : new BoxOutcome.Ready(_box);
                 case SandboxCreateOutcome.Refused refused:
-                    if (doors is not null)
-                        await doors.DisposeAsync();
                     return new BoxOutcome.Failed(refused.Failure with { Retryable = true });
                 default:
                     throw new InvalidOperationException("unreachable");
@@ -83,13 +79,38 @@ internal sealed class RunBox(RunSession session, IReadOnlyList<ISandboxProvider>
         }
     }
 
+    /// <summary>The doors go with their box, also where there is none.</summary>
+    private async Task<SandboxCreateOutcome> CreateAsync(ISandboxProvider provider, SandboxSpec spec, IBoxDoors? doors, CancellationToken cancellationToken)
+    {
+        SandboxCreateOutcome? outcome = null;
+        try
+        {
+            return outcome = await provider.CreateAsync(spec, cancellationToken);
+        }
+        finally
+        {
+            if (doors is not null && outcome is SandboxCreateOutcome.Started started)
+                _doors[started.Sandbox] = doors;
+            else if (doors is not null)
+                await doors.DisposeAsync();
+        }
+    }
+
+    /// <summary>The server may be another one than the run was made on, and grant less.</summary>
+    private Failure? NotGranted() => !HasDoors ? null
+        : egress is null ? new Failure(ErrorCodes.EgressNotGranted, "this server lets nothing out of boxes: start one that does, then resume the run")
+        : egress.Problem(session.Manifest);
+
+    private bool HasDoors => session.Manifest is not { Egress: null, Services: null };
+
     /// <summary>
     /// The box that was kept when the run began to wait, if it still is what the journal says. It serves once. Where it
     /// cannot be had, the run gets a new box: what is lost is /tmp, and the model is told.
     /// </summary>
     private async Task<ISandbox?> ReviveAsync(ISandboxProvider provider, SandboxSpec spec, CancellationToken cancellationToken)
     {
-        if (provider.FindCheckpoint(session.Run) is not { } kept)
+        // A box with ways out trusts an authority that went with its first process.
+        if (HasDoors || provider.FindCheckpoint(session.Run) is not { } kept)
             return null;
         var outcome = kept.Mark.Fits(Mark) ? await provider.RestoreAsync(kept, spec, cancellationToken) : null;
         provider.Discard(kept);
@@ -108,7 +129,7 @@ internal sealed class RunBox(RunSession session, IReadOnlyList<ISandboxProvider>
     /// <summary>The run is about to wait without a box: keeps it on disk, where its provider can.</summary>
     internal async Task ParkAsync()
     {
-        if (_box is not { } box || Volatile.Read(ref _atWork) > 0)
+        if (_box is not { } box || HasDoors || Volatile.Read(ref _atWork) > 0)
             return;
         switch (await box.CheckpointAsync(Mark, session.Owned))
         {
@@ -124,11 +145,6 @@ internal sealed class RunBox(RunSession session, IReadOnlyList<ISandboxProvider>
                 break;
         }
     }
-
-    /// <summary>The server may be another one than the run was made on, and grant less.</summary>
-    private Failure? NotGranted() => session.Manifest is { Egress: null, Services: null } ? null
-        : egress is null ? new Failure(ErrorCodes.EgressNotGranted, "this server lets nothing out of boxes: start one that does, then resume the run")
-        : egress.Problem(session.Manifest);
 
     /// <summary>Root of the workspace before any step: the first step that changes nothing must not look like a change.</summary>
     internal string? EmptyRoot { get; private set; }

@@ -65,7 +65,7 @@ internal sealed class RunEgress(RunSession session, RunServices services) : IEgr
         await _one.WaitAsync(cancellationToken);
         try
         {
-            if (_step is not { } step || !MaySend || session.History.Fork is { Effects: ForkEffects.DryRun })
+            if (_step is not { } step || !MaySend || session.History.Fork is { Effects: not ForkEffects.Live })
                 return false;
             if (step.Journaled.Contains(intent) || step.Journaled.Count == MostIntents)
                 return true;

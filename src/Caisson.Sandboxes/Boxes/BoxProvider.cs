@@ -24,6 +24,10 @@ public sealed class BoxProvider : ISandboxProvider
     /// <param name="ownsHost">Whether the host ends with this provider: for one that shares it with none.</param>
     public static BoxProvider MicroVm(BoxHost host, bool ownsHost = false) => new(host, new MicroVm.MicroVmKind(host), ownsHost);
 
+    /// <summary>Boxes on the host's own kernel, apart from it by namespaces and a filter of system calls.</summary>
+    /// <param name="ownsHost">Whether the host ends with this provider: for one that shares it with none.</param>
+    public static BoxProvider Bubblewrap(BoxHost host, bool ownsHost = false) => new(host, new Bubblewrap.BubblewrapKind(host.Options, host.Time), ownsHost);
+
     /// <inheritdoc/>
     public string Name => _kind.Name;
 

@@ -43,7 +43,7 @@
 #include <sys/types.h>
 
 enum { PROTOCOL_VERSION = 2, MAX_FRAME = 65536, FRAME_HEADER = 5, TOKEN_SIZE = 16 };
-enum { MAX_FORWARDS = 32 };
+enum { MAX_FORWARDS = 32, MAX_STAGED = 8 };
 enum { GUEST_UID = 10000, WORK_UID = 10001 };
 
 #define CTL_PATH "/run/caisson/ctl.sock"
@@ -129,12 +129,16 @@ _Noreturn void die(const char *what);
 extern volatile sig_atomic_t detached; /* set and cleared by PID 1 through SIGUSR1 */
 
 int try_dial(const char *path);
-int init_main(void);
+int init_main(int host_kernel);
 int launch_main(int argc, char **argv);
 int vm_main(int argc, char **argv);
 int counter_main(void);
 int machine_main(void);
+void stage(char **names, char **paths, int count);
+void map_users(pid_t child, int entered, int mapped);
+void enter_user_namespace(int entered, int mapped);
 int restrict_calls(void);
+int restrict_host_kernel(void);
 int drop_capabilities(void);
 _Noreturn void forwarder(const int *listeners, const uint16_t *ports, int count);
 int listen_on(uint16_t port);

@@ -248,8 +248,10 @@ int drop_capabilities(void)
     return (int)syscall(SYS_capset, &header, nothing);
 }
 
-int init_main(void)
+int init_main(int host_kernel)
 {
+    if (host_kernel && restrict_host_kernel() != 0)
+        die("filter of system calls");
     become_agent();
     struct sigaction action = {.sa_handler = on_child};
     sigaction(SIGCHLD, &action, NULL);

@@ -2,7 +2,7 @@
  * The launcher and guard of one box, on the host.
  *
  *   caisson-guest launch --freeze FILE --thaw WORD --cgroup FILE... --image FILE --mount DIR [--usr DIR]
- *                        -- PROGRAM ARGUMENTS...
+ *                        [--user-namespace --stage NAME PATH...] -- PROGRAM ARGUMENTS...
  *
  * Problem: a box must die with the server, also when the server gets SIGKILL, also when the box is frozen (a frozen
  * task of cgroup v1 does not die before it is thawed); runsc's processes are several; and a loop mount outlives all.
@@ -107,6 +107,33 @@ static void build_tree(const char *image, const char *target, const char *usr)
         die(usr);
 }
 
+/* What the box sees, and as whom, where the kernel is the host's; see userns.c. */
+static char *names[MAX_STAGED], *paths[MAX_STAGED];
+static int staged, user_namespace;
+
+static pid_t start(char **program)
+{
+    int entered[2], mapped[2];
+    if (pipe2(entered, O_CLOEXEC) != 0 || pipe2(mapped, O_CLOEXEC) != 0)
+        die("pipe");
+    pid_t pid = fork();
+    if (pid < 0)
+        die("fork");
+    if (pid == 0) {
+        if (user_namespace)
+            enter_user_namespace(entered[1], mapped[0]);
+        execv(program[0], program);
+        die(program[0]);
+    }
+    close(entered[1]);
+    if (user_namespace)
+        map_users(pid, entered[0], mapped[1]);
+    close(entered[0]);
+    close(mapped[0]);
+    close(mapped[1]);
+    return pid;
+}
+
 static _Noreturn void hold_namespace(char **cgroups, int count, int alive, char **program)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -119,6 +146,8 @@ static _Noreturn void hold_namespace(char **cgroups, int count, int alive, char 
     /* runsc looks its children up in /proc, which must be that of this PID namespace. */
     if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) != 0)
         die("mount of /proc");
+    if (staged > 0)
+        stage(names, paths, staged);
     /* "0" is the writer itself, in whatever PID namespace it is. */
     for (int i = 0; i < count; i++)
         if (write_file(cgroups[i], "0") != 0)
@@ -130,16 +159,10 @@ static _Noreturn void hold_namespace(char **cgroups, int count, int alive, char 
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGCHLD, SIG_DFL);
     signal(SIGPIPE, SIG_DFL);
-    pid_t runsc = fork();
-    if (runsc < 0)
-        die("fork");
-    if (runsc == 0) {
-        execv(program[0], program);
-        die(program[0]);
-    }
-    /* It ends when the box runs, and leaves the gofer and the sandbox to this process. */
+    pid_t started = start(program);
+    /* runsc ends when the box runs, and leaves the gofer and the sandbox to this process; bwrap ends with its box. */
     int status;
-    while (waitpid(runsc, &status, 0) < 0)
+    while (waitpid(started, &status, 0) < 0)
         if (errno != EINTR)
             die("wait");
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
@@ -159,9 +182,16 @@ int launch_main(int argc, char **argv)
             program = argv + i + 1;
             break;
         }
+        if (strcmp(argv[i], "--user-namespace") == 0) {
+            user_namespace = 1;
+            continue;
+        }
         if (i + 1 >= argc)
             return 64;
-        if (strcmp(argv[i], "--cgroup") == 0 && count < MAX_CGROUPS)
+        if (strcmp(argv[i], "--stage") == 0 && staged < MAX_STAGED && i + 2 < argc) {
+            names[staged] = argv[++i];
+            paths[staged++] = argv[++i];
+        } else if (strcmp(argv[i], "--cgroup") == 0 && count < MAX_CGROUPS)
             cgroups[count++] = argv[++i];
         else if (strcmp(argv[i], "--freeze") == 0)
             freeze = argv[++i];

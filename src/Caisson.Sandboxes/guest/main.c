@@ -18,8 +18,9 @@ int main(int argc, char **argv)
         printf("%d\n", PROTOCOL_VERSION);
         return 0;
     }
-    if (argc == 2 && strcmp(argv[1], "init") == 0 && getpid() == 1)
-        return init_main();
-    fprintf(stderr, "usage: caisson-guest init (as PID 1 of a box) | launch ... | vm ... | counter | version\n");
+    int host_kernel = argc == 3 && strcmp(argv[2], "--host-kernel") == 0;
+    if ((argc == 2 || host_kernel) && strcmp(argv[1], "init") == 0 && getpid() == 1)
+        return init_main(host_kernel);
+    fprintf(stderr, "usage: caisson-guest init [--host-kernel] (as PID 1 of a box) | launch ... | vm ... | counter | version\n");
     return 64;
 }

@@ -108,7 +108,8 @@ internal sealed class Rooms : IAsyncDisposable
         var storage = new StorageRoom(options.Storage, store, blobs, clock, logs);
         var models = new ModelCallPipeline(options.Providers, PriceTable.Embedded, clock, random, logs.CreateLogger<ModelCallPipeline>());
         var boxes = new BoxHost(SandboxOptionsOf(options), blobs, clock, logs.CreateLogger<BoxHost>());
-        ISandboxProvider[] sandboxes = [BoxProvider.GVisor(boxes)];
+        // The strongest first: a run gets the first that meets its floor.
+        ISandboxProvider[] sandboxes = [BoxProvider.MicroVm(boxes), BoxProvider.GVisor(boxes), BoxProvider.Bubblewrap(boxes)];
         var signals = new RunSignals();
         var kills = new KillSwitches(store, clock);
         var egress = new EgressGate(options.Egress, new SystemResolver(clock), new SocketConnector(), clock);

@@ -9,9 +9,23 @@ using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Caisson.Sandboxes.Tests.MicroVm;
 
+public sealed class MicroVmBoxes() : Boxes("microvm");
+
+[CollectionDefinition("microvm")]
+public sealed class MicroVmCollection : ICollectionFixture<MicroVmBoxes>;
+
+[Collection("microvm")]
+public sealed class MicroVmContainmentTests(MicroVmBoxes boxes) : ContainmentTests(boxes);
+
+[Collection("microvm")]
+public sealed class MicroVmExecTests(MicroVmBoxes boxes) : ExecTests(boxes);
+
+[Collection("microvm")]
+public sealed class MicroVmFileTests(MicroVmBoxes boxes) : FileTests(boxes);
+
 /// <summary>What is different where a box is a machine: all that crosses its port, its limits, its end.</summary>
-[Collection(nameof(Machines))]
-public sealed class MachineTests(Machines machines)
+[Collection("microvm")]
+public sealed class MachineTests(MicroVmBoxes machines)
 {
     private ISandbox Machine => machines.Shared;
 
@@ -140,12 +154,12 @@ public sealed class MachineTests(Machines machines)
     [Fact]
     public async Task A_machine_dies_with_its_killed_server()
     {
-        Assert.NotNull(machines.Provider);
+        Assert.NotNull(machines.Shared);
         var directory = Directory.CreateTempSubdirectory("caisson-owner-").FullName;
-        using var owner = BoxOwner.Start(directory, "microvm");
+        using var owner = BoxOwner.Start("microvm", directory);
         Assert.Equal(BoxOwner.Ready, await owner.StandardOutput.ReadLineAsync().WaitAsync(TimeSpan.FromSeconds(60), TimeProvider.System));
         var boxes = Path.Combine(directory, "state", "boxes");
-        await using var provider = Machines.NewProvider(directory, new FileBlobStore(Path.Combine(directory, "blobs2"), new byte[32]));
+        await using var provider = machines.Another(Boxes.Options(directory), new FileBlobStore(Path.Combine(directory, "blobs2"), new byte[32]));
         Assert.NotEmpty(HostProcesses.OfBoxes(boxes + "/"));
 
         owner.Kill();
@@ -162,6 +176,7 @@ public sealed class MachineTests(Machines machines)
     [Fact]
     public async Task An_emulated_machine_is_never_offered_to_a_run()
     {
+        Assert.NotNull(machines.Shared);
         var probe = await machines.Provider.ProbeAsync(default);
 
         if (machines.Provider.Tier == IsolationTier.Hardware)

@@ -78,13 +78,13 @@ public sealed class LimitTests : EngineTestBase
             for (var i = 0; ; i++)
                 await StepAsync(context, $"{i}", i == 0 ? cancellation => gate.PassAsync(cancellation) : null);
         });
-        var run = await server.CreateAsync(Manifest);
+        var run = await server.CreateAsync(Manifest, limits: new RunOverrides(Steps: 1_000_000));
         await gate.Reached;
 
         await server.Store.SetCapAsync("tenant:default", LimitDimension.Steps, 1, default);
         gate.Open();
 
-        await server.UntilAsync(run, RunStatus.Paused);
+        Assert.Equal("tenant:default", (await server.UntilAsync(run, RunStatus.Paused)).Summary.LimitAbove);
     }
 
     private static async Task CapAsync(TestServer server, string steps) =>

@@ -10,7 +10,7 @@ internal static class Residue
 
     internal sealed class Of(string data)
     {
-        private readonly string _boxes = Path.Combine(data, "sandboxes");
+        private readonly string _boxes = Path.Combine(data, "boxes");
 
         internal List<string> Find()
         {
@@ -28,6 +28,10 @@ internal static class Residue
                 if (Read(Path.Combine(loop, "loop", "backing_file")).Contains(data, StringComparison.Ordinal))
                     found.Add("loop device " + Path.GetFileName(loop));
             }
+
+            var folders = Path.Combine(_boxes, "boxes");
+            if (Directory.Exists(folders))
+                found.AddRange(Directory.EnumerateDirectories(folders).Select(d => "folder " + d));
 
             // The cgroup above a server's boxes bears a hash of their folder.
             var prefix = "caisson-" + Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(_boxes)))[..10];

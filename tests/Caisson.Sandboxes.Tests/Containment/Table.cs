@@ -1,0 +1,66 @@
+using System.Text;
+using Caisson.Storage.Sqlite.Blobs;
+
+namespace Caisson.Sandboxes.Tests.Containment;
+
+/// <summary>The table of docs/security/containment.md: written by `Caisson.Sandboxes.Tests containment FILE [KIND...]`, kept true by a test.</summary>
+internal static class Table
+{
+    private const string Start = "<!-- table -->", Unseen = "not seen yet";
+
+    public static string FilePath => Path.Combine(Root(), "docs", "security", "containment.md");
+
+    /// <summary>Runs the suite against these kinds, or every one that this host offers; the column of one that it does not offer stays.</summary>
+    public static async Task<int> WriteAsync(string file, IReadOnlyList<string> kinds)
+    {
+        var columns = Columns(file);
+        foreach (var kind in kinds.Count == 0 ? BoxKinds.All : kinds)
+        {
+            await using var boxes = new KindOfBoxes(kind);
+            await boxes.InitializeAsync();
+            if (boxes.Absent is null)
+                columns[kind] = await Suite.RunAsync(boxes);
+            Console.WriteLine($"{kind}: {boxes.Absent ?? "done"}");
+        }
+
+        var text = await File.ReadAllTextAsync(file);
+        await File.WriteAllTextAsync(file, text[..(text.IndexOf(Start, StringComparison.Ordinal) + Start.Length)] + "\n" + Format(columns));
+        return 0;
+    }
+
+    /// <summary>What the file says of each kind: name of the probe to cell.</summary>
+    public static Dictionary<string, IReadOnlyDictionary<string, string>> Columns(string file)
+    {
+        var rows = File.ReadAllLines(file).SkipWhile(l => l != Start).Where(l => l.StartsWith('|')).Select(l => l.Trim('|').Split(" | ").Select(c => c.Trim()).ToArray()).ToList();
+        var columns = new Dictionary<string, IReadOnlyDictionary<string, string>>();
+        if (rows.Count == 0)
+            return columns;
+        for (var i = 2; i < rows[0].Length; i++)
+            columns[rows[0][i]] = rows.Where(r => r.Length == rows[0].Length && r[0] != rows[0][0]).ToDictionary(r => r[0], r => r[i]);
+        return columns;
+    }
+
+    private static string Format(Dictionary<string, IReadOnlyDictionary<string, string>> columns)
+    {
+        var text = new StringBuilder();
+        foreach (var group in Suite.All.GroupBy(p => p.Group))
+        {
+            text.Append($"\n### {group.Key}\n\n| Probe | Control | {string.Join(" | ", BoxKinds.All)} |\n|---|---|{string.Concat(BoxKinds.All.Select(_ => "---|"))}\n");
+            foreach (var probe in group)
+                text.Append($"| {probe.Name} | {probe.Control} | {string.Join(" | ", BoxKinds.All.Select(k => columns.GetValueOrDefault(k)?.GetValueOrDefault(probe.Name) ?? Unseen))} |\n");
+        }
+
+        return text.ToString();
+    }
+
+    private static string Root()
+    {
+        var directory = AppContext.BaseDirectory;
+        while (!File.Exists(Path.Combine(directory, "Caisson.slnx")))
+            directory = Path.GetDirectoryName(directory)!;
+        return directory;
+    }
+
+    /// <summary>Outside of the test runner.</summary>
+    private sealed class KindOfBoxes(string kind) : Boxes(kind);
+}
