@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup build publish demo test sim mutants format lint bench bench-hot bench-peers bench-boxes soak soak-boxes clean
+.PHONY: help setup build publish demo test sim mutants fuzz format lint bench bench-hot bench-peers bench-boxes soak soak-boxes clean
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
 
@@ -41,6 +41,11 @@ sim: ## run seeds of the simulation until a bad one (SEED=0x… N=1000; see docs
 mutants: ## take each guard of the engine away and see a test fail (GUARDS="fence epoch" for some)
 	@dotnet build tests/Caisson.Tidy.Tests -c Release -v quiet -nologo
 	@tests/Caisson.Tidy.Tests/bin/Release/net10.0/Caisson.Tidy.Tests mutants $(GUARDS)
+
+fuzz: ## throw mutated conversations at the guest agent, under the sanitizers (MINUTES=5)
+	@mkdir -p artifacts
+	@make -s -C src/Caisson.Sandboxes/guest fuzz FUZZ=$(CURDIR)/artifacts/guest-fuzz
+	@artifacts/guest-fuzz $$(( 60 * $(or $(MINUTES),5) ))
 
 format: ## format the source
 	@dotnet format Caisson.slnx

@@ -9,30 +9,6 @@ namespace Caisson.Sandboxes.Tests;
 /// <summary>What comes from a box or from a disk may be anything.</summary>
 public sealed class ProtocolTests
 {
-    private static readonly byte[] GuestTypes = [16, 17, 18, 32, 48, 49, 50, 51, 52, 67, 80, 81, 82, 83];
-
-    [Fact]
-    public async Task Any_bytes_from_a_guest_are_frames_within_bounds_or_a_protocol_error()
-    {
-        var mostly = Gen.Byte.Array[0, 400];
-        // Half of the time a plausible header, so that more than the first check is reached.
-        var framed = Gen.Select(Gen.Int[0, GuestTypes.Length - 1].Select(i => GuestTypes[i]), Gen.Byte.Array[0, 40])
-            .Select((type, payload) => (byte[])[(byte)payload.Length, 0, 0, 0, type, .. payload]);
-
-        await Gen.OneOf(mostly, framed, framed.Array[0, 5].Select(f => f.SelectMany(b => b).ToArray())).SampleAsync(async bytes =>
-        {
-            using var frames = new FrameStream(new MemoryStream(bytes));
-            try
-            {
-                while (await frames.ReadAsync(default) is { } frame)
-                    Assert.True(frame.Payload.Length <= FrameStream.MaxPayload && Enum.IsDefined(frame.Type));
-            }
-            catch (GuestProtocolException)
-            {
-            }
-        });
-    }
-
     [Theory]
     [InlineData(new byte[] { 1, 0, 1, 0, 50 })]
     [InlineData(new byte[] { 255, 255, 255, 255, 50 })]

@@ -45,7 +45,7 @@ internal sealed class GuestTerminal : ISandboxTerminal
             // The first frame of a command that runs is its credit.
             switch (await stream.ReadAsync(cancellationToken))
             {
-                case { Type: FrameType.Credit } credit:
+                case { Type: FrameType.Credit } credit when credit.U32(0) <= FrameStream.MaxPayload:
                     var terminal = new GuestTerminal(link, stream, closed);
                     terminal.Allow(credit.U32(0));
                     stream = null;
@@ -112,9 +112,11 @@ internal sealed class GuestTerminal : ISandboxTerminal
 
     private void Allow(uint bytes)
     {
-        // More than the worker may give would let a hostile one overflow the count.
-        Interlocked.Add(ref _credit, Math.Min(bytes, FrameStream.MaxPayload));
-        _mayType.Release();
+        // A worker gives back what was used, so never more than one buffer in all.
+        if (bytes > FrameStream.MaxPayload || Interlocked.Add(ref _credit, bytes) > FrameStream.MaxPayload)
+            throw new GuestProtocolException($"a credit of {bytes}");
+        if (bytes > 0)
+            _mayType.Release();
     }
 
     private async Task<TerminalEnd> PumpAsync()

@@ -6,7 +6,7 @@
  *
  * Answer: the launcher, which is root, puts what the box sees below STAGE, in its own mount namespace. Then the box's
  * program gets a user namespace with three users, none of them root outside:
- *      inside     0    the program that makes the box, and the guest agent for its first instructions   outside 10002
+ *      inside     0    the program that makes the box, and the guest agent for its first instructions   outside 10003
  *      inside 10000    the guest agent                                                                   outside 10000
  *      inside 10001    commands, owner of the workspace                                                  outside 10001
  *
@@ -26,7 +26,7 @@
 #include <unistd.h>
 
 #define STAGE "/run"
-enum { BOX_ROOT = 10002, MAX_FILES = 65536 };
+enum { BOX_ROOT = 10003, MAX_FILES = 65536 };
 
 /* All are opened first: STAGE may cover the place where they are. */
 void stage(char **names, char **paths, int count)
@@ -71,7 +71,7 @@ void map_users(pid_t child, int entered, int mapped)
         _exit(71);
 }
 
-/* In the child: it comes back as root of the new namespace, which is user 10002 of the host. */
+/* In the child: it comes back as root of the new namespace, which is user 10003 of the host. */
 void enter_user_namespace(int entered, int mapped)
 {
     struct rlimit files;

@@ -32,8 +32,9 @@ internal static class Attacks
             { OnHost = "v = struct.pack('QQ', 0, 8); reaches('process_vm_readv', sleeper(), v, 1, v, 1, 0, refused_as=[errno.EFAULT])" },
         new(Processes, "a file descriptor of process 1 (pidfd_getfd)", "call('pidfd_getfd', call('pidfd_open', 1, 0), 0, 0)")
             { OnHost = "call('pidfd_getfd', call('pidfd_open', sleeper(), 0), 0, 0)", MayLack = true },
-        new(Processes, "memory, files and links of the guest agent in /proc", "any_of(['/proc/1/mem', '/proc/1/fd/0', '/proc/1/map_files', '/proc/1/cwd/.'], lambda p: os.listdir(p) if os.path.isdir(p) else opens(p, os.O_RDONLY))")
-            { InBox = "opens('/proc/self/mem', os.O_RDONLY)" },
+        new(Processes, "reading the memory of process 1 in /proc", "memory_of(1)") { InBox = "memory_of('self')" },
+        new(Processes, "what process 1 has open, and where it stands", "any_of(['fd/0', 'fd/1', 'fd/2', 'fd/3', 'fd/4', 'cwd/bin'], lambda n: opens('/proc/1/' + n, os.O_RDONLY))")
+            { InBox = "any_of(['fd/0', 'cwd/.'], lambda n: opens('/proc/self/' + n, os.O_RDONLY))" },
         new(Processes, "the guest agent's environment, which holds no secret", "through(len(read('/proc/1/environ')) > 0)") { InBox = "through(len(read('/proc/self/environ')) > 0)", OpenIn = ["gvisor"] },
 
         new(Settings, "/proc/sys/kernel/core_pattern", "opens('/proc/sys/kernel/core_pattern')"),
@@ -74,7 +75,7 @@ internal static class Attacks
         new(Devices, "a tunnel into a network (/dev/net/tun)", "fcntl.ioctl(os.open('/dev/net/tun', os.O_RDWR), 0x400454ca, struct.pack('16sH22x', b'probe0', 1))") { OnHost = "opens('/dev/net/tun', os.O_RDWR)", MayLack = true },
         new(Devices, "a file system of its own (/dev/fuse and mount)", "f = os.open('/dev/fuse', os.O_RDWR); call('mount', b'none', b'.', b'fuse', 0, b'fd=%d,rootmode=40000,user_id=0,group_id=0' % f)") { OnHost = "opens('/dev/fuse', os.O_RDWR)", MayLack = true },
 
-        new(Rights, "becoming root or the agent", "any_of([0, 10000, 10002], lambda u: os.setresuid(u, u, u))"),
+        new(Rights, "becoming root or the agent", "any_of([0, 10000, 10002, 10003], lambda u: os.setresuid(u, u, u))"),
         new(Rights, "a set-user-id program", "sh('cp /usr/bin/id own-id && chmod 4755 own-id') ; through(sh('su -c \"id -u\" </dev/null') == '0')") { OnHost = "through(sh('id -u') == '0')" },
         new(Rights, "any capability", "through(any(int(l.split()[1], 16) for l in open('/proc/self/status') if l.startswith(('CapEff', 'CapPrm', 'CapInh', 'CapAmb'))))"),
         new(Rights, "running without no-new-privileges", "through(call('prctl', 39, 0, 0, 0, 0) == 0)"),

@@ -19,7 +19,7 @@ internal static class Table
             await using var boxes = new KindOfBoxes(kind);
             await boxes.InitializeAsync();
             if (boxes.Absent is null)
-                columns[kind] = await Suite.RunAsync(boxes);
+                columns[kind] = await Suite.RunAsync(boxes, all: true);
             Console.WriteLine($"{kind}: {boxes.Absent ?? "done"}");
         }
 

@@ -89,6 +89,17 @@ def attach(pid):
     os.waitpid(pid, 0)
 
 
+def memory_of(process):
+    for line in open(f'/proc/{process}/maps'):
+        span, rights = line.split()[:2]
+        if rights.startswith('r') and '[v' not in line:
+            with open(f'/proc/{process}/mem', 'rb', 0) as f:
+                f.seek(int(span.split('-')[0], 16))
+                through(len(f.read(16)) == 16)
+            return
+    raise Stopped()
+
+
 def by_handle(path):
     """Opens a file by its number in the file system, past every folder above it."""
     handle = struct.pack('Ii', 128, 0) + bytes(128)

@@ -14,14 +14,9 @@ public sealed class MicroVmBoxes() : Boxes("microvm");
 [CollectionDefinition("microvm")]
 public sealed class MicroVmCollection : ICollectionFixture<MicroVmBoxes>;
 
+/// <summary>The other suites take an emulated machine minutes; what they would see differently is below.</summary>
 [Collection("microvm")]
 public sealed class MicroVmContainmentTests(MicroVmBoxes boxes) : ContainmentTests(boxes);
-
-[Collection("microvm")]
-public sealed class MicroVmExecTests(MicroVmBoxes boxes) : ExecTests(boxes);
-
-[Collection("microvm")]
-public sealed class MicroVmFileTests(MicroVmBoxes boxes) : FileTests(boxes);
 
 /// <summary>What is different where a box is a machine: all that crosses its port, its limits, its end.</summary>
 [Collection("microvm")]
@@ -44,7 +39,7 @@ public sealed class MachineTests(MicroVmBoxes machines)
     }
 
     [Fact]
-    public async Task What_belongs_to_theMachine_is_out_of_reach()
+    public async Task What_belongs_to_the_machine_is_out_of_reach()
     {
         Assert.Equal("refused", await Machine.MustAsync("""
             for f in /proc/sys/kernel/core_pattern /proc/sysrq-trigger /sys/kernel/uevent_helper /etc/passwd /usr/x /run/box/x /x; do
@@ -94,7 +89,7 @@ public sealed class MachineTests(MicroVmBoxes machines)
     }
 
     [Fact]
-    public async Task A_fork_bomb_is_refused_forks_and_theMachine_lives_on()
+    public async Task A_fork_bomb_is_refused_forks_and_the_machine_lives_on()
     {
         var bomb = await Machine.RunAsync("b() { b | b & }; b; sleep 2", TimeSpan.FromSeconds(5));
 
