@@ -18,12 +18,11 @@ internal static class Suite
 
     public static IEnumerable<Probe> All => [.. Attacks.All, .. Harms.All];
 
-    /// <param name="all">Whether those that a box does to its limits and neighbours are among them.</param>
-    public static async Task<IReadOnlyDictionary<string, string>> RunAsync(Boxes boxes, bool all)
+    public static async Task<IReadOnlyDictionary<string, string>> RunAsync(Boxes boxes)
     {
         var seen = new Dictionary<string, string>();
         await AttackAsync(boxes, seen);
-        foreach (var harm in all ? Harms.All : [])
+        foreach (var harm in Harms.All)
             seen[harm.Name] = await JudgeAsync(harm, boxes);
         return seen;
     }

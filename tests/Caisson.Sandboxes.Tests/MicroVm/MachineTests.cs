@@ -9,18 +9,15 @@ using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Caisson.Sandboxes.Tests.MicroVm;
 
-public sealed class MicroVmBoxes() : Boxes("microvm");
+/// <summary>Real machines, emulated where there is no KVM. There are few of them, since those start slowly.</summary>
+public sealed class Machines() : Boxes("microvm", emulated: true);
 
-[CollectionDefinition("microvm")]
-public sealed class MicroVmCollection : ICollectionFixture<MicroVmBoxes>;
-
-/// <summary>The other suites take an emulated machine minutes; what they would see differently is below.</summary>
-[Collection("microvm")]
-public sealed class MicroVmContainmentTests(MicroVmBoxes boxes) : ContainmentTests(boxes);
+[CollectionDefinition(nameof(Machines))]
+public sealed class MachinesCollection : ICollectionFixture<Machines>;
 
 /// <summary>What is different where a box is a machine: all that crosses its port, its limits, its end.</summary>
-[Collection("microvm")]
-public sealed class MachineTests(MicroVmBoxes machines)
+[Collection(nameof(Machines))]
+public sealed class MachineTests(Machines machines)
 {
     private ISandbox Machine => machines.Shared;
 
