@@ -15,7 +15,7 @@ namespace Caisson.Sandboxes.Tests;
 /// </summary>
 internal static class BoxKinds
 {
-    public static readonly string[] All = ["gvisor", "bubblewrap"];
+    public static readonly string[] All = ["microvm", "gvisor", "bubblewrap"];
 
     private static readonly string[] Required = ["gvisor", "bubblewrap"];
 
@@ -26,6 +26,7 @@ internal static class BoxKinds
         var host = new BoxHost(options, blobs, TimeProvider.System, NullLogger.Instance);
         return kind switch
         {
+            "microvm" => BoxProvider.MicroVm(host, ownsHost: true),
             "gvisor" => BoxProvider.GVisor(host, ownsHost: true),
             "bubblewrap" => BoxProvider.Bubblewrap(host, ownsHost: true),
             _ => throw new ArgumentOutOfRangeException(nameof(kind), kind, null),
@@ -33,13 +34,14 @@ internal static class BoxKinds
     }
 
     /// <summary>The program that a box of this kind hangs on, as the host's list of processes names it.</summary>
-    public static string Runtime(string kind) => kind == "gvisor" ? "runsc-sandbox" : "bwrap";
+    public static string Runtime(string kind) => kind switch { "gvisor" => "runsc-sandbox", "bubblewrap" => "bwrap", _ => "qemu-system" };
 }
 
 /// <summary>
 /// A provider of real boxes of one kind, in a folder of its own, and one box that tests share which leave it as it was.
 /// </summary>
-public abstract class Boxes(string kind) : IAsyncLifetime
+/// <param name="emulated">Whether an emulated machine will do, which is offered to no run: its walls inside are the same, and slow.</param>
+public abstract class Boxes(string kind, bool emulated = false) : IAsyncLifetime
 {
     private ISandbox? _shared;
     private Task<IReadOnlyDictionary<string, string>>? _containment;
@@ -80,7 +82,7 @@ public abstract class Boxes(string kind) : IAsyncLifetime
         await File.WriteAllTextAsync(Canary, "host secret");
         Provider = BoxKinds.Open(kind, Options(Directory), Blobs);
         var probe = await Provider.ProbeAsync(default);
-        if (probe.Offered)
+        if (probe.Offered || (emulated && Provider.Tier == IsolationTier.Emulated))
             _shared = await CreateAsync();
         else if (BoxKinds.IsRequired(kind))
             Assert.Fail($"this host offers no {kind}: {probe.Detail}. {probe.Remedy}");
@@ -97,7 +99,7 @@ public abstract class Boxes(string kind) : IAsyncLifetime
         Assert.Empty(left);
     }
 
-    public static SandboxOptions Options(string directory) => new() { StateDirectory = Path.Combine(directory, "state"), GuestPath = Guest };
+    public static SandboxOptions Options(string directory) => new() { StateDirectory = Path.Combine(directory, "state"), GuestPath = Guest, StartTimeout = TimeSpan.FromSeconds(60) };
 
     /// <summary>Another provider of the same kind.</summary>
     public BoxProvider Another(SandboxOptions options, IBlobStore? blobs = null)

@@ -160,7 +160,7 @@ public sealed class HostileGuestTests
     {
         using var folder = new Folder();
         using var link = GuestLink.Listen(folder.Io, TimeProvider.System);
-        await check(link, (_, _) => Task.FromResult<(FrameStream?, Failure?)>((new FrameStream(new Pieces(h.Bytes, h.Chunk)), null))).WaitAsync(Limit, TimeProvider.System);
+        await check(link, (_, _) => Task.FromResult<(FrameStream?, Failure?)>((new FrameStream(new Pieces(h.Bytes, h.Chunk)) { Ticket = new StreamTicket(1, new byte[FrameStream.TokenLength]) }, null))).WaitAsync(Limit, TimeProvider.System);
     }, iter: CallSamples, threads: 1);
 
     private static Gen<T> Any<T>(params T[] values) => Gen.Int[0, values.Length - 1].Select(i => values[i]);

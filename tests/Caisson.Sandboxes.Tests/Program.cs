@@ -7,8 +7,8 @@ if (args is ["measure", "microvm"])
     return await Measurement.RunMachinesAsync();
 if (args is ["measure", var measured])
     return await Measurement.RunAsync(measured);
-if (args is ["containment", var file])
-    return await Caisson.Sandboxes.Tests.Containment.Table.WriteAsync(file);
+if (args is ["containment", var file, .. var kinds])
+    return await Caisson.Sandboxes.Tests.Containment.Table.WriteAsync(file, kinds.Length > 0 ? kinds : BoxKinds.All);
 if (args.Any(a => a is "--server" or "--internal-msbuild-node"))
     return await Xunit.MicrosoftTestingPlatform.TestPlatformTestFramework.RunAsync(args, SelfRegisteredExtensions.AddSelfRegisteredExtensions);
 return await Xunit.Runner.InProc.SystemConsole.ConsoleRunner.Run(args);

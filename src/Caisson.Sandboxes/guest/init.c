@@ -241,6 +241,19 @@ static void become_agent(void)
     prctl(PR_SET_DUMPABLE, 0);
 }
 
+/*
+ * What PID 1 was started with leads to the host's log. gVisor lets a command open /proc/1/fd of another user; there is
+ * nothing to be found there then. Only once the host has answered, so that a failed start is still told.
+ */
+static void leave_standard_streams(void)
+{
+    int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
+    for (int i = 0; nothing >= 0 && i <= 2; i++)
+        dup2(nothing, i);
+    if (nothing > 2)
+        close(nothing);
+}
+
 int drop_capabilities(void)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
@@ -268,6 +281,7 @@ int init_main(int host_kernel)
 
     int ctl = dial(CTL_PATH);
     send_u32(ctl, F_HELLO, PROTOCOL_VERSION);
+    leave_standard_streams();
 
     static struct frame frame;
     prepare_spare(ctl);

@@ -33,8 +33,7 @@ internal static class Attacks
         new(Processes, "a file descriptor of process 1 (pidfd_getfd)", "call('pidfd_getfd', call('pidfd_open', 1, 0), 0, 0)")
             { OnHost = "call('pidfd_getfd', call('pidfd_open', sleeper(), 0), 0, 0)", MayLack = true },
         new(Processes, "reading the memory of process 1 in /proc", "memory_of(1)") { InBox = "memory_of('self')" },
-        new(Processes, "what process 1 has open, and where it stands", "any_of(['fd/0', 'fd/1', 'fd/2', 'fd/3', 'fd/4', 'cwd/bin'], lambda n: opens('/proc/1/' + n, os.O_RDONLY))")
-            { InBox = "any_of(['fd/0', 'cwd/.'], lambda n: opens('/proc/self/' + n, os.O_RDONLY))" },
+        new(Processes, "the pipes to the host that process 1 was started with", "any_of(range(8), lambda n: pipe_of(1, n))") { InBox = "e = os.pipe(); pipe_of('self', e[1])" },
         new(Processes, "the guest agent's environment, which holds no secret", "through(len(read('/proc/1/environ')) > 0)") { InBox = "through(len(read('/proc/self/environ')) > 0)", OpenIn = ["gvisor"] },
 
         new(Settings, "/proc/sys/kernel/core_pattern", "opens('/proc/sys/kernel/core_pattern')"),
@@ -63,7 +62,7 @@ internal static class Attacks
         new(Kernel, "io_uring", "call('io_uring_setup', 1, bytes(120))") { MayLack = true },
         new(Kernel, "keyrings", "call('add_key', b'user', b'probe', b'x', 1, -1)") { MayLack = true },
         new(Kernel, "personality without address randomisation", "call('personality', 0x40000); through(call('personality', 0xffffffff) == 0x40000)"),
-        new(Kernel, "comparing processes (kcmp)", "call('kcmp', os.getpid(), os.getppid(), 1, 0, 0)") { MayLack = true },
+        new(Kernel, "comparing itself with process 1 (kcmp)", "call('kcmp', os.getpid(), 1, 1, 0, 0)") { OnHost = "call('kcmp', os.getpid(), os.getppid(), 1, 0, 0)", MayLack = true },
         new(Kernel, "typing into a terminal (TIOCSTI)", "m, s = pty.openpty(); fcntl.ioctl(s, 0x5412, b'x')") { OnHost = "m, s = pty.openpty(); fcntl.ioctl(s, 0x5414, bytes(8))" },
         new(Kernel, "the crypto interface (AF_ALG)", "socket.socket(38, socket.SOCK_SEQPACKET, 0)") { MayLack = true },
 

@@ -9,15 +9,16 @@ namespace Caisson.Sandboxes.Tests.Containment;
 /// <summary>What a box does to its limits, its files and its neighbours. Each is judged from outside.</summary>
 internal static class Harms
 {
-    private const string Limits = "Limits", Workspace = "The workspace, seen from outside", Neighbours = "Neighbours";
+    private const string Limits = "Limits", Workspace = "The workspace, seen from outside", Neighbours = "Neighbours",
+        Held = "held, and killed at the time limit";
 
     public static readonly IReadOnlyList<Harm> All =
     [
         new(Limits, "a memory bomb", "ends its box: sandbox_oom", MemoryBombAsync),
         new(Limits, "a fork bomb", "ends its box: sandbox_pids", ForkBombAsync)
         {
-            // gVisor's kernel itself dies of the refused fork; on the host's kernel only the command does.
-            Otherwise = new Dictionary<string, string> { ["bubblewrap"] = "held, and killed at the time limit" },
+            // gVisor's kernel itself dies of the refused fork; with a Linux kernel below only the command does.
+            Otherwise = new Dictionary<string, string> { ["bubblewrap"] = Held, ["microvm"] = Held },
         },
         new(Limits, "filling the disk", "no space left; the box lives", FillDiskAsync),
         new(Limits, "filling the disk with empty files", "no space left; the box lives", FillInodesAsync),
@@ -58,7 +59,7 @@ internal static class Harms
         if (outcome is ExecOutcome.TimedOut)
             Assert.Equal("alive", await box.MustAsync("[ $(ps axo pid,args | grep -c '[s]h -c b') = 0 ] && echo alive"));
         await box.DestroyAsync();
-        return outcome is ExecOutcome.Lost lost ? $"ends its box: {lost.Failure.Code}" : "held, and killed at the time limit";
+        return outcome is ExecOutcome.Lost lost ? $"ends its box: {lost.Failure.Code}" : Held;
     }
 
     private static async Task<string> FillDiskAsync(Boxes boxes)

@@ -100,6 +100,12 @@ def memory_of(process):
     raise Stopped()
 
 
+def pipe_of(process, number):
+    with open(os.open(f'/proc/{process}/fd/{number}', os.O_WRONLY | os.O_NONBLOCK), 'wb') as f:
+        if not stat.S_ISFIFO(os.fstat(f.fileno()).st_mode):
+            raise OSError(errno.EBADF, 'no pipe')
+
+
 def by_handle(path):
     """Opens a file by its number in the file system, past every folder above it."""
     handle = struct.pack('Ii', 128, 0) + bytes(128)
