@@ -17,7 +17,7 @@ internal static class BoxOwner
         var blobs = new FileBlobStore(Path.Combine(directory, "blobs"), new byte[32]);
         // A machine takes its time to start: the frozen one is the harder case.
         var isMachine = kind == "microvm";
-        await using var provider = isMachine ? MicroVm.Machines.NewProvider(directory, blobs) : BoxKinds.Open(kind, Boxes.Options(directory), blobs);
+        await using var provider = BoxKinds.Open(kind, Boxes.Options(directory), blobs);
         var spec = new SandboxSpec(default, 1, new SandboxSettings(), null);
         foreach (var freeze in isMachine ? Frozen : RunningAndFrozen)
         {

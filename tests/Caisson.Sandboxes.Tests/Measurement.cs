@@ -42,7 +42,7 @@ internal static class Measurement
     public static async Task<int> RunMachinesAsync()
     {
         var directory = Directory.CreateTempSubdirectory("caisson-measure-").FullName;
-        await using var provider = MicroVm.Machines.NewProvider(directory, new FileBlobStore(Path.Combine(directory, "blobs"), new byte[32]));
+        await using var provider = BoxKinds.Open("microvm", Boxes.Options(directory), new FileBlobStore(Path.Combine(directory, "blobs"), new byte[32]));
         var spec = new SandboxSpec(default, 1, new SandboxSettings { Cpu = 1 }, null);
         Console.WriteLine((await provider.ProbeAsync(default)).Detail);
         await MeasureStartsAsync(provider, spec, 7);

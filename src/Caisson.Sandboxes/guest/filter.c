@@ -54,6 +54,7 @@ int restrict_calls(void)
         REFUSE(userfaultfd, ENOSYS),
         REFUSE(bpf, EPERM),
         REFUSE(perf_event_open, EPERM),
+        REFUSE(kcmp, ENOSYS),
         REFUSE(keyctl, ENOSYS),
         REFUSE(add_key, ENOSYS),
         REFUSE(request_key, ENOSYS),
