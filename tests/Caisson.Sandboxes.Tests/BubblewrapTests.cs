@@ -48,6 +48,8 @@ public sealed class BubblewrapTests(BubblewrapBoxes boxes)
         var box = await boxes.CreateAsync();
         var running = box.RunAsync("sleep 4711 & wait", TimeSpan.FromMinutes(1));
         await Eventually.SeesAsync(() => box.MustAsync("ps axo args"), seen => seen.Contains("sleep 4711", StringComparison.Ordinal));
+        // So that none of them ends while it is looked at.
+        await box.FreezeAsync(default);
 
         var bwrap = HostProcesses.OfBoxes(boxes.FolderOf(box)).Where(p => p.Command.StartsWith("/usr/bin/bwrap", StringComparison.Ordinal)).Select(p => p.Id);
         var inside = Cgroup(box).Except(HostProcesses.OfBoxes(boxes.FolderOf(box)).Select(p => p.Id)).ToList();
@@ -62,7 +64,7 @@ public sealed class BubblewrapTests(BubblewrapBoxes boxes)
         }
 
         await box.DestroyAsync();
-        await running;
+        Assert.IsType<ExecOutcome.Lost>(await running);
     }
 
     [Fact]

@@ -102,10 +102,16 @@ public sealed class SerialCarrierTests : IAsyncLifetime
         Assert.Equal(1, await door.ReceiveAsync(came).WaitAsync(Limit, TimeProvider.System));
         Assert.False(_lost.Task.IsCompleted);
 
-        // More than it has credit for is not kept.
-        await SendAsync(1, MuxType.Data, full);
-        await SendAsync(1, MuxType.Data, full);
-        await SendAsync(1, MuxType.Data, full);
+        // More than it has credit for is not kept. It hangs up at the first frame too much, maybe before the next is sent.
+        try
+        {
+            for (var i = 0; i < 3; i++)
+                await SendAsync(1, MuxType.Data, full);
+        }
+        catch (IOException)
+        {
+        }
+
         Assert.Equal(ErrorCodes.SandboxProtocol, (await _lost.Task.WaitAsync(Limit, TimeProvider.System)).Code);
     }
 
