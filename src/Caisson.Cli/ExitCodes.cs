@@ -23,16 +23,19 @@ internal static class ExitCodes
 
     /// <summary>A server that must be started anew: its lease or its storage is lost.</summary>
     internal const int Restart = 75;
+
+    /// <summary>Of <c>sandbox exec</c> and <c>shell</c>, which pass on a command's own code: there is none.</summary>
+    internal const int NoCommand = 125;
     internal const int Interrupted = 130;
 
     internal static int Of(Problem problem) => problem.Code switch
     {
         ErrorCodes.RequestInvalid when problem.Status == 404 => NotFound,
-        ErrorCodes.RequestInvalid or ErrorCodes.InputInvalid or ErrorCodes.PayloadTooLarge => Usage,
+        ErrorCodes.RequestInvalid or ErrorCodes.InputInvalid or ErrorCodes.PayloadTooLarge or ErrorCodes.ToolArguments => Usage,
         ErrorCodes.ManifestInvalid or ErrorCodes.ScheduleInvalid or ErrorCodes.ConfigInvalid or ErrorCodes.ModelUnknown or ErrorCodes.ModelUnpriced or ErrorCodes.SandboxUnavailable
             or ErrorCodes.DataDirectoryInUse or ErrorCodes.DataDirectoryInvalid or ErrorCodes.DatabaseForeign or ErrorCodes.DatabaseCorrupt => Config,
         ErrorCodes.NotAllowed => NotAllowed,
-        ErrorCodes.RunNotFound or ErrorCodes.AgentNotFound or ErrorCodes.ScheduleNotFound => NotFound,
+        ErrorCodes.RunNotFound or ErrorCodes.AgentNotFound or ErrorCodes.ScheduleNotFound or ErrorCodes.SandboxNotFound => NotFound,
         ErrorCodes.RunEnded or ErrorCodes.RunConflict or ErrorCodes.IdempotencyMismatch or ErrorCodes.BlobMissing or ErrorCodes.KillSwitch => Conflict,
         ErrorCodes.BudgetExceeded => Budget,
         ErrorCodes.Draining => Draining,

@@ -54,6 +54,7 @@ public static class ErrorCodes
     public const string ProviderMalformed = "provider_malformed";
 
     public const string SandboxUnavailable = "sandbox_unavailable";
+    public const string SandboxNotFound = "sandbox_not_found";
     public const string SandboxStartFailed = "sandbox_start_failed";
     public const string SandboxLost = "sandbox_lost";
     public const string SandboxProtocol = "sandbox_protocol";

@@ -1,3 +1,4 @@
+using System.Text.Json;
 using System.Text.Json.Serialization;
 
 namespace Caisson.Contracts;
@@ -20,11 +21,19 @@ public enum SandboxState
 public sealed record SandboxView(
     string Id, string Provider, string? Run, long Epoch, SandboxState State, string Image, DateTimeOffset Made, long MemoryBytes, double CpuSeconds, int Processes);
 
-public sealed record SandboxesView(IReadOnlyList<SandboxView> Sandboxes);
+public sealed record SandboxesView(IReadOnlyList<SandboxView> Sandboxes)
+{
+    /// <summary>Version of this shape.</summary>
+    public int Schema { get; init; } = 1;
+}
 
 /// <param name="Size">Boxes kept ready of each sort that was asked for lately.</param>
 /// <param name="Waiting">Runs that wait for room on the host.</param>
-public sealed record SandboxPoolView(int Size, int Waiting, IReadOnlyList<SandboxShelfView> Shelves);
+public sealed record SandboxPoolView(int Size, int Waiting, IReadOnlyList<SandboxShelfView> Shelves)
+{
+    /// <summary>Version of this shape.</summary>
+    public int Schema { get; init; } = 1;
+}
 
 /// <param name="DiskBytes">Size of the workspace.</param>
 public sealed record SandboxShelfView(string Provider, string Image, long DiskBytes, int Ready);
@@ -41,4 +50,43 @@ public sealed record SandboxExecRequest(
 public sealed record SandboxExecEvent(byte[]? Stdout = null, byte[]? Stderr = null, int? ExitCode = null, bool TimedOut = false, Failure? Failure = null);
 
 /// <param name="Root">Content address of the saved workspace.</param>
-public sealed record SandboxSnapshotView(string Root);
+public sealed record SandboxSnapshotView(string Root)
+{
+    /// <summary>Version of this shape.</summary>
+    public int Schema { get; init; } = 1;
+}
+
+/// <summary>A text frame of a shell's client: its terminal's size has changed. Binary frames are the terminal's bytes.</summary>
+public sealed record SandboxShellSize(ushort Rows, ushort Columns);
+
+/// <summary>How a shell ended: the reason of the close frame, which has room for 123 bytes.</summary>
+/// <param name="ExitCode">128 + the signal where a signal ended it.</param>
+/// <param name="Code">Why there is no exit code.</param>
+public sealed record SandboxShellEnd(int? ExitCode = null, string? Code = null);
+
+/// <summary>What a copy into or out of a box may be at most.</summary>
+public static class SandboxCopyLimits
+{
+    public const int Entries = 10_000;
+
+    public const long Bytes = 256L << 20;
+
+    /// <summary>Of one file on its way in.</summary>
+    public const long FileBytes = 64L << 20;
+
+    public const string ArchiveType = "application/x-tar";
+
+    /// <summary>Header of a file on its way out: its permission bits, octal.</summary>
+    public const string ModeHeader = "Caisson-File-Mode";
+}
+
+/// <summary>The shapes of the verbs about boxes.</summary>
+[JsonSourceGenerationOptions(JsonSerializerDefaults.Web, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
+[JsonSerializable(typeof(SandboxesView))]
+[JsonSerializable(typeof(SandboxPoolView))]
+[JsonSerializable(typeof(SandboxExecRequest))]
+[JsonSerializable(typeof(SandboxExecEvent))]
+[JsonSerializable(typeof(SandboxSnapshotView))]
+[JsonSerializable(typeof(SandboxShellSize))]
+[JsonSerializable(typeof(SandboxShellEnd))]
+public sealed partial class SandboxJson : JsonSerializerContext;

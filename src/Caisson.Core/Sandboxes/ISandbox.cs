@@ -46,6 +46,12 @@ public interface ISandbox
     /// <summary>Of a restored box: goes on with a command that was under way, from what it writes after the checkpoint. Each once.</summary>
     Task<ExecOutcome> ResumeExecAsync(uint command, ExecRequest request, CancellationToken cancellationToken);
 
+    /// <summary>
+    /// For somebody beside the owner. Until it is disposed of, the box stays thawed whatever its owner asks, and no
+    /// checkpoint is taken; with the last one the box is frozen, unless something of its owner is under way.
+    /// </summary>
+    IAsyncDisposable Visit();
+
     Task<SandboxStats> StatsAsync(CancellationToken cancellationToken);
 
     /// <summary>Ends the box and answers when processes, mounts, cgroups and folders are verified gone. Idempotent.</summary>

@@ -8,4 +8,26 @@ public interface IWorkspaceStore
 
     /// <summary>Every file below the root, as paths relative to it, in byte order; at most <paramref name="maxEntries"/>.</summary>
     Task<IReadOnlyList<FileEntry>> ListAsync(WorkspaceRoot root, int maxEntries, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// What is at a path, and of a folder all below it, each folder before what is in it; nothing where there is nothing.
+    /// Links are not followed, in any component.
+    /// </summary>
+    IAsyncEnumerable<WorkspaceNode> WalkAsync(WorkspaceRoot root, string path, CancellationToken cancellationToken);
+}
+
+public enum WorkspaceNodeKind
+{
+    File = 1,
+    Folder = 2,
+    Link = 3,
+}
+
+/// <param name="Path">Relative to where the walk began, empty for that. Bytes that are no UTF-8 are written as <c>\xff</c>.</param>
+/// <param name="Mode">Permission bits.</param>
+/// <param name="Target">Of a link.</param>
+public sealed record WorkspaceNode(string Path, WorkspaceNodeKind Kind, int Mode, long Size, string? Target)
+{
+    /// <summary>Reads a file's content in one piece.</summary>
+    public required Func<CancellationToken, Task<ReadOnlyMemory<byte>?>> ReadAsync { get; init; }
 }

@@ -19,8 +19,8 @@ internal sealed partial class Box
         {
             if (_parts.Checkpoints is not { } checkpoints)
                 return new CheckpointOutcome.Refused(new Failure(ErrorCodes.SandboxUnavailable, $"{Kind} takes no checkpoints here"));
-            if (Volatile.Read(ref _terminals) > 0 || Volatile.Read(ref _fileCalls) > 0)
-                return new CheckpointOutcome.Refused(new Failure(ErrorCodes.RunConflict, "a terminal or a file call is open in the box", Retryable: true));
+            if (StaysThawed || Volatile.Read(ref _fileCalls) > 0)
+                return new CheckpointOutcome.Refused(new Failure(ErrorCodes.RunConflict, "a terminal or a file call is open in the box, or somebody visits it", Retryable: true));
             ThawNeedsTurn();
             return await TakeNeedsTurnAsync(checkpoints, mark, cancellationToken);
         }
@@ -35,7 +35,7 @@ internal sealed partial class Box
         if (_parts.Commands.FirstOrDefault(c => c.Id == command) is not { } ticket)
             return new ExecOutcome.NotStarted(new Failure(ErrorCodes.RequestInvalid, $"the box has not brought a command {command} with it"));
         await ThawAsync(cancellationToken);
-        var outcome = await GuestExec.ResumeAsync(_link, ticket, request, _time, cancellationToken);
+        var outcome = await InCommandAsync(() => GuestExec.ResumeAsync(_link, ticket, request, _time, cancellationToken));
         return outcome is ExecOutcome.Lost ? new ExecOutcome.Lost(await LoseAsync()) : outcome;
     }
 

@@ -115,7 +115,7 @@ internal sealed partial class Box : ISandbox
 
     public async Task<ExecOutcome> ExecAsync(ExecRequest request, CancellationToken cancellationToken)
     {
-        var outcome = await GuestExec.RunAsync(_link, OpenAsync, request with { Environment = Complete(request.Environment) }, _time, cancellationToken);
+        var outcome = await InCommandAsync(() => GuestExec.RunAsync(_link, OpenAsync, request with { Environment = Complete(request.Environment) }, _time, cancellationToken));
         // The kernel may have killed one process of the box and left the rest in an unknown state: then all of it ends.
         if (outcome is ExecOutcome.Lost || LimitFailure() is { Code: ErrorCodes.SandboxOom })
             return new ExecOutcome.Lost(await LoseAsync());
@@ -155,7 +155,7 @@ internal sealed partial class Box : ISandbox
         await _turn.WaitAsync(cancellationToken);
         try
         {
-            if (Volatile.Read(ref _terminals) == 0)
+            if (!StaysThawed)
                 await FreezeNeedsTurnAsync(cancellationToken);
         }
         finally
@@ -189,7 +189,7 @@ internal sealed partial class Box : ISandbox
         }
         finally
         {
-            if (Volatile.Read(ref _terminals) > 0)
+            if (StaysThawed)
                 ThawNeedsTurn();
             _turn.Release();
         }

@@ -1,4 +1,8 @@
+using System.Buffers;
+using System.Globalization;
+using System.Runtime.CompilerServices;
 using System.Text;
+using System.Text.Unicode;
 using Caisson.Contracts;
 using Caisson.Core.Blobs;
 using Caisson.Core.Sandboxes;
@@ -11,26 +15,75 @@ public sealed class WorkspaceStore(IBlobStore blobs) : IWorkspaceStore
     /// <summary>A file is answered in one piece; a larger one is refused.</summary>
     private const long LargestRead = 256L << 20;
 
+    private const ushort DefaultFolderMode = 0x1ed; // 0755
+
     /// <inheritdoc/>
-    public async Task<ReadOnlyMemory<byte>?> ReadFileAsync(WorkspaceRoot root, string path, CancellationToken cancellationToken)
+    public async Task<ReadOnlyMemory<byte>?> ReadFileAsync(WorkspaceRoot root, string path, CancellationToken cancellationToken) =>
+        await FindAsync(root, path, cancellationToken) is { Kind: TreeKind.File } file ? await ContentAsync(file, cancellationToken) : null;
+
+    /// <inheritdoc/>
+    public async IAsyncEnumerable<WorkspaceNode> WalkAsync(WorkspaceRoot root, string path, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
-        var address = root.Hash;
-        var parts = path.Split('/', StringSplitOptions.RemoveEmptyEntries);
-        for (var i = 0; i < parts.Length; i++)
+        if (await FindAsync(root, path, cancellationToken) is not { } found)
+            yield break;
+        yield return Node(found, "");
+        var open = new Stack<(string Prefix, TreeEntry Entry)>();
+        open.Push(("", found));
+        while (open.TryPop(out var next))
         {
-            if (await blobs.GetAsync(address, cancellationToken) is not { } node)
-                return null;
-            var name = Encoding.UTF8.GetBytes(parts[i]);
-            var entry = TreeNode.Decode(node.Span).FirstOrDefault(e => e.Name.AsSpan().SequenceEqual(name));
-            var last = i == parts.Length - 1;
-            if (entry?.Kind == TreeKind.File && last)
-                return await ContentAsync(entry, cancellationToken);
-            if (entry?.Kind != TreeKind.Folder || last)
-                return null;
-            address = entry.Address;
+            if (next.Entry.Kind != TreeKind.Folder || await blobs.GetAsync(next.Entry.Address, cancellationToken) is not { } node)
+                continue;
+            foreach (var entry in TreeNode.Decode(node.Span))
+            {
+                var name = next.Prefix + NameText(entry.Name);
+                yield return Node(entry, name);
+                if (entry.Kind == TreeKind.Folder)
+                    open.Push((name + "/", entry));
+            }
+        }
+    }
+
+    private WorkspaceNode Node(TreeEntry entry, string path) => new(
+        path, (WorkspaceNodeKind)entry.Kind, entry.Mode, entry.Size, entry.Kind == TreeKind.Link ? NameText(entry.Data) : null)
+    {
+        ReadAsync = cancellation => ContentAsync(entry, cancellation),
+    };
+
+    /// <summary>Names are bytes, and texts are not: what is no UTF-8 is written out.</summary>
+    private static string NameText(byte[] name)
+    {
+        if (Utf8.IsValid(name))
+            return Encoding.UTF8.GetString(name);
+        var text = new StringBuilder();
+        for (ReadOnlySpan<byte> rest = name; rest.Length > 0;)
+        {
+            var status = Rune.DecodeFromUtf8(rest, out var rune, out var length);
+            if (status == OperationStatus.Done)
+                text.Append(rune.ToString());
+            else
+                foreach (var b in rest[..length])
+                    text.Append(CultureInfo.InvariantCulture, $"\\x{b:x2}");
+            rest = rest[length..];
         }
 
-        return null;
+        return text.ToString();
+    }
+
+    /// <summary>The entry at a path; of the whole workspace, one that stands for its root.</summary>
+    private async Task<TreeEntry?> FindAsync(WorkspaceRoot root, string path, CancellationToken cancellationToken)
+    {
+        var entry = new TreeEntry([], TreeKind.Folder, DefaultFolderMode, 0, TreeContent.Blob, Encoding.ASCII.GetBytes(root.Hash));
+        foreach (var part in path.Split('/', StringSplitOptions.RemoveEmptyEntries))
+        {
+            if (entry.Kind != TreeKind.Folder || await blobs.GetAsync(entry.Address, cancellationToken) is not { } node)
+                return null;
+            var name = Encoding.UTF8.GetBytes(part);
+            if (TreeNode.Decode(node.Span).FirstOrDefault(e => e.Name.AsSpan().SequenceEqual(name)) is not { } child)
+                return null;
+            entry = child;
+        }
+
+        return entry;
     }
 
     /// <inheritdoc/>

@@ -2,10 +2,13 @@ using System.Globalization;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using System.Text.RegularExpressions;
+using Caisson.Contracts;
 using Caisson.Core;
+using Caisson.Core.Sandboxes;
 using Caisson.Sandboxes;
 using Caisson.Sandboxes.Boxes;
 using Caisson.Server.Configuration;
+using Caisson.Server.Hosting;
 using Caisson.Storage.Sqlite;
 using Caisson.Storage.Sqlite.Blobs;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -17,12 +20,12 @@ public sealed partial class Doctor(ServerOptions options, TimeProvider clock, II
 {
     private const string Setup = "run scripts/setup as root: it installs runsc and builds the guest agent";
     private static readonly TimeSpan ProbeLimit = TimeSpan.FromSeconds(60);
-    private static readonly TimeSpan OldRunsc = TimeSpan.FromDays(3 * 365);
+    private static readonly TimeSpan OldRelease = TimeSpan.FromDays(3 * 365);
 
     public async Task<DoctorReport> ExamineAsync(CancellationToken cancellationToken)
     {
         var findings = new List<Finding> { System(), User(), Cgroups(), LoopDevices() };
-        findings.AddRange(await SandboxAsync(cancellationToken));
+        findings.AddRange(await SandboxesAsync(cancellationToken));
         findings.AddRange(await StorageAsync());
         findings.AddRange(Providers());
         findings.Add(await PortAsync(cancellationToken));
@@ -52,26 +55,33 @@ public sealed partial class Doctor(ServerOptions options, TimeProvider clock, II
         ? Finding.Ok("loop devices", "/dev/loop-control")
         : Finding.Fail("loop devices", "no /dev/loop-control", "load the module 'loop', or give the container the device: workspaces are loop images");
 
-    /// <summary>Starts a real box, in a folder of its own so that a running server's boxes are left alone.</summary>
-    private async Task<IReadOnlyList<Finding>> SandboxAsync(CancellationToken cancellationToken)
+    /// <summary>Starts a real box of each kind, in a folder of its own so that a running server's boxes are left alone.</summary>
+    private async Task<IReadOnlyList<Finding>> SandboxesAsync(CancellationToken cancellationToken)
     {
         var folder = Path.Combine(Path.GetTempPath(), $"caisson-doctor-{ids.NextRandom():N}"[..24]);
         try
         {
             Directory.CreateDirectory(folder);
             var sandbox = new SandboxOptions { StateDirectory = Path.Combine(folder, "boxes"), RunscPath = options.Sandbox.Runsc, GuestPath = options.Sandbox.GuestAgent };
-            var blobs = new FileBlobStore(Path.Combine(folder, "blobs"), new byte[32]);
-            await using var provider = BoxProvider.GVisor(new BoxHost(sandbox, blobs, clock, NullLogger.Instance), ownsHost: true);
-            var began = clock.GetTimestamp();
-            var probe = await provider.ProbeAsync(cancellationToken).WaitAsync(ProbeLimit, clock, cancellationToken);
-            var took = clock.GetElapsedTime(began);
-            return probe.Offered
-                ? [RunscFinding($"{PathOf("runsc", options.Sandbox.Runsc)}: {probe.Detail}", took), Finding.Ok("guest agent", $"{PathOf("caisson-guest", options.Sandbox.GuestAgent)} answers")]
-                : [Finding.Fail("sandbox", $"gvisor: {probe.Detail}", probe.Remedy ?? Setup)];
+            await using var host = new BoxHost(sandbox, new FileBlobStore(Path.Combine(folder, "blobs"), new byte[32]), clock, NullLogger.Instance);
+            var kinds = new List<(ISandboxProvider Kind, SandboxProbe Probe, TimeSpan Took)>();
+            foreach (var kind in SandboxKinds.On(host))
+            {
+                var began = clock.GetTimestamp();
+                kinds.Add((kind, await ProbeAsync(kind, cancellationToken), clock.GetElapsedTime(began)));
+            }
+
+            // What most agents ask for is there: then a kind that is not is no trouble.
+            var enough = kinds.Any(k => k.Probe.Offered && k.Kind.Tier >= new SandboxSettings().Isolation);
+            return
+            [
+                .. kinds.Select(k => KindFinding(k.Kind, k.Probe, k.Took, enough)),
+                .. kinds.Any(k => k.Probe.Offered) ? [Finding.Ok("guest agent", $"{PathOf("caisson-guest", options.Sandbox.GuestAgent)} answers")] : Array.Empty<Finding>(),
+            ];
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or TimeoutException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            return [Finding.Fail("sandbox", $"gvisor: {e.Message}", Setup)];
+            return [Finding.Fail("sandbox", e.Message, Setup)];
         }
         finally
         {
@@ -80,19 +90,35 @@ public sealed partial class Doctor(ServerOptions options, TimeProvider clock, II
         }
     }
 
-    private Finding RunscFinding(string detail, TimeSpan took)
+    private async Task<SandboxProbe> ProbeAsync(ISandboxProvider kind, CancellationToken cancellationToken)
     {
-        var text = string.Create(CultureInfo.InvariantCulture, $"gvisor: {detail}; a box started and ran in {took.TotalMilliseconds:0} ms");
-        if (Release().Match(detail) is { Success: true } match
+        try
+        {
+            return await kind.ProbeAsync(cancellationToken).WaitAsync(ProbeLimit, clock, cancellationToken);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or TimeoutException)
+        {
+            return new SandboxProbe(false, e.Message, Setup);
+        }
+    }
+
+    private Finding KindFinding(ISandboxProvider kind, SandboxProbe probe, TimeSpan took, bool enough)
+    {
+        var check = $"sandbox {kind.Name}";
+        var tier = $"tier {Words.Of(kind.Tier)}";
+        if (!probe.Offered)
+            return enough ? Finding.Note(check, $"{tier}; not offered: {probe.Detail}", probe.Remedy ?? Setup) : Finding.Fail(check, $"{tier}; not offered: {probe.Detail}", probe.Remedy ?? Setup);
+        var text = string.Create(CultureInfo.InvariantCulture, $"{tier}; {probe.Detail}; a box started and ran in {took.TotalMilliseconds:0} ms");
+        if (Release().Match(probe.Detail) is { Success: true } match
             && DateOnly.TryParseExact(match.Value, "yyyyMMdd", CultureInfo.InvariantCulture, DateTimeStyles.None, out var date))
         {
             var age = clock.GetUtcNow() - new DateTimeOffset(date, TimeOnly.MinValue, TimeSpan.Zero);
             text = string.Create(CultureInfo.InvariantCulture, $"{text}; {age.TotalDays / 365:0.0} years old");
-            if (age > OldRunsc)
-                return Finding.Warn("sandbox", text, "take a newer runsc: an old one lacks fixes, and commands that newer programs need");
+            if (age > OldRelease)
+                return Finding.Warn(check, text, "take a newer one: an old one lacks fixes, and commands that newer programs need");
         }
 
-        return Finding.Ok("sandbox", text);
+        return Finding.Ok(check, text);
     }
 
     /// <summary>Where the sandboxes take a program from: as configured, the tools folder, the PATH.</summary>

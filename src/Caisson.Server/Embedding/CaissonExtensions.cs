@@ -58,9 +58,10 @@ public static class CaissonExtensions
         ArgumentNullException.ThrowIfNull(endpoints);
         var services = endpoints.ServiceProvider;
         var embedded = services.GetService<EmbeddedRooms>() ?? throw new InvalidOperationException("there is no engine to map: call services.AddCaisson() first");
-        var log = services.GetRequiredService<ILoggerFactory>().CreateLogger("Caisson.Http");
+        var logs = services.GetRequiredService<ILoggerFactory>();
+        var log = logs.CreateLogger("Caisson.Http");
         var group = endpoints.MapGroup("");
-        ApiEndpoints.Map(group, embedded.Rooms, embedded.Clock, services.GetRequiredService<IHostApplicationLifetime>().ApplicationStopping);
+        ApiEndpoints.Map(group, embedded.Rooms, embedded.Clock, logs, services.GetRequiredService<IHostApplicationLifetime>().ApplicationStopping);
 
         // What the command does for its whole server is done for these endpoints alone: the rest is the application's.
         ((IEndpointConventionBuilder)group).Finally(endpoint =>

@@ -111,7 +111,7 @@ public sealed class CaissonHost : IAsyncDisposable
         web.Use(next => http => Problems.GuardAsync(http, next, log));
         web.Use(next => http => RequestGuard.CheckAsync(http, next));
         web.UseRouting();
-        ApiEndpoints.Map(web, rooms, clock, web.Lifetime.ApplicationStopping);
+        ApiEndpoints.Map(web, rooms, clock, logs, web.Lifetime.ApplicationStopping);
         new HealthEndpoints(rooms.Ready).Map(web);
         web.UseEndpoints(_ => { });
         return web;

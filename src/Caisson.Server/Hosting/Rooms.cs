@@ -54,6 +54,8 @@ internal sealed class Rooms : IAsyncDisposable
 
     internal ISandboxRegistry Boxes => _boxes;
 
+    internal required IWorkspaceStore Workspaces { get; init; }
+
     internal static (Rooms? Rooms, Failure? Failure) Open(ServerOptions options, AgentCatalog agents, TimeProvider clock, IIdSource ids, ILoggerFactory logs)
     {
         var time = new StoreTime(clock, DateTimeOffset.MinValue, BootClock.Nanoseconds);
@@ -108,8 +110,7 @@ internal sealed class Rooms : IAsyncDisposable
         var storage = new StorageRoom(options.Storage, store, blobs, clock, logs);
         var models = new ModelCallPipeline(options.Providers, PriceTable.Embedded, clock, random, logs.CreateLogger<ModelCallPipeline>());
         var boxes = new BoxHost(SandboxOptionsOf(options), blobs, clock, logs.CreateLogger<BoxHost>());
-        // The strongest first: a run gets the first that meets its floor.
-        ISandboxProvider[] sandboxes = [BoxProvider.MicroVm(boxes), BoxProvider.GVisor(boxes), BoxProvider.Bubblewrap(boxes)];
+        var sandboxes = SandboxKinds.On(boxes);
         var signals = new RunSignals();
         var kills = new KillSwitches(store, clock);
         var egress = new EgressGate(options.Egress, new SystemResolver(clock), new SocketConnector(), clock);
@@ -137,7 +138,8 @@ internal sealed class Rooms : IAsyncDisposable
             Egress = egress,
             Events = store,
         });
-        var runs = new Runs(store, store, blobs, models, newRuns, new WorkspaceStore(blobs), signals, clock, ids);
+        var workspaces = new WorkspaceStore(blobs);
+        var runs = new Runs(store, store, blobs, models, newRuns, workspaces, signals, clock, ids);
         var keeper = new ScheduleKeeper(store, store, newRuns, signals, clock, logs.CreateLogger<ScheduleKeeper>(), () => engine.Ready);
         var schedules = new ScheduleBook(store, store, store, newRuns, keeper, signals, clock, ids);
         return new Rooms(store, models, boxes, engine, runs)
@@ -147,6 +149,7 @@ internal sealed class Rooms : IAsyncDisposable
             Schedules = schedules,
             Operations = new RunOperations(store, store, store, blobs, models, signals, clock, ids, kills),
             Kills = kills,
+            Workspaces = workspaces,
         };
     }
 

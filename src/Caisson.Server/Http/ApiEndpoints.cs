@@ -1,5 +1,6 @@
 using Caisson.Server.Hosting;
 using Microsoft.AspNetCore.Routing;
+using Microsoft.Extensions.Logging;
 
 namespace Caisson.Server.Http;
 
@@ -7,7 +8,7 @@ namespace Caisson.Server.Http;
 internal static class ApiEndpoints
 {
     /// <param name="stopping">Ends streams, which would hold up a stop for ever.</param>
-    internal static void Map(IEndpointRouteBuilder routes, Rooms rooms, TimeProvider clock, CancellationToken stopping)
+    internal static void Map(IEndpointRouteBuilder routes, Rooms rooms, TimeProvider clock, ILoggerFactory logs, CancellationToken stopping)
     {
         var finder = new RunEndpoints(rooms.Runs, rooms.Engine);
         finder.Map(routes);
@@ -18,5 +19,10 @@ internal static class ApiEndpoints
         new InspectionEndpoints(rooms.Operations, rooms.Events, finder).Map(routes);
         new BudgetEndpoints(rooms.Operations, finder).Map(routes);
         new KillSwitchEndpoints(rooms.Kills, rooms.Runs, clock).Map(routes);
+        var boxes = new SandboxEndpoints(rooms.Boxes);
+        boxes.Map(routes);
+        new SandboxExecEndpoint(boxes, stopping).Map(routes);
+        new SandboxShellEndpoint(boxes, logs, clock, stopping).Map(routes);
+        new SandboxFileEndpoints(boxes, rooms.Workspaces).Map(routes);
     }
 }

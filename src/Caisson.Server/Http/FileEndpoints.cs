@@ -34,12 +34,22 @@ internal sealed class FileEndpoints(Runs runs, RunEndpoints finder)
             return;
         }
 
-        var disposition = new ContentDispositionHeaderValue("attachment");
-        disposition.SetHttpFileName(path[(path.LastIndexOf('/') + 1)..]);
-        http.Response.Headers.ContentDisposition = disposition.ToString();
-        http.Response.Headers.ContentSecurityPolicy = "sandbox; default-src 'none'";
-        http.Response.ContentType = "application/octet-stream";
+        await SendAsync(http, path, content);
+    }
+
+    internal static async Task SendAsync(HttpContext http, string path, ReadOnlyMemory<byte> content)
+    {
+        SetAttachment(http, path[(path.LastIndexOf('/') + 1)..], "application/octet-stream");
         http.Response.ContentLength = content.Length;
         await http.Response.Body.WriteAsync(content, http.RequestAborted);
+    }
+
+    internal static void SetAttachment(HttpContext http, string name, string type)
+    {
+        var disposition = new ContentDispositionHeaderValue("attachment");
+        disposition.SetHttpFileName(name);
+        http.Response.Headers.ContentDisposition = disposition.ToString();
+        http.Response.Headers.ContentSecurityPolicy = "sandbox; default-src 'none'";
+        http.Response.ContentType = type;
     }
 }

@@ -69,14 +69,15 @@ internal static class Problems
     private static int StatusOf(string code) => code switch
     {
         ErrorCodes.ManifestInvalid or ErrorCodes.InputInvalid or ErrorCodes.RequestInvalid or ErrorCodes.ModelUnknown or ErrorCodes.ModelUnpriced
-            or ErrorCodes.ScheduleInvalid => 400,
+            or ErrorCodes.ScheduleInvalid or ErrorCodes.ToolArguments => 400,
         ErrorCodes.NotAllowed => 403,
-        ErrorCodes.RunNotFound or ErrorCodes.AgentNotFound or ErrorCodes.ScheduleNotFound => 404,
-        ErrorCodes.RunEnded or ErrorCodes.RunConflict or ErrorCodes.IdempotencyMismatch or ErrorCodes.BudgetExceeded or ErrorCodes.BlobMissing or ErrorCodes.KillSwitch => 409,
+        ErrorCodes.RunNotFound or ErrorCodes.AgentNotFound or ErrorCodes.ScheduleNotFound or ErrorCodes.SandboxNotFound => 404,
+        ErrorCodes.RunEnded or ErrorCodes.RunConflict or ErrorCodes.IdempotencyMismatch or ErrorCodes.BudgetExceeded or ErrorCodes.BlobMissing or ErrorCodes.KillSwitch
+            or ErrorCodes.SandboxLost or ErrorCodes.SandboxOom or ErrorCodes.SandboxPids => 409,
         ErrorCodes.PayloadTooLarge => 413,
         ErrorCodes.SandboxUnavailable => 422,
         ErrorCodes.Draining or ErrorCodes.StorageFailed => 503,
-        ErrorCodes.DiskFull => 507,
+        ErrorCodes.DiskFull or ErrorCodes.SandboxDisk => 507,
         _ => 500,
     };
 

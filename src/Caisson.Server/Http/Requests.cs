@@ -16,7 +16,7 @@ internal static class Requests
     // The wire's own options, but a key that nobody knows is a mistake that the caller should hear of.
     private static readonly JsonSerializerOptions Strict = new(ApiJson.Default.Options)
     {
-        TypeInfoResolver = JsonTypeInfoResolver.Combine(ApiJson.Default, ScheduleJson.Default, OperationsJson.Default),
+        TypeInfoResolver = JsonTypeInfoResolver.Combine(ApiJson.Default, ScheduleJson.Default, OperationsJson.Default, SandboxJson.Default),
         UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
         RespectNullableAnnotations = true,
         AllowDuplicateProperties = false,

@@ -72,6 +72,8 @@ internal sealed class RecordingBoxes(Gate gate) : ISandboxProvider
 
         public Task<ExecOutcome> ResumeExecAsync(uint command, ExecRequest request, CancellationToken cancellationToken) => throw new InvalidOperationException("no checkpoints here");
 
+        public IAsyncDisposable Visit() => throw new InvalidOperationException("no visits here");
+
         public Task<SandboxStats> StatsAsync(CancellationToken cancellationToken) => Task.FromResult(new SandboxStats(0, TimeSpan.Zero, 0));
 
         public Task DestroyAsync() => Task.CompletedTask;

@@ -184,6 +184,8 @@ internal sealed class TestServer : IAsyncDisposable
         public Task<ReadOnlyMemory<byte>?> ReadFileAsync(WorkspaceRoot root, string path, CancellationToken cancellationToken) => Task.FromResult<ReadOnlyMemory<byte>?>(null);
 
         public Task<IReadOnlyList<FileEntry>> ListAsync(WorkspaceRoot root, int maxEntries, CancellationToken cancellationToken) => Task.FromResult<IReadOnlyList<FileEntry>>([]);
+
+        public IAsyncEnumerable<WorkspaceNode> WalkAsync(WorkspaceRoot root, string path, CancellationToken cancellationToken) => AsyncEnumerable.Empty<WorkspaceNode>();
     }
 }
 

@@ -132,7 +132,12 @@ internal sealed class ServerProcess : IAsyncDisposable
     }
 
     /// <summary>Runs a command of the client against this server.</summary>
-    internal Task<Answer> RunAsync(params string[] arguments) => CaissonProgram.RunAsync([.. arguments, "--server", Address.ToString()], directory: _folder.Path);
+    internal Task<Answer> RunAsync(params string[] arguments)
+    {
+        // What comes after '--' is another command's.
+        var own = arguments.TakeWhile(argument => argument != "--").ToList();
+        return CaissonProgram.RunAsync([.. own, "--server", Address.ToString(), .. arguments.Skip(own.Count)], directory: _folder.Path);
+    }
 
     /// <summary>Starts a run and answers its id.</summary>
     internal async Task<string> CreateAsync(string manifest, string input = "hi") =>
