@@ -30,6 +30,9 @@ public sealed class BubblewrapProgramTests(BubblewrapBoxes boxes) : ProgramTests
 public sealed class BubblewrapTerminalTests(BubblewrapBoxes boxes) : TerminalTests(boxes);
 
 [Collection("bubblewrap")]
+public sealed class BubblewrapVisitTests(BubblewrapBoxes boxes) : VisitTests(boxes);
+
+[Collection("bubblewrap")]
 public sealed class BubblewrapWorkspaceTests(BubblewrapBoxes boxes) : WorkspaceTests(boxes);
 
 [Collection("bubblewrap")]

@@ -31,6 +31,9 @@ public sealed class GVisorProgramTests(GVisorBoxes boxes) : ProgramTests(boxes);
 public sealed class GVisorTerminalTests(GVisorBoxes boxes) : TerminalTests(boxes);
 
 [Collection("gvisor")]
+public sealed class GVisorVisitTests(GVisorBoxes boxes) : VisitTests(boxes);
+
+[Collection("gvisor")]
 public sealed class GVisorWorkspaceTests(GVisorBoxes boxes) : WorkspaceTests(boxes);
 
 [Collection("gvisor")]

@@ -56,9 +56,8 @@ internal sealed partial class GuestLink
     /// <summary>Takes a guest back that was detached and goes on in the same box.</summary>
     public async Task<Failure?> AttachAsync(CancellationToken cancellationToken)
     {
-        using var folder = Libc.Open(Libc.CurrentDirectory, System.Text.Encoding.UTF8.GetBytes(_directory), Libc.PathOnly | Libc.Directory);
         _controlListener.Dispose();
-        _controlListener = Listen(folder, _directory, "ctl.sock");
+        _controlListener = Listen(_folder, _directory, "ctl.sock");
         Volatile.Write(ref _detached, false);
         return await GreetAsync(cancellationToken);
     }

@@ -38,6 +38,10 @@ internal sealed partial class GuestLink : IDisposable
     public static Failure Ended { get; } = new(ErrorCodes.SandboxLost, "killed because the workspace was restored", Retryable: true);
 
     private readonly string _directory;
+
+    // The sockets are bound below its number, and each removes that name when it is disposed of: should the number mean
+    // another box's folder by then, it would be that one's socket. So the folder stays open until they are gone.
+    private readonly Microsoft.Win32.SafeHandles.SafeFileHandle _folder;
     private readonly TimeProvider _time;
     private Socket _controlListener;
     private readonly Socket _streamListener;
@@ -52,9 +56,9 @@ internal sealed partial class GuestLink : IDisposable
     private int _killRounds;
     private int _strangers;
 
-    private GuestLink(string directory, Socket controlListener, Socket streamListener, Socket forwardListener, TimeProvider time)
+    private GuestLink(string directory, Microsoft.Win32.SafeHandles.SafeFileHandle folder, Socket controlListener, Socket streamListener, Socket forwardListener, TimeProvider time)
     {
-        (_directory, _controlListener, _streamListener, _time) = (directory, controlListener, streamListener, time);
+        (_directory, _folder, _controlListener, _streamListener, _time) = (directory, folder, controlListener, streamListener, time);
         _forwards = new GuestForwards(forwardListener, Break, _end.Token);
     }
 
@@ -80,12 +84,12 @@ internal sealed partial class GuestLink : IDisposable
     {
         Directory.CreateDirectory(directory, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         // A socket's name may have 107 bytes; through the open folder it is short wherever the folder is.
-        using var folder = Libc.Open(Libc.CurrentDirectory, System.Text.Encoding.UTF8.GetBytes(directory), Libc.PathOnly | Libc.Directory);
+        var folder = Libc.Open(Libc.CurrentDirectory, System.Text.Encoding.UTF8.GetBytes(directory), Libc.PathOnly | Libc.Directory);
         var control = Listen(folder, directory, "ctl.sock");
         var stream = Listen(folder, directory, "io.sock");
         var forward = Listen(folder, directory, "gw.sock");
         Libc.ChangeOwner(directory, AgentUser);
-        return new GuestLink(directory, control, stream, forward, time);
+        return new GuestLink(directory, folder, control, stream, forward, time);
     }
 
     /// <summary>Waits for the guest agent. Answers a failure where it does not come or speaks another version.</summary>
@@ -206,6 +210,7 @@ internal sealed partial class GuestLink : IDisposable
         _controlListener.Dispose();
         _streamListener.Dispose();
         _forwards.Dispose();
+        _folder.Dispose();
         _control?.Dispose();
     }
 
