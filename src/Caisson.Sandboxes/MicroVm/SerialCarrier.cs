@@ -24,16 +24,16 @@ internal sealed class SerialCarrier : IAsyncDisposable
     private static readonly string[] Doors = ["ctl.sock", "io.sock", "gw.sock"];
 
     private readonly Socket _listener;
-    private readonly SafeFileHandle _sockets;
+    private readonly SafeFileHandle _folder, _sockets;
     private readonly Action<Failure> _lose;
     private readonly CancellationTokenSource _end = new();
     private readonly ConcurrentDictionary<uint, CarriedChannel> _channels = new();
     private readonly SemaphoreSlim _writing = new(1);
     private readonly Task _running;
 
-    private SerialCarrier(Socket listener, SafeFileHandle sockets, Action<Failure> lose)
+    private SerialCarrier(Socket listener, SafeFileHandle folder, SafeFileHandle sockets, Action<Failure> lose)
     {
-        (_listener, _sockets, _lose) = (listener, sockets, lose);
+        (_listener, _folder, _sockets, _lose) = (listener, folder, sockets, lose);
         _running = Task.Run(RunAsync);
     }
 
@@ -42,17 +42,19 @@ internal sealed class SerialCarrier : IAsyncDisposable
     /// <param name="lose">Ends the box for a reason.</param>
     public static SerialCarrier Listen(string folder, string name, string sockets, Action<Failure> lose)
     {
-        using var parent = Folder(folder);
+        // Open as long as the listener: that removes its name when it goes, by way of this number.
+        var parent = Folder(folder);
         var listener = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
         listener.Bind(Name(parent, name));
         listener.Listen(1);
-        return new SerialCarrier(listener, Folder(sockets), lose);
+        return new SerialCarrier(listener, parent, Folder(sockets), lose);
     }
 
     public async ValueTask DisposeAsync()
     {
         await _end.CancelAsync();
         await _running;
+        _folder.Dispose();
         _sockets.Dispose();
         _end.Dispose();
     }
