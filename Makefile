@@ -74,7 +74,7 @@ soak-boxes: setup publish ## a thousand runs with boxes, the server killed again
 
 bench-boxes: setup ## what boxes cost: starts, claims, commands, saves, checkpoints, five hundred at once
 	@dotnet build tests/Caisson.Sandboxes.Tests -c Release -v quiet
-	@tests/Caisson.Sandboxes.Tests/bin/Release/net10.0/Caisson.Sandboxes.Tests measure
+	@for kind in gvisor bubblewrap microvm; do echo "== $$kind"; tests/Caisson.Sandboxes.Tests/bin/Release/net10.0/Caisson.Sandboxes.Tests measure $$kind $$([ $$kind = microvm ] || echo $(or $(MANY),500)) || exit 1; done
 
 clean: ## remove what was built; keeps the tools folder
 	@rm -rf artifacts

@@ -57,6 +57,28 @@ public sealed class CheckpointTests(GVisorBoxes boxes)
         Assert.IsType<SandboxCreateOutcome.Refused>(await boxes.Provider.RestoreAsync(taken, Spec, default));
     }
 
+    /// <summary>The worker of a call closes its connection a moment after the call's answer, and a checkpoint can hold none.</summary>
+    [Fact]
+    public async Task A_checkpoint_right_after_a_call_or_at_a_command_s_end_is_taken()
+    {
+        var box = await boxes.CreateAsync(Spec);
+        for (var round = 0; round < 4; round++)
+        {
+            await box.MustAsync("true");
+            await box.WriteFileAsync("file", "x"u8.ToArray(), default);
+            var ending = box.RunAsync($"sleep 0.0{round}");
+            var outcome = await box.CheckpointAsync(Mark, default);
+            var taken = Assert.IsType<CheckpointOutcome.Taken>(outcome).Checkpoint;
+            await ending;
+            await box.DestroyAsync();
+            box = await RestoreAsync(taken);
+            boxes.Provider.Discard(taken);
+        }
+
+        Assert.Equal("x", await box.MustAsync("cat file"));
+        await box.DestroyAsync();
+    }
+
     [Fact]
     public async Task An_open_terminal_refuses_a_checkpoint_and_the_box_goes_on()
     {

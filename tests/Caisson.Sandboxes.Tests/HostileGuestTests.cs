@@ -81,6 +81,22 @@ public sealed class HostileGuestTests
         await GuestFiles.WriteAsync(link, open, "x", new byte[100_000], TimeProvider.System, default);
     });
 
+    [Theory]
+    [InlineData(5u, true)]
+    [InlineData(2u, false)]
+    public async Task A_box_that_cannot_reach_its_files_is_lost_and_one_without_the_program_is_not(uint error, bool isLost)
+    {
+        using var folder = new Folder();
+        using var link = GuestLink.Listen(folder.Io, TimeProvider.System);
+        var report = Frame((byte)FrameType.NotStarted, [.. BitConverter.GetBytes(error), (byte)'d']);
+        OpenStream open = (_, _) => Task.FromResult<(FrameStream?, Failure?)>((new FrameStream(new Pieces(report, 64)) { Ticket = new StreamTicket(1, new byte[FrameStream.TokenLength]) }, null));
+
+        var outcome = await GuestExec.RunAsync(link, open, new ExecRequest(["x"], null, new Dictionary<string, string>(), default, Limit, 1000), TimeProvider.System, default);
+
+        Assert.Equal(isLost, outcome is ExecOutcome.Lost);
+        Assert.Equal(isLost, link.Lost.IsCompleted);
+    }
+
     [Fact]
     public Task A_terminal_ends() => EachAsync(async (link, open) =>
     {

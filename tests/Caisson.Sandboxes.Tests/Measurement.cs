@@ -8,14 +8,14 @@ namespace Caisson.Sandboxes.Tests;
 /// <summary>`Caisson.Sandboxes.Tests measure KIND`: what a box costs on this machine, as medians.</summary>
 internal static class Measurement
 {
-    public static async Task<int> RunAsync(string kind)
+    public static async Task<int> RunAsync(string kind, int many = 40)
     {
         var directory = Directory.CreateTempSubdirectory("caisson-measure-").FullName;
         await using var provider = BoxKinds.Open(kind, Boxes.Options(directory), new FileBlobStore(Path.Combine(directory, "blobs"), new byte[32]));
         var spec = new SandboxSpec(default, 1, new SandboxSettings { Cpu = 2 }, null);
         await provider.ProbeAsync(default);
 
-        await MeasureStartsAsync(provider, spec, 15);
+        await MeasureStartsAsync(provider, spec, 40);
         var one = ((SandboxCreateOutcome.Started)await provider.CreateAsync(spec, default)).Sandbox;
         await MeasureCallsAsync(one);
         await one.MustAsync("python3 -c 'import os\nfor i in range(2000): os.makedirs(f\"src/{i//100}\", exist_ok=True); open(f\"src/{i//100}/{i%100}\", \"wb\").write(os.urandom(2000))'");
@@ -30,9 +30,16 @@ internal static class Measurement
             await TrueAsync(box);
             await box.DestroyAsync();
         });
+        await MeasureTreeAsync(one);
+        await RepeatAsync("20,000 stats from Python", 5, () => one.MustAsync("python3 -c 'import os\nfor i in range(20000): os.stat(\"/usr/bin/env\")'"));
         await one.DestroyAsync();
-        await MeasureClaimsAsync(Path.Combine(directory, "pool"), new FileBlobStore(Path.Combine(directory, "blobs"), new byte[32]), spec);
-        await MeasureManyAsync(provider, spec, 40);
+        if (kind == "gvisor")
+        {
+            await MeasureCheckpointsAsync(provider, spec);
+            await MeasureClaimsAsync(Path.Combine(directory, "pool"), new FileBlobStore(Path.Combine(directory, "blobs"), new byte[32]), spec);
+        }
+
+        await MeasureManyAsync(provider, spec with { Limits = spec.Limits with { DiskBytes = 64L << 20 } }, many);
         await provider.DisposeAsync();
         Directory.Delete(directory, recursive: true);
         return 0;
@@ -83,6 +90,37 @@ internal static class Measurement
         await RepeatAsync("write a file of 1 KiB", 50, () => one.WriteFileAsync("small", new byte[1024], default));
         await RepeatAsync("freeze", 50, () => one.FreezeAsync(default), () => one.ThawAsync(default));
         await RepeatAsync("thaw", 50, () => one.ThawAsync(default), () => one.FreezeAsync(default));
+    }
+
+    private static async Task MeasureTreeAsync(ISandbox box)
+    {
+        await box.MustAsync("rm -rf src; python3 -c 'import os\nfor i in range(10000): os.makedirs(f\"big/{i//100}\", exist_ok=True); open(f\"big/{i//100}/{i%100}\", \"wb\").write(os.urandom(2000))'");
+        await box.SaveWorkspaceAsync(default);
+        await RepeatAsync("save, 10,000 files, 10 changed", 20, () => box.SaveWorkspaceAsync(default), () => box.MustAsync("for i in 0 1 2 3 4 5 6 7 8 9; do date +%N > big/$i/7; done; sleep 0.1"));
+    }
+
+    private static async Task MeasureCheckpointsAsync(Caisson.Sandboxes.Boxes.BoxProvider provider, SandboxSpec spec)
+    {
+        var (take, restore) = (new List<double>(), new List<double>());
+        for (var i = 0; i < 10; i++)
+        {
+            var box = ((SandboxCreateOutcome.Started)await provider.CreateAsync(spec, default)).Sandbox;
+            await box.MustAsync("echo x > file");
+            CheckpointOutcome outcome = null!;
+            take.Add(await TimeAsync(async () => outcome = await box.CheckpointAsync(new CheckpointMark(default, 1, 1, 1, null), default)));
+            var kept = ((CheckpointOutcome.Taken)outcome).Checkpoint;
+            await box.DestroyAsync();
+            restore.Add(await TimeAsync(async () =>
+            {
+                box = ((SandboxCreateOutcome.Started)await provider.RestoreAsync(kept, spec, default)).Sandbox;
+                await TrueAsync(box);
+            }));
+            await box.DestroyAsync();
+            provider.Discard(kept);
+        }
+
+        Print("checkpoint", take);
+        Print("restore to first command", restore);
     }
 
     /// <summary>From the request to the first command's end, for boxes that stand ready.</summary>
@@ -161,6 +199,6 @@ internal static class Measurement
     {
         samples.Sort();
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-            $"{what,-40} p50 {samples[samples.Count / 2],8:0.0} ms   max {samples[^1],8:0.0} ms   n {samples.Count}"));
+            $"{what,-40} p50 {samples[samples.Count / 2],8:0.0} ms   p95 {samples[(int)(0.95 * (samples.Count - 1))],8:0.0} ms   max {samples[^1],8:0.0} ms   n {samples.Count}"));
     }
 }

@@ -5,6 +5,8 @@ if (args is ["own-boxes", var kind, var directory])
     return await BoxOwner.RunAsync(kind, directory);
 if (args is ["measure", "microvm"])
     return await Measurement.RunMachinesAsync();
+if (args is ["measure", var kindOfMany, var many])
+    return await Measurement.RunAsync(kindOfMany, int.Parse(many, System.Globalization.CultureInfo.InvariantCulture));
 if (args is ["measure", var measured])
     return await Measurement.RunAsync(measured);
 if (args is ["containment", var file, .. var kinds])

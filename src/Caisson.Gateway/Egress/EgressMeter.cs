@@ -20,25 +20,15 @@ internal sealed class EgressMeter(long limit, long used)
 internal sealed class EgressBudgetException(string reason) : IOException(reason);
 
 /// <summary>A connection to the outside: counts what passes, and lets nothing pass beyond the budget or without the lease.</summary>
-internal sealed class MeteredStream(Stream inner, string host, int port, EgressMeter meter, IEgressLog log) : Stream
+internal sealed class MeteredStream(Stream inner, string host, int port, EgressMeter meter, IEgressLog log) : PassingStream(inner)
 {
     private const long TellEvery = 1 << 20;
     private long _sent;
     private long _received;
 
-    public override bool CanRead => true;
-
-    public override bool CanWrite => true;
-
-    public override bool CanSeek => false;
-
-    public override long Length => throw new NotSupportedException();
-
-    public override long Position { get => throw new NotSupportedException(); set => throw new NotSupportedException(); }
-
     public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
     {
-        var read = await inner.ReadAsync(buffer, cancellationToken);
+        var read = await Inner.ReadAsync(buffer, cancellationToken);
         Interlocked.Add(ref _received, read);
         Pass(read);
         return read;
@@ -50,30 +40,14 @@ internal sealed class MeteredStream(Stream inner, string host, int port, EgressM
             throw new IOException("the run's owner is in doubt: nothing leaves");
         Pass(buffer.Length);
         Interlocked.Add(ref _sent, buffer.Length);
-        await inner.WriteAsync(buffer, cancellationToken);
+        await Inner.WriteAsync(buffer, cancellationToken);
     }
-
-    public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) => ReadAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
-
-    public override Task WriteAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) => WriteAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
-
-    public override Task FlushAsync(CancellationToken cancellationToken) => inner.FlushAsync(cancellationToken);
-
-    public override void Flush() => inner.Flush();
-
-    public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
-
-    public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
-
-    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-    public override void SetLength(long value) => throw new NotSupportedException();
 
     protected override void Dispose(bool disposing)
     {
         if (disposing)
         {
-            inner.Dispose();
+            Inner.Dispose();
             Tell();
         }
 

@@ -61,8 +61,10 @@ internal sealed partial class Box
         {
             // 2.
             folder.Create();
+            _ended = true;
             if (await checkpoints.Kind.TakeAsync(_folder, _process.Id, folder.State, CancellationToken.None) is { } failure)
             {
+                _ended = false;
                 folder.Delete();
                 using var limit = new CancellationTokenSource(EndLimit, _time);
                 if (!_process.Exited.IsCompleted && await ComeBackAsync(limit.Token))
@@ -74,7 +76,6 @@ internal sealed partial class Box
             // 3.
             Native.Libc.SyncFileSystem(_workspaceFolder);
             _link.Break(new Failure(ErrorCodes.SandboxLost, "the box is kept in a checkpoint"));
-            _ended = true;
             await _lost;
             File.Move(_folder.Image, folder.Disk);
             // 4.

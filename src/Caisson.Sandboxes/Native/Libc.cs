@@ -14,7 +14,7 @@ internal static unsafe partial class Libc
     public const int CloseOnExec = 0x80000, PathOnly = 0x200000;
     public const int CurrentDirectory = -100, SymlinkNoFollow = 0x100, RemoveDirectory = 0x200, EmptyPath = 0x1000;
     public const int SeekData = 3, SeekHole = 4;
-    public const int Enoent = 2, Eintr = 4, Enxio = 6, Eagain = 11, Enomem = 12, Eacces = 13, Eexist = 17, Exdev = 18, Enotdir = 20,
+    public const int Enoent = 2, Eintr = 4, Eio = 5, Enxio = 6, Eagain = 11, Enomem = 12, Eacces = 13, Eexist = 17, Exdev = 18, Enotdir = 20,
         Eisdir = 21, Einval = 22, Enospc = 28, Enametoolong = 36, Eloop = 40, Edquot = 122, Esrch = 3, Eperm = 1;
     public const int SigKill = 9;
     private const uint BasicStats = 0x7ff;

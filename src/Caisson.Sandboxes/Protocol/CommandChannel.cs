@@ -34,7 +34,7 @@ internal sealed class CommandChannel : IDisposable
                 return null;
             var again = _link.ExpectAsync(Ticket, cancellationToken);
             IsParked = true;
-            _link.Parked();
+            _link.Moved();
             _stream.Dispose();
             if (await again is not { } stream)
                 return null;
@@ -52,9 +52,11 @@ internal sealed class CommandChannel : IDisposable
         await _stream.WriteAsync(FrameType.Kill, default, CancellationToken.None);
     }
 
+    /// <summary>Before the command's end this is an order to kill it.</summary>
     public void Dispose()
     {
         _link.Running.TryRemove(Ticket.Id, out _);
         _stream.Dispose();
+        _link.Moved();
     }
 }

@@ -61,8 +61,13 @@ internal sealed class FrameStream(Stream stream) : IDisposable
     /// <summary>By what the guest may come back with this stream after a checkpoint.</summary>
     public StreamTicket? Ticket { get; init; }
 
+    /// <summary>Takes the connection of a worker that has said its last, to see it closed.</summary>
+    public Action<Stream>? Retire { get; init; }
+
     private readonly byte[] _in = new byte[Header + MaxPayload];
     private readonly SemaphoreSlim _writing = new(1);
+    private bool _hasEnded;
+    private bool _isRetired;
 
     /// <summary>
     /// The next frame; <c>null</c> at the end of the stream or where it breaks. The payload is valid until the next call.
@@ -80,6 +85,7 @@ internal sealed class FrameStream(Stream stream) : IDisposable
             var payload = _in.AsMemory(Header, (int)length);
             if (await stream.ReadAtLeastAsync(payload, payload.Length, throwOnEndOfStream: false, cancellationToken) < payload.Length)
                 return null;
+            _hasEnded = type is FrameType.Exited or FrameType.NotStarted or FrameType.Failed or FrameType.Done;
             return new Frame(type, payload);
         }
         catch (Exception e) when (e is IOException or ObjectDisposedException)
@@ -117,7 +123,14 @@ internal sealed class FrameStream(Stream stream) : IDisposable
         }
     }
 
-    public void Dispose() => stream.Dispose();
+    /// <summary>Before the last word this tells the worker to give up; after it, the worker closes first.</summary>
+    public void Dispose()
+    {
+        if (_hasEnded && Retire is { } retire && !Interlocked.Exchange(ref _isRetired, true))
+            retire(stream);
+        else if (!_isRetired)
+            stream.Dispose();
+    }
 
     /// <summary>What the guest may send, and how long it may be. Everything else ends the box.</summary>
     internal static void Validate(FrameType type, uint length)

@@ -6,6 +6,10 @@ namespace Caisson.Sandboxes.Protocol;
 /// <summary>What the guest's error numbers mean to the one who called.</summary>
 internal static class GuestErrors
 {
+    /// <summary>Of a box whose files nobody serves any more: a part of it has died, and the rest is about to.</summary>
+    public static Failure? Dying(uint error) =>
+        error == Libc.Eio ? new Failure(ErrorCodes.SandboxLost, "the box cannot reach its files any more", Retryable: true) : null;
+
     public static Failure NoProcess(uint error) => new(ErrorCodes.SandboxPids, $"the box can start no further process ({Text(error)}); raise sandbox.pids or start fewer");
 
     public static Failure File(string path, uint error) => (int)error switch

@@ -74,6 +74,9 @@ internal static class GuestExec
                     return new ExecOutcome.TimedOut(output.ToOutput(), error.ToOutput());
                 case { Type: FrameType.Exited } exited:
                     return new ExecOutcome.Exited((int)(exited.U32(0) & 0xff), output.ToOutput(), error.ToOutput(), time.GetElapsedTime(start));
+                case { } dead when GuestErrors.Dying(dead.U32(0)) is { } dying:
+                    link.Break(dying);
+                    return new ExecOutcome.Lost(await link.Lost);
                 case { } notStarted:
                     return new ExecOutcome.NotStarted(GuestErrors.Start(request.Command, request.Directory, notStarted.U32(0), (char)notStarted.Payload.Span[4]));
                 case null when link.KillRounds != killRounds && !link.Lost.IsCompleted:

@@ -99,6 +99,12 @@ internal static class GuestFiles
                 await stream.WriteAsync(type, payload, either.Token);
             while (await stream.ReadAsync(either.Token) is { } frame)
             {
+                if (frame.Type == FrameType.Failed && GuestErrors.Dying(frame.U32(0)) is { } dying)
+                {
+                    link.Break(dying);
+                    return (await link.Lost, true);
+                }
+
                 if (frame.Type == FrameType.Failed)
                     return (GuestErrors.File(path, frame.U32(0)), false);
                 if (frame.Type == FrameType.Done)

@@ -13,7 +13,8 @@ internal sealed partial class GuestLink
 {
     private readonly ConcurrentDictionary<uint, Waiting> _returning = new();
     private bool _detached;
-    private TaskCompletionSource _parked = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private TaskCompletionSource _moved = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private int _retiring;
 
     /// <summary>Whether the guest has closed its connections for a checkpoint and is to dial again.</summary>
     public bool IsDetached => Volatile.Read(ref _detached);
@@ -34,23 +35,40 @@ internal sealed partial class GuestLink
         var (_, failure) = await AskAsync(FrameType.Detach, [], "leave", cancellationToken);
         if (failure is not null)
             return failure;
-        _control!.Dispose();
+        using var limit = new CancellationTokenSource(OpenLimit, _time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellationToken);
         try
         {
-            while (Running.Values.Any(c => !c.IsParked))
+            // What the guest says comes before what it does: its ends are closed when ours see it.
+            if (await _control!.ReadAsync(either.Token) is { } late)
+                return new Failure(ErrorCodes.SandboxProtocol, $"the guest broke the protocol: {late.Type} after it had left");
+            _control.Dispose();
+            while (true)
             {
-                var parked = Volatile.Read(ref _parked);
-                if (Running.Values.All(c => c.IsParked))
-                    break;
-                await parked.Task.WaitAsync(OpenLimit, _time, cancellationToken);
+                var moved = Volatile.Read(ref _moved);
+                if (Volatile.Read(ref _retiring) == 0 && Running.Values.All(c => c.IsParked))
+                    return null;
+                await moved.Task.WaitAsync(either.Token);
             }
-
-            return null;
         }
-        catch (TimeoutException)
+        catch (GuestProtocolException e)
         {
-            return new Failure(ErrorCodes.SandboxProtocol, $"a command of the box did not leave its stream within {OpenLimit}");
+            return new Failure(ErrorCodes.SandboxProtocol, e.Message);
         }
+        catch (OperationCanceledException) when (limit.IsCancellationRequested)
+        {
+            return new Failure(ErrorCodes.SandboxProtocol, $"the box did not close its connections within {OpenLimit}");
+        }
+    }
+
+    /// <summary>
+    /// Lets go of a stream that has said its last. The worker behind it closes it a moment later, and until then a
+    /// checkpoint would find it open.
+    /// </summary>
+    private void Retire(Stream stream)
+    {
+        Interlocked.Increment(ref _retiring);
+        _ = RetireAsync(stream);
     }
 
     /// <summary>Takes a guest back that was detached and goes on in the same box.</summary>
@@ -92,6 +110,27 @@ internal sealed partial class GuestLink
     private static Waiting NewWaiting(StreamTicket ticket) =>
         new(ticket.Token, new TaskCompletionSource<(FrameStream?, Failure?)>(TaskCreationOptions.RunContinuationsAsynchronously));
 
-    /// <summary>A command waits for the guest's return.</summary>
-    public void Parked() => Interlocked.Exchange(ref _parked, new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously)).TrySetResult();
+    /// <summary>A command has parked its stream, or has ended.</summary>
+    public void Moved() => Interlocked.Exchange(ref _moved, new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously)).TrySetResult();
+
+    private async Task RetireAsync(Stream stream)
+    {
+        await using (stream)
+        {
+            var rest = new byte[16];
+            try
+            {
+                while (await stream.ReadAsync(rest, _end.Token) > 0)
+                {
+                }
+            }
+            catch (Exception e) when (e is IOException or OperationCanceledException or ObjectDisposedException)
+            {
+                // Gone as well.
+            }
+        }
+
+        Interlocked.Decrement(ref _retiring);
+        Moved();
+    }
 }

@@ -312,7 +312,7 @@ internal sealed partial class GuestLink : IDisposable
                 if (frame.Type != FrameType.Token || !_waiting.TryRemove(frame.U32(0), out var waiting) ||
                     !CryptographicOperations.FixedTimeEquals(frame.Payload.Span[4..], waiting.Token))
                     throw new GuestProtocolException("a connection without a token of ours");
-                if (waiting.Opened.TrySetResult((new FrameStream(network) { Ticket = new StreamTicket(frame.U32(0), waiting.Token) }, null)))
+                if (waiting.Opened.TrySetResult((new FrameStream(network) { Ticket = new StreamTicket(frame.U32(0), waiting.Token), Retire = Retire }, null)))
                     return;
             }
         }

@@ -72,7 +72,7 @@ public static class ConfigReader
                 return Path(text, value => options.DataDirectory = value);
             case ["sandbox", var key]:
                 return options.Sandbox.Apply(key, text);
-            case ["images", var name]:
+            case ["sandbox", "images", var name]:
                 if (name == "host" || !text.Contains(':', StringComparison.Ordinal))
                     return $"found '{text}', allowed is dir:FOLDER, tar:FILE, oci:FOLDER:TAG, oci-archive:FILE or docker://NAME, under a name other than host";
                 options.Sandbox.Images[name] = text;

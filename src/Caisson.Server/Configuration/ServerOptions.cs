@@ -39,6 +39,9 @@ public sealed class SandboxServerOptions
     /// <summary>The static guest agent. Default: beside this program.</summary>
     public string? GuestAgent { get; set; }
 
+    /// <summary>The <c>bwrap</c> program. Default: the tools folder, then the PATH.</summary>
+    public string? Bwrap { get; set; }
+
     /// <summary>Boxes that stand ready of each sort that was asked for lately. Default 2; 0 starts each when it is needed.</summary>
     public int Pool { get; set; } = 2;
 
@@ -59,6 +62,8 @@ public sealed class SandboxServerOptions
                 return ConfigReader.Path(text, value => Runsc = value);
             case "guest_agent":
                 return ConfigReader.Path(text, value => GuestAgent = value);
+            case "bwrap":
+                return ConfigReader.Path(text, value => Bwrap = value);
             case "pool":
                 return ConfigReader.Whole(text, 0, 100, value => Pool = value);
             case "max_boxes":
@@ -73,5 +78,5 @@ public sealed class SandboxServerOptions
         }
     }
 
-    internal const string Keys = "sandbox.runsc, .guest_agent, .pool, .max_boxes, .memory_reserve, images.NAME";
+    internal const string Keys = "sandbox.runsc, .guest_agent, .bwrap, .pool, .max_boxes, .memory_reserve, .images.NAME";
 }

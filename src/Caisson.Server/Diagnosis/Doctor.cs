@@ -62,7 +62,7 @@ public sealed partial class Doctor(ServerOptions options, TimeProvider clock, II
         try
         {
             Directory.CreateDirectory(folder);
-            var sandbox = new SandboxOptions { StateDirectory = Path.Combine(folder, "boxes"), RunscPath = options.Sandbox.Runsc, GuestPath = options.Sandbox.GuestAgent };
+            var sandbox = new SandboxOptions { StateDirectory = Path.Combine(folder, "boxes"), RunscPath = options.Sandbox.Runsc, GuestPath = options.Sandbox.GuestAgent, BwrapPath = options.Sandbox.Bwrap };
             await using var host = new BoxHost(sandbox, new FileBlobStore(Path.Combine(folder, "blobs"), new byte[32]), clock, NullLogger.Instance);
             var kinds = new List<(ISandboxProvider Kind, SandboxProbe Probe, TimeSpan Took)>();
             foreach (var kind in SandboxKinds.On(host))

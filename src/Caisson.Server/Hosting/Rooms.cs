@@ -158,6 +158,7 @@ internal sealed class Rooms : IAsyncDisposable
         StateDirectory = Path.Combine(options.DataDirectory, "boxes"),
         RunscPath = options.Sandbox.Runsc,
         GuestPath = options.Sandbox.GuestAgent,
+        BwrapPath = options.Sandbox.Bwrap,
         Pool = options.Sandbox.Pool,
         MaxBoxes = options.Sandbox.MaxBoxes,
         MemoryReserve = options.Sandbox.MemoryReserve,

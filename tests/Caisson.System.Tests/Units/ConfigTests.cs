@@ -18,6 +18,12 @@ public sealed class ConfigTests
             drain_limit = "5s"
             [sandbox]
             runsc = "/opt/runsc"
+            bwrap = "/opt/bwrap"
+            pool = 0
+            max_boxes = 40
+            memory_reserve = "2GiB"
+            [sandbox.images]
+            python = "oci:/srv/python:3.13"
             [storage]
             key_file = "/etc/caisson/key"
             min_free = "3GiB"
@@ -36,6 +42,8 @@ public sealed class ConfigTests
 
         Assert.Equal(new IPEndPoint(IPAddress.IPv6Loopback, 0), options.Listen);
         Assert.Equal(("/tmp/x", 7, TimeSpan.FromSeconds(5), "/opt/runsc"), (options.DataDirectory, options.MaxConcurrentRuns, options.DrainLimit, options.Sandbox.Runsc));
+        Assert.Equal(("/opt/bwrap", 0, 40, 2L << 30), (options.Sandbox.Bwrap, options.Sandbox.Pool, options.Sandbox.MaxBoxes, options.Sandbox.MemoryReserve));
+        Assert.Equal("oci:/srv/python:3.13", options.Sandbox.Images["python"]);
         Assert.Equal(("/etc/caisson/key", 3L << 30, 16L << 20), (options.Storage.KeyFile, options.Storage.MinFree, options.Storage.Ballast));
         Assert.Equal((TimeSpan.FromDays(7), TimeSpan.FromMinutes(10)), (options.Storage.KeepEnded, options.Storage.SweepEvery));
         var provider = Assert.Single(options.Providers);
@@ -76,6 +84,22 @@ public sealed class ConfigTests
     public void A_bad_value_of_the_storage_is_refused_with_what_is_allowed(string line, string part)
     {
         var (settings, _) = TomlSource.Read("[storage]\n" + line, "f");
+
+        var problem = Assert.Single(Assert.IsType<ConfigOutcome.Invalid>(ConfigReader.Bind(settings)).Problems);
+
+        Assert.Contains(part, problem.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("[sandbox]\npool = 101", "from 0 to 100")]
+    [InlineData("[sandbox]\nmax_boxes = 0", "from 1 to")]
+    [InlineData("[sandbox]\nmemory_reserve = \"much\"", "allowed is a size")]
+    [InlineData("[sandbox]\npools = 1", "unknown key")]
+    [InlineData("[sandbox.images]\nhost = \"dir:/srv\"", "other than host")]
+    [InlineData("[sandbox.images]\npython = \"python\"", "allowed is dir:FOLDER")]
+    public void A_bad_value_of_the_boxes_is_refused_with_what_is_allowed(string text, string part)
+    {
+        var (settings, _) = TomlSource.Read(text, "f");
 
         var problem = Assert.Single(Assert.IsType<ConfigOutcome.Invalid>(ConfigReader.Bind(settings)).Problems);
 
