@@ -19,7 +19,7 @@ public sealed class CheckpointTests(GVisorBoxes boxes)
         var counting = CountAsync(box, written);
         await Eventually.SeesAsync(() => Task.FromResult(written.Count), n => n > 3);
 
-        var taken = Assert.IsType<CheckpointOutcome.Taken>(await box.CheckpointAsync(Mark, default)).Checkpoint;
+        var taken = await TakeAsync(box);
         Assert.IsType<ExecOutcome.Lost>(await counting);
         await box.DestroyAsync();
         var restored = await RestoreAsync(taken);
@@ -43,7 +43,7 @@ public sealed class CheckpointTests(GVisorBoxes boxes)
     {
         var box = await boxes.CreateAsync(Spec);
         await box.MustAsync("echo common > file");
-        var taken = Assert.IsType<CheckpointOutcome.Taken>(await box.CheckpointAsync(Mark, default)).Checkpoint;
+        var taken = await TakeAsync(box);
 
         var one = await RestoreAsync(taken);
         var other = await RestoreAsync(taken);
@@ -67,8 +67,7 @@ public sealed class CheckpointTests(GVisorBoxes boxes)
             await box.MustAsync("true");
             await box.WriteFileAsync("file", "x"u8.ToArray(), default);
             var ending = box.RunAsync($"sleep 0.0{round}");
-            var outcome = await box.CheckpointAsync(Mark, default);
-            var taken = Assert.IsType<CheckpointOutcome.Taken>(outcome).Checkpoint;
+            var taken = await TakeAsync(box);
             await ending;
             await box.DestroyAsync();
             box = await RestoreAsync(taken);
@@ -96,7 +95,7 @@ public sealed class CheckpointTests(GVisorBoxes boxes)
     public async Task A_checkpoint_of_another_version_or_image_is_refused()
     {
         var box = await boxes.CreateAsync(Spec);
-        var taken = Assert.IsType<CheckpointOutcome.Taken>(await box.CheckpointAsync(Mark, default)).Checkpoint;
+        var taken = await TakeAsync(box);
         await box.DestroyAsync();
 
         Assert.Equal(taken.Id, boxes.Provider.FindCheckpoint(Mark.Run)?.Id);
@@ -117,6 +116,13 @@ public sealed class CheckpointTests(GVisorBoxes boxes)
         Assert.False(Mark.Fits(Mark with { ToolCalls = 8 }));
         Assert.False(Mark.Fits(Mark with { Workspace = null }));
         Assert.False(Mark.Fits(Mark with { Run = default }));
+    }
+
+    private static async Task<SandboxCheckpoint> TakeAsync(ISandbox box)
+    {
+        var outcome = await box.CheckpointAsync(Mark, default);
+        Assert.True(outcome is CheckpointOutcome.Taken, $"{outcome}");
+        return ((CheckpointOutcome.Taken)outcome).Checkpoint;
     }
 
     private async Task<ISandbox> RestoreAsync(SandboxCheckpoint checkpoint)

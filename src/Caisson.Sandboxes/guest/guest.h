@@ -143,6 +143,7 @@ int drop_capabilities(void);
 _Noreturn void forwarder(const int *listeners, const uint16_t *ports, int count);
 int listen_on(uint16_t port);
 _Noreturn void exec_worker(int stream, const uint8_t *token);
+int parent_of(const char *pid); /* -1 where there is no such process */
 void kill_descendants(void);
 _Noreturn void files_worker(int stream);
 

@@ -13,7 +13,7 @@
 
 enum { MAX_PROCESSES = 16384 };
 
-static int parent_of(const char *pid)
+int parent_of(const char *pid)
 {
     char path[64], line[512];
     snprintf(path, sizeof path, "/proc/%s/stat", pid);
