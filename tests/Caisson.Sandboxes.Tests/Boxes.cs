@@ -132,7 +132,9 @@ internal static class BoxExtensions
     /// <summary>Runs a script that must succeed; answers what it wrote, without the last line's end.</summary>
     public static async Task<string> MustAsync(this ISandbox box, string script, [CallerArgumentExpression(nameof(script))] string? what = null)
     {
-        var exited = Assert.IsType<ExecOutcome.Exited>(await box.RunAsync(script));
+        var outcome = await box.RunAsync(script);
+        Assert.True(outcome is ExecOutcome.Exited, $"{what}: {outcome}");
+        var exited = (ExecOutcome.Exited)outcome;
         Assert.True(exited.ExitCode == 0, $"{what}: exit {exited.ExitCode}: {Text(exited.Output)} {Text(exited.Error)}");
         return Text(exited.Output).TrimEnd('\n');
     }

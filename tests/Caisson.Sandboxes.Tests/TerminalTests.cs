@@ -88,7 +88,8 @@ public abstract class TerminalTests(Boxes boxes)
     private async Task<ISandboxTerminal> OpenAsync(string[] command)
     {
         var outcome = await Box.OpenTerminalAsync(new TerminalRequest(command, null, new Dictionary<string, string> { ["TERM"] = "dumb" }, new TerminalSize(33, 111)), default);
-        return Assert.IsType<TerminalOutcome.Opened>(outcome).Terminal;
+        Assert.True(outcome is TerminalOutcome.Opened, $"{outcome}");
+        return ((TerminalOutcome.Opened)outcome).Terminal;
     }
 }
 
