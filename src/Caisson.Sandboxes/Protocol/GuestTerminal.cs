@@ -21,9 +21,9 @@ internal sealed class GuestTerminal : ISandboxTerminal
     private readonly CancellationTokenSource _end;
     private long _credit;
 
-    private GuestTerminal(GuestLink link, FrameStream stream, Action closed)
+    private GuestTerminal(GuestLink link, FrameStream stream, uint credit, Action closed)
     {
-        (_link, _stream, _closed) = (link, stream, closed);
+        (_link, _stream, _credit, _closed) = (link, stream, credit, closed);
         _end = CancellationTokenSource.CreateLinkedTokenSource(link.Gone);
         Ended = Task.Run(PumpAsync);
     }
@@ -46,8 +46,8 @@ internal sealed class GuestTerminal : ISandboxTerminal
             switch (await stream.ReadAsync(cancellationToken))
             {
                 case { Type: FrameType.Credit } credit when credit.U32(0) <= FrameStream.MaxPayload:
-                    var terminal = new GuestTerminal(link, stream, closed);
-                    terminal.Allow(credit.U32(0));
+                    // From here on the terminal reads, and the next frame takes the place of this one.
+                    var terminal = new GuestTerminal(link, stream, credit.U32(0), closed);
                     stream = null;
                     return new TerminalOutcome.Opened(terminal);
                 case { Type: FrameType.NotStarted } not:
