@@ -11,7 +11,11 @@ public sealed record CreateRunRequest(
     string? ManifestFile,
     string Input,
     RunOverrides? Limits = null,
-    IReadOnlyDictionary<string, string>? Labels = null);
+    IReadOnlyDictionary<string, string>? Labels = null)
+{
+    /// <summary>Root of a saved workspace that the run begins with. Default: an empty one.</summary>
+    public string? Workspace { get; init; }
+}
 
 /// <summary>Limits given for one run, in place of the manifest's; also the body of a resume, where they raise.</summary>
 /// <param name="Usd">Money as a decimal text, so that nothing is rounded: <c>0.05</c>.</param>

@@ -49,6 +49,9 @@ internal static class CallBounds
         return new TokenUsage(Tokens(bodyBytes), Tokens(outputBytes), Estimated: true);
     }
 
+    /// <summary>The same for an answer that was only handed through.</summary>
+    public static TokenUsage EstimateBytes(long bodyBytes, long outputBytes) => new(Tokens(bodyBytes), Tokens(outputBytes), Estimated: true);
+
     private static long Overhead(ModelRequest request) =>
         ForCall + (long)PerMessage * (request.Messages.Count + 1) + (request.Tools.Count > 0 ? ForTools + (long)PerTool * request.Tools.Count : 0);
 

@@ -54,7 +54,7 @@ internal sealed class LedgerReads(ReadConnections connections, SealedColumns col
         await foreach (var reference in entries)
             yield return reference;
         var rows = PagesAsync($"SELECT id, summary, run_id FROM runs WHERE id > $after ORDER BY id LIMIT {Page}",
-            r => Reads.Summary(columns, r.Run(2), r.GetFieldValue<byte[]>(1)).WorkspaceRoot is { } root ? [new BlobReference(root, IsTree: true)] : [], cancellationToken);
+            r => Reads.Summary(columns, r.Run(2), r.GetFieldValue<byte[]>(1)).Roots().Select(root => new BlobReference(root, IsTree: true)), cancellationToken);
         await foreach (var reference in rows)
             yield return reference;
     }

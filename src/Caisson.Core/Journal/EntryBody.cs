@@ -17,6 +17,10 @@ internal abstract record EntryBody
         /// <summary>Build of the agent's code, where it has one.</summary>
         public string? Build { get; init; }
 
+        /// <summary>Root of the saved workspace that it begins with; none: an empty one.</summary>
+        [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+        public string? Workspace { get; init; }
+
         /// <summary>Hashes of agent and input of the runs above this one, from the root: a run that spawns its own like is a cycle.</summary>
         public IReadOnlyList<string> Ancestry { get; init; } = [];
     }

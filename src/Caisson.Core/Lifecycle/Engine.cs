@@ -53,6 +53,7 @@ public sealed class Engine : IAsyncDisposable
             Tasks = _tasks,
             Kills = parts.Kills,
             Egress = parts.Egress,
+            Processes = parts.Processes,
             Events = parts.Events,
             Admission = parts.Admission ?? OpenDoor.Instance,
             Models = parts.Models,

@@ -33,6 +33,9 @@ public sealed class EngineParts
     /// <summary>Makes the ways out of boxes. Default: no box has any.</summary>
     public IBoxEgress? Egress { get; init; }
 
+    /// <summary>Serves the calls of process agents. Default: there are none.</summary>
+    public Processes.IProcessGateway? Processes { get; init; }
+
     /// <summary>Where decisions about egress are read again. Default: bytes of earlier owners are not counted.</summary>
     public IEventStore? Events { get; init; }
 

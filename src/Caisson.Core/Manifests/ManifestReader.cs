@@ -45,20 +45,23 @@ public static class ManifestReader
 
     private static AgentManifest Agent(YamlSection root)
     {
-        root.Allow("name", "version", "loop", "code", "sandbox", "workspace", "limits", "loop_guard", "retry", "on_drift", "egress", "egress_bytes", "services");
+        root.Allow("name", "version", "loop", "code", "process", "sandbox", "workspace", "limits", "loop_guard", "retry", "on_drift", "egress", "egress_bytes", "services");
         var name = root.RequiredText("name", 100);
         if (!name.All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or '.'))
             throw root.Bad("name", name, "letters, digits, '-', '_' and '.'");
         var loop = root.Section("loop");
         var code = root.Text("code", 100);
-        if (loop is null == code is null)
-            throw root.Bad(loop is null ? "loop" : "code", loop is null ? "nothing" : "both loop and code", "exactly one of loop and code");
+        var process = root.Section("process");
+        string?[] kinds = [loop is null ? null : "loop", code is null ? null : "code", process is null ? null : "process"];
+        if (kinds.OfType<string>().ToList() is not [_] and var found)
+            throw root.Bad(found.Count == 0 ? "loop" : found[^1], found.Count == 0 ? "nothing" : string.Join(" and ", found), "exactly one of loop, code and process");
         return new AgentManifest
         {
             Name = name,
             Version = (int?)root.Whole("version", 1, int.MaxValue),
             Loop = loop is null ? null : Loop(loop),
             Code = code,
+            Process = process is null ? null : ProcessReader.Read(process),
             Sandbox = root.Section("sandbox") is { } sandbox ? Sandbox(sandbox) : new(),
             Workspace = root.Section("workspace") is { } workspace ? Workspace(workspace) : new(),
             Limits = root.Section("limits") is { } limits ? Limits(limits, isLoop: loop is not null) : new(),

@@ -80,6 +80,12 @@ public sealed record RunSummary
     public Failure? Failure { get; init; }
     public string? WorkspaceRoot { get; init; }
 
+    /// <summary>The workspace that the run began with, where it was not empty: a program begins again with it.</summary>
+    public string? StartRoot { get; init; }
+
+    /// <summary>The saved workspaces that the run needs beside those of its steps.</summary>
+    public IEnumerable<string> Roots() => new[] { WorkspaceRoot, StartRoot }.OfType<string>().Distinct();
+
     /// <summary>It ended, but something of it may still act: a box that is not confirmed gone.</summary>
     public bool Unconfirmed { get; init; }
 

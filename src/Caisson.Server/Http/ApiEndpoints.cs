@@ -24,5 +24,6 @@ internal static class ApiEndpoints
         new SandboxExecEndpoint(boxes, stopping).Map(routes);
         new SandboxShellEndpoint(boxes, logs, clock, stopping).Map(routes);
         new SandboxFileEndpoints(boxes, rooms.Workspaces).Map(routes);
+        new WorkspaceEndpoints(rooms.Uploads).Map(routes);
     }
 }
