@@ -54,6 +54,7 @@ public sealed class Engine : IAsyncDisposable
             Kills = parts.Kills,
             Egress = parts.Egress,
             Events = parts.Events,
+            Workspaces = parts.Workspaces,
             Admission = parts.Admission ?? OpenDoor.Instance,
             Models = parts.Models,
             Sandboxes = parts.Sandboxes,

@@ -22,6 +22,7 @@ internal sealed record RunServices(IRunStore Store, IRunReader Reader, IBlobStor
     /// <summary>Makes the ways out of boxes; <c>null</c>: there are none.</summary>
     internal required IBoxEgress? Egress { get; init; }
     internal required IEventStore? Events { get; init; }
+    internal required IWorkspaceStore? Workspaces { get; init; }
     internal required Func<double> Dice { get; init; }
     internal required EngineOptions Options { get; init; }
 

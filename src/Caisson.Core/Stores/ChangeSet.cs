@@ -80,6 +80,12 @@ public sealed record RunSummary
     public Failure? Failure { get; init; }
     public string? WorkspaceRoot { get; init; }
 
+    /// <summary>
+    /// What was kept of the files when the run ended, where that is not all: then <see cref="WorkspaceRoot"/> is the only
+    /// workspace that the run refers to, whatever its journal names.
+    /// </summary>
+    public WorkspaceKeep? Kept { get; init; }
+
     /// <summary>It ended, but something of it may still act: a box that is not confirmed gone.</summary>
     public bool Unconfirmed { get; init; }
 
