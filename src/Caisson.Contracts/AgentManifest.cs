@@ -88,6 +88,20 @@ public sealed record WorkspaceSettings(IReadOnlyList<string> Artifacts)
     public WorkspaceSettings() : this([])
     {
     }
+
+    /// <summary>What stays of the files when the run has ended. <c>null</c>: all.</summary>
+    public WorkspaceKeep? Keep { get; init; }
+}
+
+/// <summary>What stays of a run's files when it has ended.</summary>
+[JsonConverter(typeof(WordConverter<WorkspaceKeep>))]
+public enum WorkspaceKeep
+{
+    /// <summary>The state after each step: the run can be forked at any of them.</summary>
+    All = 1,
+    /// <summary>The artifacts, as the last step left them.</summary>
+    Artifacts = 2,
+    None = 3,
 }
 
 /// <summary>

@@ -48,8 +48,8 @@ internal sealed class LedgerReads(ReadConnections connections, SealedColumns col
     {
         var kinds = string.Join(", ", Enum.GetValues<EntryKind>().Where(JournalReferences.NamesWorkspace).Select(kind => (int)kind));
         var entries = PagesAsync($"""
-            SELECT j.id, j.seq, j.kind, j.body, j.blob, r.run_id FROM journal j JOIN runs r ON r.id = j.run
-            WHERE j.id > $after AND (j.blob IS NOT NULL OR j.kind IN ({kinds})) ORDER BY j.id LIMIT {Page}
+            SELECT j.id, j.seq, j.kind, j.body, j.blob, r.run_id, r.pruned FROM journal j JOIN runs r ON r.id = j.run
+            WHERE j.id > $after AND (j.blob IS NOT NULL OR (r.pruned = 0 AND j.kind IN ({kinds}))) ORDER BY j.id LIMIT {Page}
             """, OfEntry, cancellationToken);
         await foreach (var reference in entries)
             yield return reference;
@@ -66,7 +66,7 @@ internal sealed class LedgerReads(ReadConnections connections, SealedColumns col
         try
         {
             var body = columns.Open(SealedColumns.Body(r.Run(5), seq), r.GetFieldValue<byte[]>(3));
-            return JournalReferences.Of(new JournalEntry(seq, 0, default, (EntryKind)r.GetInt32(2), "", null, 0, body, null, blob));
+            return JournalReferences.Of(new JournalEntry(seq, 0, default, (EntryKind)r.GetInt32(2), "", null, 0, body, null, blob), pruned: r.GetBoolean(6));
         }
         catch (CaissonException problem) when (problem.Code == ErrorCodes.KeyMissing)
         {

@@ -72,12 +72,22 @@ internal static class Migration
         "PRAGMA user_version = 3",
     ];
 
-    internal static void FromVersion2(SqliteConnection connection)
+    private static readonly string[] ToVersion4 =
+    [
+        "ALTER TABLE runs ADD COLUMN pruned INTEGER NOT NULL DEFAULT 0",
+        "PRAGMA user_version = 4",
+    ];
+
+    internal static void FromVersion3(SqliteConnection connection) => Execute(connection, ToVersion4);
+
+    internal static void FromVersion2(SqliteConnection connection) => Execute(connection, ToVersion3);
+
+    private static void Execute(SqliteConnection connection, string[] statements)
     {
         using var transaction = connection.BeginTransaction();
         using var command = connection.CreateCommand();
         command.Transaction = transaction;
-        foreach (var statement in ToVersion3)
+        foreach (var statement in statements)
         {
             command.CommandText = statement;
             command.ExecuteNonQuery();

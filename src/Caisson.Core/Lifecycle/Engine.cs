@@ -55,6 +55,7 @@ public sealed class Engine : IAsyncDisposable
             Egress = parts.Egress,
             Processes = parts.Processes,
             Events = parts.Events,
+            Workspaces = parts.Workspaces,
             Admission = parts.Admission ?? OpenDoor.Instance,
             Models = parts.Models,
             Sandboxes = parts.Sandboxes,

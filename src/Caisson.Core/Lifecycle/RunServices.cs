@@ -24,6 +24,7 @@ internal sealed record RunServices(IRunStore Store, IRunReader Reader, IBlobStor
     /// <summary>Serves programs' calls; <c>null</c>: there are no process agents.</summary>
     internal required Processes.IProcessGateway? Processes { get; init; }
     internal required IEventStore? Events { get; init; }
+    internal required IWorkspaceStore? Workspaces { get; init; }
     internal required Func<double> Dice { get; init; }
     internal required EngineOptions Options { get; init; }
 

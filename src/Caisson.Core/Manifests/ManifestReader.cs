@@ -113,7 +113,7 @@ public static class ManifestReader
 
     private static WorkspaceSettings Workspace(YamlSection workspace)
     {
-        workspace.Allow("artifacts");
+        workspace.Allow("artifacts", "keep");
         var artifacts = workspace.List("artifacts", MaxArtifacts);
         foreach (var (path, line) in artifacts)
         {
@@ -121,7 +121,10 @@ public static class ManifestReader
                 throw workspace.BadAt(line, "artifacts", path, "paths relative to the workspace, without '.' and '..'");
         }
 
-        return new WorkspaceSettings([.. artifacts.Select(a => a.Value)]);
+        var keep = workspace.Word("keep", WorkspaceKeep.All);
+        if (keep == WorkspaceKeep.Artifacts && artifacts.Count == 0)
+            throw workspace.Bad("keep", "artifacts", "all or none where workspace.artifacts lists nothing: name the paths to keep there");
+        return new WorkspaceSettings([.. artifacts.Select(a => a.Value)]) { Keep = keep == WorkspaceKeep.All ? null : keep };
     }
 
     private static LimitSettings Limits(YamlSection limits, bool isLoop)

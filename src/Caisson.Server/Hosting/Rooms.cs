@@ -119,6 +119,7 @@ internal sealed class Rooms : IAsyncDisposable
         var models = new ModelCallPipeline(options.Providers, PriceTable.Embedded, clock, random, logs.CreateLogger<ModelCallPipeline>());
         var boxes = new BoxHost(SandboxOptionsOf(options), blobs, clock, logs.CreateLogger<BoxHost>());
         var sandboxes = SandboxKinds.On(boxes);
+        var workspaces = new WorkspaceStore(blobs);
         var signals = new RunSignals();
         var kills = new KillSwitches(store, clock);
         var egress = new EgressGate(options.Egress, new SystemResolver(clock), new SocketConnector(), clock);
@@ -147,8 +148,8 @@ internal sealed class Rooms : IAsyncDisposable
             Egress = egress,
             Processes = processes,
             Events = store,
+            Workspaces = workspaces,
         });
-        var workspaces = new WorkspaceStore(blobs);
         var runs = new Runs(store, store, blobs, models, newRuns, workspaces, signals, clock, ids);
         var keeper = new ScheduleKeeper(store, store, newRuns, signals, clock, logs.CreateLogger<ScheduleKeeper>(), () => engine.Ready);
         var schedules = new ScheduleBook(store, store, store, newRuns, keeper, signals, clock, ids);

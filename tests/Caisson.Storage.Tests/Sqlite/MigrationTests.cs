@@ -194,13 +194,29 @@ public sealed class MigrationTests : IDisposable
         using (var connection = Open(_folder))
         using (var command = connection.CreateCommand())
         {
-            command.CommandText = "DROP TABLE events; PRAGMA user_version = 2";
+            command.CommandText = "DROP TABLE events; ALTER TABLE runs DROP COLUMN pruned; PRAGMA user_version = 2";
             await command.ExecuteNonQueryAsync();
         }
 
         await SqliteStoreHost.Open(_folder.Path, TimeProvider.System).DisposeAsync();
 
         Assert.Equal(ColumnsOf(other), ColumnsOf(_folder));
+    }
+
+    /// <summary>Runs that ended before anybody could choose keep all their files.</summary>
+    [Fact]
+    public async Task Runs_of_version_3_refer_to_all_that_they_did()
+    {
+        Execute(Version1 + Rows);
+        await SqliteStoreHost.Open(_folder.Path, TimeProvider.System).DisposeAsync();
+        Execute("ALTER TABLE runs DROP COLUMN pruned; PRAGMA user_version = 3");
+
+        await using var store = SqliteStoreHost.Open(_folder.Path, TimeProvider.System);
+
+        var references = new List<string>();
+        await foreach (var reference in store.ReadReferencesAsync(default))
+            references.Add(reference.Address);
+        Assert.Equal(["root", "address"], references);
     }
 
     [Fact]
