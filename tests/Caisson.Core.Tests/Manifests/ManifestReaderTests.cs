@@ -135,7 +135,7 @@ public sealed class ManifestReaderTests
         { "name: a\n? [x]\n: y\ncode: a", 2, "", "a key that is not a word", "words" },
 
         // Keys.
-        { $"{Code}budget: 5", 3, "budget", "unknown key", "name, version, loop, code, sandbox, workspace, limits, loop_guard, retry" },
+        { $"{Code}budget: 5", 3, "budget", "unknown key", "name, version, loop, code, process, sandbox, workspace, limits, loop_guard, retry" },
         { $"{Code}limits:\n  stepps: 5", 4, "limits.stepps", "unknown key", "allowed are usd, tokens, input_tokens, output_tokens, model_calls, steps, tool_calls, children, child_breadth, child_depth, deadline, no_progress, on_limit, wrap_up_tokens" },
         { "name: a\nloop:\n  model: a/b\n  temperature: 1\n  instructions: x", 4, "loop.temperature", "unknown key", "model, instructions, tools" },
         { $"{Code}sandbox: {{network: on}}", 3, "sandbox.network", "unknown key", "isolation, image, cpu, memory, pids, disk, idle_timeout" },
@@ -164,8 +164,11 @@ public sealed class ManifestReaderTests
         { "name: ../etc\ncode: a", 1, "name", "'../etc'", "letters, digits" },
         { "name: a b\ncode: a", 1, "name", "'a b'", "letters, digits" },
         { "name: é\ncode: a", 1, "name", "'é'", "letters, digits" },
-        { "name: a", 1, "loop", "'nothing'", "exactly one of loop and code" },
-        { "name: a\ncode: a\nloop: {model: a/b, instructions: x}", 2, "code", "'both loop and code'", "exactly one of loop and code" },
+        { "name: a", 1, "loop", "'nothing'", "exactly one of loop, code and process" },
+        { "name: a\ncode: a\nloop: {model: a/b, instructions: x}", 2, "code", "'loop and code'", "exactly one of loop, code and process" },
+        { "name: a\nprocess: {command: []}", 2, "process.command", "'nothing'", "a program and its arguments" },
+        { "name: a\nprocess: {command: [x], shell: y}", 2, "process.shell", "unknown key", "command, env" },
+        { "name: a\nprocess: {command: [x], env: {\"A=B\": c}}", 2, "process.env.A=B", "'A=B'", "a name without '='" },
         { $"{Code}version: 0", 3, "version", "'0'", "a whole number from 1 to" },
         { $"{Code}version: 1.5", 3, "version", "'1.5'", "a whole number from 1 to" },
 
