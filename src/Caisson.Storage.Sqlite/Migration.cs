@@ -72,12 +72,32 @@ internal static class Migration
         "PRAGMA user_version = 3",
     ];
 
-    internal static void FromVersion2(SqliteConnection connection)
+    private static readonly string[] ToVersion4 =
+    [
+        """
+        CREATE TABLE snapshots (
+            id INTEGER PRIMARY KEY,
+            snapshot_id TEXT NOT NULL UNIQUE,
+            root TEXT NOT NULL,
+            box TEXT NOT NULL,
+            run_id TEXT,
+            seq INTEGER NOT NULL,
+            at INTEGER NOT NULL
+        ) STRICT
+        """,
+        "PRAGMA user_version = 4",
+    ];
+
+    internal static void FromVersion2(SqliteConnection connection) => Run(connection, ToVersion3);
+
+    internal static void FromVersion3(SqliteConnection connection) => Run(connection, ToVersion4);
+
+    private static void Run(SqliteConnection connection, string[] statements)
     {
         using var transaction = connection.BeginTransaction();
         using var command = connection.CreateCommand();
         command.Transaction = transaction;
-        foreach (var statement in ToVersion3)
+        foreach (var statement in statements)
         {
             command.CommandText = statement;
             command.ExecuteNonQuery();

@@ -9,7 +9,7 @@ namespace Caisson.Storage.Sqlite;
 internal static class Schema
 {
     private const int ApplicationId = 0x43414953; // "CAIS"
-    private const int Version = 3;
+    private const int Version = 4;
 
     // The check reads the whole file. Beyond this size it would delay every restart; damage is then found where it is read.
     private const long LargestChecked = 32 << 20;
@@ -150,6 +150,15 @@ internal static class Schema
             detail BLOB,
             UNIQUE (run, kind, code, subject)
         ) STRICT;
+        CREATE TABLE snapshots (
+            id INTEGER PRIMARY KEY,
+            snapshot_id TEXT NOT NULL UNIQUE,
+            root TEXT NOT NULL,
+            box TEXT NOT NULL,
+            run_id TEXT,
+            seq INTEGER NOT NULL,
+            at INTEGER NOT NULL
+        ) STRICT;
         """;
 
     /// <summary>Looks at a file without changing it. <c>null</c> when it is ours and sound, or empty.</summary>
@@ -183,6 +192,8 @@ internal static class Schema
             Migration.FromVersion1(connection);
         if (Number(connection, "PRAGMA user_version") == 2)
             Migration.FromVersion2(connection);
+        if (Number(connection, "PRAGMA user_version") == 3)
+            Migration.FromVersion3(connection);
     }
 
     private static void Create(SqliteConnection connection)

@@ -75,5 +75,6 @@ internal static class MemoryQueries
 
     internal static IReadOnlyList<BlobReference> References(this MemoryState state) =>
         [.. state.Runs.Values.SelectMany(r => r.Journal).SelectMany(e => JournalReferences.Of(e.Entry)),
-            .. state.Runs.Values.Select(r => r.Record.Summary.WorkspaceRoot).OfType<string>().Select(root => new BlobReference(root, IsTree: true))];
+            .. state.Runs.Values.Select(r => r.Record.Summary.WorkspaceRoot).OfType<string>().Select(root => new BlobReference(root, IsTree: true)),
+            .. state.Snapshots.Select(s => new BlobReference(s.Root, IsTree: true))];
 }
