@@ -41,8 +41,13 @@ public sealed record SandboxShelfView(string Provider, string Image, long DiskBy
 /// <param name="Command">Program and arguments; no shell reads them.</param>
 /// <param name="Directory">Below the workspace unless absolute.</param>
 /// <param name="TimeoutSeconds">After it the command is killed. Default 120, most 86,400.</param>
+/// <param name="Stdin">Its whole standard input, in base64; without it the command reads nothing.</param>
 public sealed record SandboxExecRequest(
-    IReadOnlyList<string> Command, string? Directory = null, IReadOnlyDictionary<string, string>? Environment = null, double? TimeoutSeconds = null);
+    IReadOnlyList<string> Command, string? Directory = null, IReadOnlyDictionary<string, string>? Environment = null, double? TimeoutSeconds = null, byte[]? Stdin = null)
+{
+    /// <summary>The most that <see cref="Stdin"/> may have: it travels within one request.</summary>
+    public const int MaxStdinBytes = 4 << 20;
+}
 
 /// <summary>A line of the answer to an exec: output as it comes, and in the end how the command ended.</summary>
 /// <param name="Stdout">In base64: output is bytes.</param>
