@@ -54,6 +54,8 @@ internal sealed class Rooms : IAsyncDisposable
 
     internal ISandboxRegistry Boxes => _boxes;
 
+    internal required SandboxSnapshots Snapshots { get; init; }
+
     internal required IWorkspaceStore Workspaces { get; init; }
 
     internal static (Rooms? Rooms, Failure? Failure) Open(ServerOptions options, AgentCatalog agents, TimeProvider clock, IIdSource ids, ILoggerFactory logs)
@@ -77,6 +79,7 @@ internal sealed class Rooms : IAsyncDisposable
     /// <summary>Begins to claim and drive runs, and to start those that schedules ask for.</summary>
     internal async Task StartAsync(CancellationToken cancellationToken)
     {
+        _boxes.Sweep();
         if (_store.Restored)
         {
             _boxes.DiscardCheckpoints();
@@ -97,6 +100,7 @@ internal sealed class Rooms : IAsyncDisposable
         await Storage.DisposeAsync();
         await Engine.DisposeAsync();
         await _boxes.DisposeAsync();
+        Snapshots.Dispose();
         _models.Dispose();
         await _store.DisposeAsync();
     }
@@ -150,6 +154,8 @@ internal sealed class Rooms : IAsyncDisposable
             Operations = new RunOperations(store, store, store, blobs, models, signals, clock, ids, kills),
             Kills = kills,
             Workspaces = workspaces,
+            Snapshots = new SandboxSnapshots(boxes, new LiveSnapshots(boxes, sandboxes), store, store, storage.Admission,
+                new SnapshotLimits(options.Sandbox.MaxSnapshots, options.Sandbox.MaxSnapshotBytes), clock, ids),
         };
     }
 
@@ -162,6 +168,7 @@ internal sealed class Rooms : IAsyncDisposable
         Pool = options.Sandbox.Pool,
         MaxBoxes = options.Sandbox.MaxBoxes,
         MemoryReserve = options.Sandbox.MemoryReserve,
+        ForkLife = options.Sandbox.ForkLife,
         Images = options.Sandbox.Images,
     };
 }

@@ -96,7 +96,17 @@ public sealed class SandboxCommandTests(BoxServer boxes)
         var after = await _server.RunAsync("sandbox", "snapshot", boxes.Box, "-o", "json");
 
         Assert.Equal((0, 0), (before.Exit, after.Exit));
-        Assert.NotEqual(before.Out.Trim(), JsonSerializer.Deserialize(after.Out, SandboxJson.Default.SandboxSnapshotView)!.Root);
+        var (first, second) = (before.Out.Trim(), JsonSerializer.Deserialize(after.Out, SandboxJson.Default.SandboxSnapshotView)!);
+        var listed = JsonSerializer.Deserialize((await _server.RunAsync("sandbox", "snapshots", "-o", "json")).Out, SandboxJson.Default.SandboxSnapshotsView)!.Snapshots;
+        Assert.Equal((false, boxes.Box, boxes.Run), (second.Live, second.Box, second.Run));
+        Assert.Equal(second.Root, Assert.Single(listed, s => s.Id == second.Id).Root);
+        Assert.NotEqual(second.Root, Assert.Single(listed, s => s.Id == first).Root);
+
+        var files = await _server.RunAsync("sandbox", "fork", first);
+        Assert.Equal(6, files.Exit);
+        Assert.Contains("--live", files.ErrorLine, StringComparison.Ordinal);
+        var exits = await Task.WhenAll(ExitAsync("sandbox", "rm", first), ExitAsync("sandbox", "rm", second.Id[..12]), ExitAsync("sandbox", "rm", "snap-ffffffff"));
+        Assert.Equal([0, 0, 5], exits);
     }
 
     [Fact]
