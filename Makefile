@@ -72,9 +72,11 @@ soak-boxes: setup publish ## a thousand runs with boxes, the server killed again
 	@dotnet build tests/Caisson.System.Tests -c Release -v quiet
 	@CAISSON_SOAK_RUNS=$(or $(RUNS),1000) tests/Caisson.System.Tests/bin/Release/net10.0/Caisson.System.Tests -explicit only -class '*.SoakTests' -showLiveOutput
 
-bench-boxes: setup ## what boxes cost: starts, claims, commands, saves, checkpoints, five hundred at once
+bench-boxes: setup ## what boxes cost: starts, claims, commands, saves, checkpoints, what passes the wall, 500 at once
 	@dotnet build tests/Caisson.Sandboxes.Tests -c Release -v quiet
 	@for kind in gvisor bubblewrap microvm; do echo "== $$kind"; tests/Caisson.Sandboxes.Tests/bin/Release/net10.0/Caisson.Sandboxes.Tests measure $$kind $$([ $$kind = microvm ] || echo $(or $(MANY),500)) || exit 1; done
+	@dotnet build tests/Caisson.System.Tests -c Release -v quiet
+	@tests/Caisson.System.Tests/bin/Release/net10.0/Caisson.System.Tests -noColor -explicit only -class '*.EgressFigures' -showLiveOutput
 
 clean: ## remove what was built; keeps the tools folder
 	@rm -rf artifacts

@@ -90,6 +90,15 @@ public sealed partial class CaissonClient
     public Task CopyArchiveInAsync(string box, string path, Stream archive, CancellationToken cancellationToken) =>
         PutAsync($"{FilePath(box, path)}?archive=true", archive, cancellationToken);
 
+    /// <summary>Uploads the files that a run is to begin with, as a tar archive. The run has to be created within the hour.</summary>
+    public async Task<SavedWorkspaceView> UploadWorkspaceAsync(Stream archive, CancellationToken cancellationToken)
+    {
+        using var message = new HttpRequestMessage(HttpMethod.Post, "v1/workspaces") { Content = new StreamContent(archive) };
+        message.Content.Headers.ContentType = new(SandboxCopyLimits.ArchiveType);
+        using var answer = await SendAsync(message, cancellationToken, BoxLimit);
+        return await ReadAsync(answer, SandboxJson.Default.SavedWorkspaceView, cancellationToken);
+    }
+
     private async Task PutAsync(string path, Stream content, CancellationToken cancellationToken)
     {
         using var message = new HttpRequestMessage(HttpMethod.Put, path) { Content = new StreamContent(content) };

@@ -14,6 +14,9 @@ public sealed record AgentManifest
     /// <summary>Present for an agent written in code and registered by the host under this name.</summary>
     public string? Code { get; init; }
 
+    /// <summary>Present for a process agent: a program of any framework, run unchanged in a box.</summary>
+    public ProcessSettings? Process { get; init; }
+
     public SandboxSettings Sandbox { get; init; } = new();
     public WorkspaceSettings Workspace { get; init; } = new();
     public LimitSettings Limits { get; init; } = new();
@@ -36,6 +39,10 @@ public sealed record AgentManifest
 /// <param name="Model"><c>provider/model</c>; the provider is one of the server's configuration.</param>
 /// <param name="Tools">Names of built-in tools: <c>shell</c>, <c>files</c>.</param>
 public sealed record LoopSettings(string Model, string Instructions, IReadOnlyList<string> Tools);
+
+/// <param name="Command">Program and arguments, started in the workspace without a shell. The run's input is its standard input, the run's result its standard output.</param>
+/// <param name="Environment">More variables for it.</param>
+public sealed record ProcessSettings(IReadOnlyList<string> Command, IReadOnlyDictionary<string, string> Environment);
 
 /// <summary>The box that the run's tools work in.</summary>
 public sealed record SandboxSettings
@@ -81,6 +88,20 @@ public sealed record WorkspaceSettings(IReadOnlyList<string> Artifacts)
     public WorkspaceSettings() : this([])
     {
     }
+
+    /// <summary>What stays of the files when the run has ended. <c>null</c>: all.</summary>
+    public WorkspaceKeep? Keep { get; init; }
+}
+
+/// <summary>What stays of a run's files when it has ended.</summary>
+[JsonConverter(typeof(WordConverter<WorkspaceKeep>))]
+public enum WorkspaceKeep
+{
+    /// <summary>The state after each step: the run can be forked at any of them.</summary>
+    All = 1,
+    /// <summary>The artifacts, as the last step left them.</summary>
+    Artifacts = 2,
+    None = 3,
 }
 
 /// <summary>

@@ -11,7 +11,11 @@ public sealed record CreateRunRequest(
     string? ManifestFile,
     string Input,
     RunOverrides? Limits = null,
-    IReadOnlyDictionary<string, string>? Labels = null);
+    IReadOnlyDictionary<string, string>? Labels = null)
+{
+    /// <summary>Root of a saved workspace that the run begins with. Default: an empty one.</summary>
+    public string? Workspace { get; init; }
+}
 
 /// <summary>Limits given for one run, in place of the manifest's; also the body of a resume, where they raise.</summary>
 /// <param name="Usd">Money as a decimal text, so that nothing is rounded: <c>0.05</c>.</param>
@@ -81,8 +85,11 @@ public sealed record RunView
     /// <summary>It was cancelled, but a box of it is not confirmed gone and may still act. It becomes false when the reaper has seen to it.</summary>
     public bool Unconfirmed { get; init; }
 
-    /// <summary>State of the workspace after the last completed step that changed it.</summary>
+    /// <summary>State of the workspace after the last completed step that changed it; of an ended run, what was kept of that.</summary>
     public string? WorkspaceRoot { get; init; }
+
+    /// <summary>What was kept of the files when the run ended, where that is not all.</summary>
+    public WorkspaceKeep? Kept { get; init; }
     public IReadOnlyList<string> Artifacts { get; init; } = [];
     public IReadOnlyDictionary<string, string> Labels { get; init; } = new Dictionary<string, string>();
 }

@@ -38,4 +38,6 @@ public enum EntryKind
     VersionAdopted = 26,
     /// <summary>Something is about to leave the box of a step that may change the world outside: the step must not be repeated unseen.</summary>
     EgressIntended = 27,
+    /// <summary>The run ends, and this is all that stays of its files: workspaces that earlier entries name are let go. The end follows in the same write.</summary>
+    WorkspaceKept = 28,
 }

@@ -104,6 +104,10 @@ public static class SandboxCopyLimits
     public const string ModeHeader = "Caisson-File-Mode";
 }
 
+/// <summary>Answer of <c>POST /v1/workspaces</c>.</summary>
+/// <param name="Root">For <see cref="CreateRunRequest.Workspace"/>.</param>
+public sealed record SavedWorkspaceView(string Root);
+
 /// <summary>The shapes of the verbs about boxes.</summary>
 [JsonSourceGenerationOptions(JsonSerializerDefaults.Web, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
 [JsonSerializable(typeof(SandboxesView))]
@@ -112,6 +116,7 @@ public static class SandboxCopyLimits
 [JsonSerializable(typeof(SandboxExecEvent))]
 [JsonSerializable(typeof(SandboxSnapshotView))]
 [JsonSerializable(typeof(SandboxSnapshotsView))]
+[JsonSerializable(typeof(SavedWorkspaceView))]
 [JsonSerializable(typeof(SandboxShellSize))]
 [JsonSerializable(typeof(SandboxShellEnd))]
 public sealed partial class SandboxJson : JsonSerializerContext;

@@ -40,7 +40,7 @@ internal static class CallBounds
     }
 
     public static long MaxInput(ModelRequest request, int bodyBytes) =>
-        bodyBytes + Overhead(request);
+        bodyBytes + Overhead(request.Messages.Count, request.Tools.Count);
 
     /// <summary>A count for a provider that gives none. Never 0.</summary>
     public static TokenUsage Estimate(int bodyBytes, ModelAnswer answer)
@@ -49,8 +49,12 @@ internal static class CallBounds
         return new TokenUsage(Tokens(bodyBytes), Tokens(outputBytes), Estimated: true);
     }
 
-    private static long Overhead(ModelRequest request) =>
-        ForCall + (long)PerMessage * (request.Messages.Count + 1) + (request.Tools.Count > 0 ? ForTools + (long)PerTool * request.Tools.Count : 0);
+    /// <summary>The same for an answer that was only handed through.</summary>
+    public static TokenUsage EstimateBytes(long bodyBytes, long outputBytes) => new(Tokens(bodyBytes), Tokens(outputBytes), Estimated: true);
+
+    /// <summary>What providers add around the messages and tools of one call.</summary>
+    internal static long Overhead(int messages, int tools) =>
+        ForCall + (long)PerMessage * (messages + 1) + (tools > 0 ? ForTools + (long)PerTool * tools : 0);
 
     private static long Tokens(long bytes) => Math.Max(1, (bytes + BytesPerToken - 1) / BytesPerToken);
 

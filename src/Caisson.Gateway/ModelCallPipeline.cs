@@ -28,9 +28,8 @@ namespace Caisson.Gateway;
 /// </summary>
 public sealed class ModelCallPipeline : IModels, IDisposable
 {
-    private static readonly TimeSpan LeaseLook = TimeSpan.FromMilliseconds(50);
-
     private readonly FrozenDictionary<string, (Provider Provider, Upstream Upstream)> _providers;
+    private readonly IReadOnlyList<string> _order;
     private readonly TimeProvider _time;
     private readonly Random _random;
     private readonly Lock _randomLock = new();
@@ -45,6 +44,7 @@ public sealed class ModelCallPipeline : IModels, IDisposable
         _time = time;
         _random = random;
         _logger = logger;
+        _order = [.. providers.Select(p => p.Name)];
         _providers = providers
             .Select(options => new Provider(options, prices, Environment.GetEnvironmentVariable))
             .ToFrozenDictionary(provider => provider.Name, provider => (provider, new Upstream(provider, time, handler)), StringComparer.Ordinal);
@@ -97,7 +97,16 @@ public sealed class ModelCallPipeline : IModels, IDisposable
         if (body.Length > CallBounds.MaxRequestBytes)
             return new ModelOutcome.Failed(new Failure(ErrorCodes.PayloadTooLarge, $"the request to {ProviderText.Quote(request.Model, 128)} has {body.Length} bytes; at most {CallBounds.MaxRequestBytes} are sent"));
         var hold = CallBounds.Hold(request, body.Length, maxOutput, found.Price);
-        return await new PaidCall(this, found, request, body, hold, key, subject, log).BuyAsync(priorAttempts, cancellationToken);
+        ModelAnswer? answer = null;
+        var call = new PaidCall(this, request.Retry, found.Price, hold, key, subject, log, async (attempt, cancellation) =>
+        {
+            var reply = await found.Upstream.SendAsync(found.Model, body, key, attempt, log, cancellation);
+            if (reply is not UpstreamReply.Answered answered)
+                return (reply, default);
+            answer = answered.Answer;
+            return (reply, new PaidResult(RecordedAnswer.Encode(answer), answered.Usage ?? CallBounds.Estimate(body.Length, answer)));
+        });
+        return await call.BuyAsync(priorAttempts, cancellationToken) ?? new ModelOutcome.Answered(answer!, key, Recorded: false);
     }
 
     private static ModelOutcome Recall(StepRecord record)
@@ -112,7 +121,7 @@ public sealed class ModelCallPipeline : IModels, IDisposable
     private static StepSubject SubjectOf(ModelRequest request) => new(
         StepKind.Model, request.Model, request.Identity, CallId: null, $"{request.Messages.Count} messages, {request.Tools.Count} tools");
 
-    private Resolution Resolve(string model, bool moneyIsCapped)
+    internal Resolution Resolve(string model, bool moneyIsCapped)
     {
         var slash = model.IndexOf('/', StringComparison.Ordinal);
         if (slash <= 0 || slash == model.Length - 1)
@@ -134,112 +143,33 @@ public sealed class ModelCallPipeline : IModels, IDisposable
         static Resolution.Refused Refuse(string code, string message) => new(new Failure(code, message));
     }
 
-    private double Dice()
+    /// <summary>
+    /// The upstream of a program's call. A name with a slash names the provider; a bare one, as clients write it, is the
+    /// first configured provider's that speaks the wire.
+    /// </summary>
+    internal Resolution ResolveFor(Wires.WireCall call, bool moneyIsCapped)
+    {
+        var speaking = _order.Where(name => _providers[name].Provider.Family == call.Wire.Family).ToList();
+        if (speaking.Count == 0)
+            return new Resolution.Refused(new Failure(ErrorCodes.ModelUnknown, $"no configured provider speaks the wire {call.Wire.Name}; add one with wire = '{call.Wire.Family.ToString().ToLowerInvariant()}'"));
+        var named = speaking.FirstOrDefault(name => call.Model.StartsWith(name + "/", StringComparison.Ordinal));
+        return Resolve(named is not null ? call.Model : $"{speaking[0]}/{call.Model}", moneyIsCapped && call.IsBilled);
+    }
+
+    internal TimeProvider Time => _time;
+
+    internal ILogger Logger => _logger;
+
+    internal double Dice()
     {
         lock (_randomLock)
             return _random.NextDouble();
     }
 
-    private abstract record Resolution
+    internal abstract record Resolution
     {
         public sealed record Found(Provider Provider, Upstream Upstream, string Model, ModelPrice? Price) : Resolution;
 
         public sealed record Refused(Failure Failure) : Resolution;
-    }
-
-    /// <summary>One call that is not in the journal yet, through all its attempts.</summary>
-    private sealed class PaidCall(
-        ModelCallPipeline pipeline,
-        Resolution.Found found,
-        ModelRequest request,
-        ReadOnlyMemory<byte> body,
-        Hold hold,
-        StepKey key,
-        StepSubject subject,
-        IStepLog log)
-    {
-        public async Task<ModelOutcome> BuyAsync(int priorAttempts, CancellationToken cancellationToken)
-        {
-            // The policy's attempts and time are those of this drive: a run that was paused and resumed starts afresh,
-            // while the journaled number goes on.
-            var began = pipeline._time.GetTimestamp();
-            var (failures, counted, held) = (0, 0, false);
-            while (true)
-            {
-                // 4.
-                if (!held && await log.BeginAsync(key, subject, hold, cancellationToken) is BeginOutcome.Denied(var denial))
-                    return new ModelOutcome.LimitReached(denial);
-                held = true;
-
-                // 5.
-                var attempt = priorAttempts + failures + 1;
-                if (!await WaitForLeaveAsync(cancellationToken))
-                {
-                    await log.FailAttemptAsync(key, subject, attempt, new Failure(ErrorCodes.NotAllowed, "the run was stopped before anything was sent", Retryable: true), HoldFate.Release, null, cancellationToken);
-                    throw new OperationCanceledException(log.Halting);
-                }
-
-                var startedAt = pipeline._time.GetUtcNow();
-                var reply = await found.Upstream.SendAsync(found.Model, body, key, attempt, log, cancellationToken);
-                if (reply is UpstreamReply.Answered answered)
-                    return await CompleteAsync(answered, attempt, startedAt, cancellationToken);
-                if (reply is not UpstreamReply.Failed failed)
-                    continue;
-
-                // 7.
-                failures++;
-                counted += failed.Retry == RetryClass.Counted ? 1 : 0;
-                var elapsed = pipeline._time.GetElapsedTime(began);
-                var wait = failed.Retry == RetryClass.Never ? null : RetryPolicy.Next(request.Retry, failures, counted, elapsed, failed.RetryAfter, pipeline.Dice());
-                var retryAt = pipeline._time.GetUtcNow() + wait;
-                var fate = failed.MaybeBilled ? HoldFate.InDoubt : wait is null ? HoldFate.Release : HoldFate.Keep;
-                pipeline._logger.LogWarning("Model call of run {Run} failed at attempt {Attempt}: {Failure}", log.Run, attempt, failed.Failure.Message);
-                await log.FailAttemptAsync(key, subject, attempt, failed.Failure, fate, retryAt, cancellationToken);
-                if (retryAt is null)
-                    return GiveUp(failed, failures, elapsed);
-                held = fate == HoldFate.Keep;
-                await DelayUntilAsync(retryAt.Value, log.Halting, cancellationToken);
-            }
-        }
-
-        // 6.
-        private async Task<ModelOutcome> CompleteAsync(UpstreamReply.Answered answered, int attempt, DateTimeOffset startedAt, CancellationToken cancellationToken)
-        {
-            var tokens = answered.Usage ?? CallBounds.Estimate(body.Length, answered.Answer);
-            var usage = new Usage(found.Price?.Cost(tokens) ?? 0, tokens.Input, tokens.Output, tokens.Cached, tokens.Estimated);
-            var result = new StepResult(RecordedAnswer.Encode(answered.Answer), usage, attempt, startedAt);
-            await log.CompleteAsync(key, subject, result, cancellationToken);
-            return new ModelOutcome.Answered(answered.Answer, key, Recorded: false);
-        }
-
-        private static ModelOutcome GiveUp(UpstreamReply.Failed failed, int failures, TimeSpan elapsed) =>
-            failed.Retry == RetryClass.Never
-                ? new ModelOutcome.Failed(failed.Failure)
-                : new ModelOutcome.Exhausted(new Failure(
-                    ErrorCodes.RetryExhausted,
-                    FormattableString.Invariant($"gave up after {failures} failed attempts in {elapsed.TotalSeconds:0.#} s; the last: {failed.Failure.Code}: {failed.Failure.Message}"),
-                    Retryable: true));
-
-        /// <summary><c>false</c> where the run halts before it may send: that may be for good.</summary>
-        private async Task<bool> WaitForLeaveAsync(CancellationToken cancellationToken)
-        {
-            while (!log.MaySend)
-            {
-                if (log.Halting.IsCancellationRequested)
-                    return false;
-                await Task.Delay(LeaseLook, pipeline._time, cancellationToken);
-            }
-
-            return true;
-        }
-
-        private async Task DelayUntilAsync(DateTimeOffset time, CancellationToken halting, CancellationToken cancellationToken)
-        {
-            using var either = CancellationTokenSource.CreateLinkedTokenSource(halting, cancellationToken);
-            // Towards a point in time, because journaling the failure has taken some of it.
-            var left = time - pipeline._time.GetUtcNow();
-            if (left > TimeSpan.Zero)
-                await Task.Delay(left, pipeline._time, either.Token);
-        }
     }
 }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text;
 using Caisson.MockModel.Scripts;
 
@@ -5,26 +6,41 @@ namespace Caisson.MockModel;
 
 /// <summary>A reply filled in for one conversation. The same request always gives the same answer, byte for byte.</summary>
 /// <param name="Usage"><c>null</c>: the script leaves it out.</param>
-internal sealed record MockAnswer(string Id, string Model, string Say, IReadOnlyList<MockCall> Calls, MockUsage? Usage)
+internal sealed record MockAnswer(Conversation Asked, long Turn, string Say, IReadOnlyList<MockCall> Calls, MockUsage? Usage)
 {
-    public string FinishReason => Calls.Count > 0 ? "tool_calls" : "stop";
+    /// <summary>An answer that only calls has no text at all, rather than an empty one.</summary>
+    public bool HasText => Say.Length > 0 || Calls.Count == 0;
 
-    public static MockAnswer Make(Reply reply, Conversation conversation, long turn, long iteration)
+    /// <param name="idPrefix">Of the calls to which the script gives no id; <c>null</c>: they have none.</param>
+    public static MockAnswer Make(Reply reply, Conversation conversation, string? idPrefix, long turn, long iteration)
     {
         var say = Template.Fill(reply.Say, turn, iteration, conversation.Input);
         var calls = reply.Calls.Select((call, index) => new MockCall(
-            call.Id ?? $"call_{turn}_{index + 1}",
+            call.Id ?? (idPrefix is null ? null : string.Create(CultureInfo.InvariantCulture, $"{idPrefix}_{turn}_{index + 1}")),
             call.Name,
             Template.Fill(call.Arguments, turn, iteration, conversation.Input, call.IsJson))).ToArray();
         var outputBytes = Encoding.UTF8.GetByteCount(say) + calls.Sum(c => (long)Encoding.UTF8.GetByteCount(c.Name) + Encoding.UTF8.GetByteCount(c.Arguments));
-        var input = reply.Usage.Input ?? conversation.InputTokens;
-        var usage = reply.Usage.Omit
-            ? null
-            : new MockUsage(input, reply.Usage.Output ?? Tokens.Count(outputBytes), Math.Min(input, reply.Usage.Cached ?? 0));
-        return new MockAnswer($"chatcmpl-mock-{conversation.Hash[..16]}", conversation.Model, say, calls, usage);
+        var usage = reply.Usage.Omit ? null : MockUsage.Make(reply.Usage, conversation.InputTokens, Tokens.Count(outputBytes));
+        return new MockAnswer(conversation, turn, say, calls, usage);
     }
 }
 
-internal sealed record MockCall(string Id, string Name, string Arguments);
+internal sealed record MockCall(string? Id, string Name, string Arguments);
 
-internal sealed record MockUsage(long Input, long Output, long Cached);
+/// <param name="Input">All of it: also what was read from the provider's cache, and what was written into it.</param>
+/// <param name="Output">All of it: also the reasoning.</param>
+internal sealed record MockUsage(long Input, long Output, long Cached, long Written, long Reasoning, long Total)
+{
+    public static MockUsage Make(ScriptedUsage scripted, long inputTokens, long outputTokens)
+    {
+        var (input, output) = (scripted.Input ?? inputTokens, scripted.Output ?? outputTokens);
+        var cached = Math.Min(input, scripted.Cached ?? 0);
+        return new MockUsage(
+            input,
+            output,
+            cached,
+            Math.Min(input - cached, scripted.Written ?? 0),
+            Math.Min(output, scripted.Reasoning ?? 0),
+            scripted.Total ?? input + output);
+    }
+}

@@ -1,16 +1,13 @@
-using System.Net;
-using Caisson.MockModel.Wire;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
-using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace Caisson.MockModel;
 
 /// <summary>
-/// A model provider that plays a script, over HTTP, on the OpenAI chat wire: for demos, tests and users' own CI.
+/// A model provider that plays a script, over HTTP, on the wires of OpenAI, Anthropic and Gemini: for demos, tests and users' own CI.
 /// Nothing in the engine knows that it exists.
 /// </summary>
 public sealed class MockModelServer : IAsyncDisposable
@@ -20,23 +17,26 @@ public sealed class MockModelServer : IAsyncDisposable
     private readonly WebApplication _application;
     private readonly RequestLog _log;
     private readonly CancellationTokenSource _stopping;
-    private readonly MockChat _chat;
+    private readonly MockCalls _calls;
 
-    private MockModelServer(WebApplication application, RequestLog log, CancellationTokenSource stopping, MockChat chat)
+    private MockModelServer(WebApplication application, RequestLog log, CancellationTokenSource stopping, MockCalls calls)
     {
         _application = application;
         _log = log;
         _stopping = stopping;
-        _chat = chat;
+        _calls = calls;
         var address = application.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First();
         BaseUri = new Uri(address.TrimEnd('/') + "/v1");
     }
 
-    /// <summary>What a client takes as its base URL: <c>http://127.0.0.1:PORT/v1</c>.</summary>
+    /// <summary>What a client of OpenAI takes as its base URL: <c>http://127.0.0.1:PORT/v1</c>.</summary>
     public Uri BaseUri { get; }
 
-    /// <summary>Chat requests that have come so far, well-formed or not.</summary>
-    public long Requests => _chat.Requests;
+    /// <summary>What a client of Anthropic or Gemini takes: <c>http://127.0.0.1:PORT</c>.</summary>
+    public Uri Root => new(BaseUri.GetLeftPart(UriPartial.Authority));
+
+    /// <summary>Model requests that have come so far, well-formed or not.</summary>
+    public long Requests => _calls.Requests;
 
     /// <summary>Throws <see cref="IOException"/> when the address is taken or the log cannot be opened.</summary>
     public static async Task<MockModelServer> StartAsync(MockModelOptions options)
@@ -44,7 +44,8 @@ public sealed class MockModelServer : IAsyncDisposable
         ArgumentNullException.ThrowIfNull(options);
         var log = new RequestLog(options.LogFile, options.Time);
         var stopping = new CancellationTokenSource();
-        var chat = new MockChat(options.Script, log, options.Time, stopping.Token);
+        var calls = new MockCalls(options.Script, log, options.Time, stopping.Token);
+        var routes = new Routes(options.Script, calls);
 
         // An empty builder: environment variables and appsettings.json of whoever hosts this must not steer it.
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
@@ -55,11 +56,11 @@ public sealed class MockModelServer : IAsyncDisposable
             kestrel.Listen(options.Listen);
         });
         var application = builder.Build();
-        application.Run(context => RouteAsync(context, chat));
+        application.Run(routes.AnswerAsync);
         try
         {
             await application.StartAsync();
-            return new MockModelServer(application, log, stopping, chat);
+            return new MockModelServer(application, log, stopping, calls);
         }
         catch
         {
@@ -80,14 +81,6 @@ public sealed class MockModelServer : IAsyncDisposable
         _stopping.Dispose();
     }
 
-    /// <summary>Completes when so many chat requests have come and been logged.</summary>
-    internal Task WhenRequestsAsync(long count) => _chat.WhenRequestsAsync(count);
-
-    private static Task RouteAsync(HttpContext context, MockChat chat) => (context.Request.Method, context.Request.Path.Value) switch
-    {
-        ("POST", "/v1/chat/completions") => chat.AnswerAsync(context),
-        ("GET", "/v1/models") => MockChat.WriteAsync(context, HttpStatusCode.OK, ChatWire.Models(chat.Models)),
-        var (method, path) => MockChat.WriteAsync(context, HttpStatusCode.NotFound, ChatWire.Error(
-            $"{method} {path} is not here; this mock has POST /v1/chat/completions and GET /v1/models", "invalid_request_error", "unknown_url")),
-    };
+    /// <summary>Completes when so many model requests have come and been logged.</summary>
+    internal Task WhenRequestsAsync(long count) => _calls.WhenRequestsAsync(count);
 }

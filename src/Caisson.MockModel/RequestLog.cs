@@ -34,6 +34,7 @@ internal sealed class RequestLog : IDisposable
             json.WriteString("at"u8, _time.GetUtcNow().ToString("O", CultureInfo.InvariantCulture));
             json.WriteNumber("n"u8, entry.Number);
             json.WriteString("event"u8, entry.Event);
+            json.WriteString("wire"u8, entry.Request.Wire);
             json.WriteString("model"u8, entry.Request.Model);
             json.WriteString("idempotency_key"u8, entry.Request.IdempotencyKey);
             json.WriteString("run_epoch"u8, entry.Request.RunEpoch);
@@ -50,6 +51,8 @@ internal sealed class RequestLog : IDisposable
                 json.WriteNumber("input"u8, usage.Input);
                 json.WriteNumber("output"u8, usage.Output);
                 json.WriteNumber("cached"u8, usage.Cached);
+                json.WriteNumber("written"u8, usage.Written);
+                json.WriteNumber("reasoning"u8, usage.Reasoning);
                 json.WriteEndObject();
             }
             else
@@ -66,7 +69,7 @@ internal sealed class RequestLog : IDisposable
     }
 }
 
-internal sealed record RequestFacts(string Model, string? IdempotencyKey, string? RunEpoch, string? Attempt, string ConversationHash, long Turn);
+internal sealed record RequestFacts(string Wire, string Model, string? IdempotencyKey, string? RunEpoch, string? Attempt, string ConversationHash, long Turn);
 
-/// <param name="Event"><c>request</c>, <c>answered</c> or <c>failed</c>.</param>
+/// <param name="Event"><c>request</c>; then <c>answered</c>, <c>failed</c>, or <c>free</c>: answered, and no provider bills it.</param>
 internal sealed record RequestEvent(long Number, string Event, RequestFacts Request, int? Status, MockUsage? Usage);

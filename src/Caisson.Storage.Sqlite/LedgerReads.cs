@@ -48,13 +48,13 @@ internal sealed class LedgerReads(ReadConnections connections, SealedColumns col
     {
         var kinds = string.Join(", ", Enum.GetValues<EntryKind>().Where(JournalReferences.NamesWorkspace).Select(kind => (int)kind));
         var entries = PagesAsync($"""
-            SELECT j.id, j.seq, j.kind, j.body, j.blob, r.run_id FROM journal j JOIN runs r ON r.id = j.run
-            WHERE j.id > $after AND (j.blob IS NOT NULL OR j.kind IN ({kinds})) ORDER BY j.id LIMIT {Page}
+            SELECT j.id, j.seq, j.kind, j.body, j.blob, r.run_id, r.pruned FROM journal j JOIN runs r ON r.id = j.run
+            WHERE j.id > $after AND (j.blob IS NOT NULL OR (r.pruned = 0 AND j.kind IN ({kinds}))) ORDER BY j.id LIMIT {Page}
             """, OfEntry, cancellationToken);
         await foreach (var reference in entries)
             yield return reference;
         var rows = PagesAsync($"SELECT id, summary, run_id FROM runs WHERE id > $after ORDER BY id LIMIT {Page}",
-            r => Reads.Summary(columns, r.Run(2), r.GetFieldValue<byte[]>(1)).WorkspaceRoot is { } root ? [new BlobReference(root, IsTree: true)] : [], cancellationToken);
+            r => Reads.Summary(columns, r.Run(2), r.GetFieldValue<byte[]>(1)).Roots().Select(root => new BlobReference(root, IsTree: true)), cancellationToken);
         await foreach (var reference in rows)
             yield return reference;
         foreach (var snapshot in await SnapshotRows.ListAsync(connections, cancellationToken))
@@ -68,7 +68,7 @@ internal sealed class LedgerReads(ReadConnections connections, SealedColumns col
         try
         {
             var body = columns.Open(SealedColumns.Body(r.Run(5), seq), r.GetFieldValue<byte[]>(3));
-            return JournalReferences.Of(new JournalEntry(seq, 0, default, (EntryKind)r.GetInt32(2), "", null, 0, body, null, blob));
+            return JournalReferences.Of(new JournalEntry(seq, 0, default, (EntryKind)r.GetInt32(2), "", null, 0, body, null, blob), pruned: r.GetBoolean(6));
         }
         catch (CaissonException problem) when (problem.Code == ErrorCodes.KeyMissing)
         {

@@ -74,6 +74,12 @@ internal static class Migration
 
     private static readonly string[] ToVersion4 =
     [
+        "ALTER TABLE runs ADD COLUMN pruned INTEGER NOT NULL DEFAULT 0",
+        "PRAGMA user_version = 4",
+    ];
+
+    private static readonly string[] ToVersion5 =
+    [
         """
         CREATE TABLE snapshots (
             id INTEGER PRIMARY KEY,
@@ -85,14 +91,16 @@ internal static class Migration
             at INTEGER NOT NULL
         ) STRICT
         """,
-        "PRAGMA user_version = 4",
+        "PRAGMA user_version = 5",
     ];
 
-    internal static void FromVersion2(SqliteConnection connection) => Run(connection, ToVersion3);
+    internal static void FromVersion4(SqliteConnection connection) => Execute(connection, ToVersion5);
 
-    internal static void FromVersion3(SqliteConnection connection) => Run(connection, ToVersion4);
+    internal static void FromVersion3(SqliteConnection connection) => Execute(connection, ToVersion4);
 
-    private static void Run(SqliteConnection connection, string[] statements)
+    internal static void FromVersion2(SqliteConnection connection) => Execute(connection, ToVersion3);
+
+    private static void Execute(SqliteConnection connection, string[] statements)
     {
         using var transaction = connection.BeginTransaction();
         using var command = connection.CreateCommand();

@@ -35,6 +35,7 @@ internal sealed class RunWrites(SqliteConnection connection, JournalRows journal
         """, 8);
     private readonly Statement _holdsOf = new(connection, "SELECT step_key, epoch, nano_usd, tokens FROM holds WHERE run = ?1", 1);
     private readonly Statement _markUnconfirmed = new(connection, "UPDATE runs SET unconfirmed = 1 WHERE id = ?1", 1);
+    private readonly Statement _markPruned = new(connection, "UPDATE runs SET pruned = 1 WHERE id = ?1", 1);
     private readonly Statement _summaryOf = new(connection, "SELECT summary FROM runs WHERE id = ?1 AND unconfirmed = 1", 1);
     private readonly Statement _confirm = new(connection, "UPDATE runs SET unconfirmed = 0, summary = ?2 WHERE id = ?1", 2);
     private readonly Statement _isForked = new(connection, "SELECT 1 FROM runs WHERE origin = ?1 AND ended_at IS NULL", 1);
@@ -123,6 +124,8 @@ internal sealed class RunWrites(SqliteConnection connection, JournalRows journal
             _move.Run(row.Id, (int)state.Status, ends ? MsOrNull(unit.At) : null, ends ? null : due, released ? null : row.Owner);
         if (ends && state.Summary.Unconfirmed)
             _markUnconfirmed.Run(row.Id);
+        if (ends && state.Summary.Kept is not null)
+            _markPruned.Run(row.Id);
         return (new AppendOutcome.Committed(), true);
     }
 
@@ -194,7 +197,7 @@ internal sealed class RunWrites(SqliteConnection connection, JournalRows journal
 
     public void Dispose()
     {
-        foreach (var statement in new[] { _state, _appendIdAt, _goOn, _move, _absolve, _isAlive, _claim, _holdsOf, _markUnconfirmed, _summaryOf, _confirm, _isForked, _insertInput, _inputExists, _makeDue, _consume, _hasInput })
+        foreach (var statement in new[] { _state, _appendIdAt, _goOn, _move, _absolve, _isAlive, _claim, _holdsOf, _markUnconfirmed, _markPruned, _summaryOf, _confirm, _isForked, _insertInput, _inputExists, _makeDue, _consume, _hasInput })
             statement.Dispose();
     }
 }

@@ -9,7 +9,7 @@ namespace Caisson.Storage.Sqlite;
 internal static class Schema
 {
     private const int ApplicationId = 0x43414953; // "CAIS"
-    private const int Version = 4;
+    private const int Version = 5;
 
     // The check reads the whole file. Beyond this size it would delay every restart; damage is then found where it is read.
     private const long LargestChecked = 32 << 20;
@@ -42,6 +42,7 @@ internal static class Schema
             append_id BLOB,
             min_engine INTEGER NOT NULL DEFAULT 1,
             unconfirmed INTEGER NOT NULL DEFAULT 0,
+            pruned INTEGER NOT NULL DEFAULT 0,
             suspicion INTEGER NOT NULL DEFAULT 0,
             lone_crashes INTEGER NOT NULL DEFAULT 0,
             idempotency_key TEXT UNIQUE,
@@ -194,6 +195,8 @@ internal static class Schema
             Migration.FromVersion2(connection);
         if (Number(connection, "PRAGMA user_version") == 3)
             Migration.FromVersion3(connection);
+        if (Number(connection, "PRAGMA user_version") == 4)
+            Migration.FromVersion4(connection);
     }
 
     private static void Create(SqliteConnection connection)

@@ -89,6 +89,45 @@ public sealed class WorkspaceTreesTests : IDisposable
     }
 
     [Fact]
+    public async Task A_pruned_workspace_is_what_its_paths_lead_to_and_nothing_else()
+    {
+        var root = await SaveAsync(new Workspace(_blobs, _clock, 1 << 30));
+        var store = new WorkspaceStore(_blobs);
+
+        var pruned = await PruneAsync("deep/er", "small", "nothing", "deep/nothing", "link", "link/x", "small/x", "deep/er/large");
+
+        Assert.Equal(["deep/er/large", "link", "small"], (await store.ListAsync(pruned!.Value, 100, default)).Select(f => f.Name));
+        Assert.Equal(pruned, await PruneAsync("small", "link", "deep/er"));
+        var other = Directory.CreateDirectory(Path.Combine(_directory, "other")).FullName;
+        using (var folder = Open(other))
+            Assert.Null(await new Workspace(_blobs, _clock, 1 << 30).RestoreAsync(folder, pruned, default));
+        foreach (var gone in new[] { "deep/medium", "sparse" })
+            File.Delete(Path.Combine(_files, gone));
+        Assert.Equal(Digest(_files), Digest(other));
+
+        // Pruned once more it is itself, and its blobs alone outlive a sweep.
+        Assert.Equal(pruned, Assert.IsType<PruneOutcome.Pruned>(await store.PruneAsync(pruned.Value, ["small", "link", "deep/er"], default)).Root);
+        for (var i = 0; i < 3; i++)
+        {
+            _clock.Advance(Longer);
+            Assert.Empty((await SweepAsync(pruned.Value)).Unreadable);
+        }
+
+        Assert.Equal(9_000_000, (await store.ReadFileAsync(pruned.Value, "deep/er/large", default))!.Value.Length);
+        Assert.Equal(ErrorCodes.BlobMissing, Assert.IsType<PruneOutcome.Failed>(await store.PruneAsync(root, ["small"], default)).Failure.Code);
+
+        async Task<WorkspaceRoot?> PruneAsync(params string[] paths) => Assert.IsType<PruneOutcome.Pruned>(await store.PruneAsync(root, paths, default)).Root;
+    }
+
+    [Fact]
+    public async Task Where_no_path_leads_anywhere_there_is_no_workspace()
+    {
+        var root = await SaveAsync(new Workspace(_blobs, _clock, 1 << 30));
+
+        Assert.Null(Assert.IsType<PruneOutcome.Pruned>(await new WorkspaceStore(_blobs).PruneAsync(root, ["nothing", "deep/none"], default)).Root);
+    }
+
+    [Fact]
     public void What_is_no_tree_is_told_as_corrupt() =>
         Assert.Equal(ErrorCodes.DatabaseCorrupt, Assert.Throws<CaissonException>(() => new WorkspaceTrees().Children("a", Encoding.ASCII.GetBytes("just text"))).Code);
 

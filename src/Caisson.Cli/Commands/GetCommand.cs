@@ -69,6 +69,8 @@ internal static class GetCommand
         yield return ("journal", run.LastSeq == 1 ? "1 entry" : $"{Format.Count(run.LastSeq)} entries");
         if (run.Artifacts.Count > 0)
             yield return ("artifacts", string.Join(", ", run.Artifacts));
+        if (run.Kept is { } kept)
+            yield return ("files", kept == WorkspaceKeep.None ? "none kept" : "artifacts kept, no others");
         foreach (var (key, value) in run.Labels)
             yield return ("label", $"{key}={value}");
     }

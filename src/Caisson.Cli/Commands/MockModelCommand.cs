@@ -17,7 +17,7 @@ internal static class MockModelCommand
 
     internal static Command Create(Shell shell)
     {
-        var command = new Command("mock-model", "Run a scripted model provider on the OpenAI chat wire") { Script, Listen, Log };
+        var command = new Command("mock-model", "Run a scripted model provider on the wires of OpenAI, Anthropic and Gemini") { Script, Listen, Log };
         shell.Bind(command, RunAsync);
         return command;
     }

@@ -29,7 +29,21 @@ internal sealed class RunBox(RunSession session, IReadOnlyList<ISandboxProvider>
 
     internal bool IsOpen => _box is not null;
 
-    internal async Task<BoxOutcome> OpenAsync(CancellationToken cancellationToken)
+    internal Task<BoxOutcome> OpenAsync(CancellationToken cancellationToken) => OpenAsync(null, cancellationToken);
+
+    /// <summary>A box for one start of a program, whatever an earlier one left.</summary>
+    /// <param name="ways">Beside those that the manifest asks for. Theirs is the box's life, also where there is none.</param>
+    internal async Task<BoxOutcome> OpenFreshAsync(IBoxDoors ways, string? root, CancellationToken cancellationToken)
+    {
+        var outcome = await OpenAsync(new FreshBox(ways, root is null ? null : new WorkspaceRoot(root)), cancellationToken);
+        if (outcome is not BoxOutcome.Ready { Box: var box } || !_doors.ContainsKey(box))
+            await ways.DisposeAsync();
+        return outcome;
+    }
+
+    private sealed record FreshBox(IBoxDoors Ways, WorkspaceRoot? Root);
+
+    private async Task<BoxOutcome> OpenAsync(FreshBox? fresh, CancellationToken cancellationToken)
     {
         await _opening.WaitAsync(cancellationToken);
         try
@@ -51,22 +65,24 @@ internal sealed class RunBox(RunSession session, IReadOnlyList<ISandboxProvider>
                 return new BoxOutcome.Failed(new Failure(ErrorCodes.SandboxUnavailable, $"no sandbox provider of tier {Words.Of(wanted.Isolation)} or stronger on this host: run 'caisson doctor'", Retryable: true));
             if (NotGranted() is { } ungranted)
                 return new BoxOutcome.Failed(ungranted with { Retryable = true });
-            WorkspaceRoot? root = session.Summary.WorkspaceRoot is { } saved ? new WorkspaceRoot(saved) : null;
+            var root = fresh is not null ? fresh.Root : session.Summary.WorkspaceRoot is { } saved ? new WorkspaceRoot(saved) : null;
             var spec = new SandboxSpec(session.Run, session.Epoch, wanted, root) { Queued = session.AwaitBoxAsync };
-            if (await ReviveAsync(chosen, spec, cancellationToken) is { } revived)
+            if (fresh is null && await ReviveAsync(chosen, spec, cancellationToken) is { } revived)
             {
                 _box = revived;
                 return root is null ? await LearnEmptyRootAsync(revived, cancellationToken) : new BoxOutcome.Ready(revived);
             }
 
             var doors = egress?.Open(session.Manifest, session.Egress, await session.Egress.UsedAsync(cancellationToken));
+            if (fresh is not null)
+                doors = doors is null ? fresh.Ways : new JoinedDoors(doors, fresh.Ways);
             if (doors is not null)
                 spec = spec with { Forwards = doors.Forwards, Environment = doors.Environment, Files = doors.Files };
             switch (await CreateAsync(chosen, spec, doors, cancellationToken))
             {
                 case SandboxCreateOutcome.Started started:
                     _box = started.Sandbox;
-                    return root is null ? await LearnEmptyRootAsync(_box, cancellationToken) : new BoxOutcome.Ready(_box);
+                    return root is null && fresh is null ? await LearnEmptyRootAsync(_box, cancellationToken) : new BoxOutcome.Ready(_box);
                 case SandboxCreateOutcome.Refused refused:
                     return new BoxOutcome.Failed(refused.Failure with { Retryable = true });
                 default:

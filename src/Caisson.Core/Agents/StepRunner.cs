@@ -46,6 +46,10 @@ internal sealed class StepRunner(RunSession session, RunServices services, Func<
         }
     }
 
+    /// <summary>A program that keeps its own steps: it may begin again at will, since what it did is answered from the journal.</summary>
+    internal async Task ExecuteProcessAsync(StepCall call, RetrySettings retry, Func<StepContext, Task<StepAttempt>> body) =>
+        await ExecuteAsync(call, null, retry, (attempt, cancellation) => body(Context(call, attempt, cancellation)));
+
     internal async Task ExecuteAsync<T>(StepCall call, NamedStep<T> step)
     {
         var effectful = step.Options.Effect is EffectClass.AtMostOnce or EffectClass.Compensable;

@@ -74,7 +74,7 @@ internal static class MemoryQueries
     internal static bool IsForked(this MemoryState state, RunId run) => state.Runs.Values.Any(r => r.Record.Origin == run && !r.Record.Status.IsFinal());
 
     internal static IReadOnlyList<BlobReference> References(this MemoryState state) =>
-        [.. state.Runs.Values.SelectMany(r => r.Journal).SelectMany(e => JournalReferences.Of(e.Entry)),
-            .. state.Runs.Values.Select(r => r.Record.Summary.WorkspaceRoot).OfType<string>().Select(root => new BlobReference(root, IsTree: true)),
+        [.. state.Runs.Values.SelectMany(r => r.Journal.SelectMany(e => JournalReferences.Of(e.Entry, pruned: r.Record.Summary.Kept is not null))),
+            .. state.Runs.Values.SelectMany(r => r.Record.Summary.Roots()).Select(root => new BlobReference(root, IsTree: true)),
             .. state.Snapshots.Select(s => new BlobReference(s.Root, IsTree: true))];
 }

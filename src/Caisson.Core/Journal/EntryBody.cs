@@ -17,6 +17,10 @@ internal abstract record EntryBody
         /// <summary>Build of the agent's code, where it has one.</summary>
         public string? Build { get; init; }
 
+        /// <summary>Root of the saved workspace that it begins with; none: an empty one.</summary>
+        [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+        public string? Workspace { get; init; }
+
         /// <summary>Hashes of agent and input of the runs above this one, from the root: a run that spawns its own like is a cycle.</summary>
         public IReadOnlyList<string> Ancestry { get; init; } = [];
     }
@@ -86,6 +90,9 @@ internal abstract record EntryBody
 
     internal sealed record WorkspaceSaved(string Root) : EntryBody;
 
+    /// <param name="Root">A tree of what stays; <c>null</c> where nothing does.</param>
+    internal sealed record WorkspaceKept(WorkspaceKeep Keep, string? Root) : EntryBody;
+
     /// <param name="Occurrences">How often each identity was asked for until here.</param>
     /// <param name="Signals">Entries of signals that nobody had taken until here.</param>
     internal sealed record Snapshot(IReadOnlyDictionary<string, int> Occurrences, IReadOnlyList<long> Signals) : EntryBody
@@ -151,6 +158,7 @@ internal sealed record RaisedLimits(long? NanoUsd = null, long? Tokens = null, l
 [JsonSerializable(typeof(EntryBody.ApprovalRequested))]
 [JsonSerializable(typeof(EntryBody.ApprovalDecided))]
 [JsonSerializable(typeof(EntryBody.WorkspaceSaved))]
+[JsonSerializable(typeof(EntryBody.WorkspaceKept))]
 [JsonSerializable(typeof(EntryBody.Snapshot))]
 [JsonSerializable(typeof(EntryBody.ForkedFrom))]
 [JsonSerializable(typeof(EntryBody.VersionAdopted))]
@@ -210,6 +218,7 @@ internal static class EntryBodies
         EntryKind.ApprovalRequested => JournalJson.Read<EntryBody.ApprovalRequested>(json),
         EntryKind.ApprovalDecided => JournalJson.Read<EntryBody.ApprovalDecided>(json),
         EntryKind.WorkspaceSaved => JournalJson.Read<EntryBody.WorkspaceSaved>(json),
+        EntryKind.WorkspaceKept => JournalJson.Read<EntryBody.WorkspaceKept>(json),
         EntryKind.Snapshot => JournalJson.Read<EntryBody.Snapshot>(json),
         EntryKind.ForkedFrom => JournalJson.Read<EntryBody.ForkedFrom>(json),
         EntryKind.VersionAdopted => JournalJson.Read<EntryBody.VersionAdopted>(json),

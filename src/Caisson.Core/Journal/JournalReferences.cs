@@ -14,11 +14,12 @@ public static class JournalReferences
     /// The blob that holds its result, and the workspace saved with it. A body that cannot be read is an error and never
     /// "nothing": whoever asks may be about to delete what nobody refers to.
     /// </summary>
-    public static IEnumerable<BlobReference> Of(JournalEntry entry)
+    /// <param name="pruned">Whether its run has ended and let its workspaces go; what it kept stands in its row.</param>
+    public static IEnumerable<BlobReference> Of(JournalEntry entry, bool pruned)
     {
         if (entry.Blob is { } blob)
             yield return new BlobReference(blob, IsTree: false);
-        if (NamesWorkspace(entry.Kind) && Workspace(entry) is { } root)
+        if (!pruned && NamesWorkspace(entry.Kind) && Workspace(entry) is { } root)
             yield return new BlobReference(root, IsTree: true);
     }
 

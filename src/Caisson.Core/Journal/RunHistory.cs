@@ -38,6 +38,9 @@ internal sealed class RunHistory
     internal long InputTokens { get; private set; }
     internal long OutputTokens { get; private set; }
     internal string? WorkspaceRoot { get; private set; }
+
+    /// <summary>What stays of the files after the end, where that is not all.</summary>
+    internal WorkspaceKeep? Kept { get; private set; }
     internal DateTimeOffset LastProgress { get; private set; }
     internal bool CancelRequested { get; private set; }
     internal bool Ended { get; private set; }
@@ -162,6 +165,9 @@ internal sealed class RunHistory
                 break;
             case EntryBody.Drift { WentLive: true } drift:
                 Branch(drift.Report.Seq);
+                break;
+            case EntryBody.WorkspaceKept kept:
+                (WorkspaceRoot, Kept) = (kept.Root, kept.Keep);
                 break;
             case EntryBody.LimitRaised raised:
                 Raise(raised.Limits);

@@ -33,8 +33,14 @@ public sealed class EngineParts
     /// <summary>Makes the ways out of boxes. Default: no box has any.</summary>
     public IBoxEgress? Egress { get; init; }
 
+    /// <summary>Serves the calls of process agents. Default: there are none.</summary>
+    public Processes.IProcessGateway? Processes { get; init; }
+
     /// <summary>Where decisions about egress are read again. Default: bytes of earlier owners are not counted.</summary>
     public IEventStore? Events { get; init; }
+
+    /// <summary>Makes what is kept of an ended run's files. Default: nobody does, and all of them are kept.</summary>
+    public IWorkspaceStore? Workspaces { get; init; }
 
     /// <summary>Default: nothing is ever stopped.</summary>
     public Budgets.KillSwitches? Kills { get; init; }

@@ -20,7 +20,8 @@ public sealed class NewRuns(
     IIdSource ids,
     KillSwitches? kills = null,
     ISandboxRegistry? boxes = null,
-    IBoxEgress? egress = null)
+    IBoxEgress? egress = null,
+    bool servesProcesses = false)
 {
     /// <summary>Input of a run, in UTF-8.</summary>
     public const int MaxInputBytes = 1 << 20;
@@ -63,12 +64,13 @@ public sealed class NewRuns(
         var created = new EntryBody.RunCreated(manifest, run.ManifestHash, command.Input, EngineVersion.Text, command.Labels)
         {
             Build = manifest.Code is { } code ? codeAgents.BuildOf(code) : null,
+            Workspace = command.Workspace,
             Ancestry = command.Ancestry,
         };
         var draft = await JournalWriter.DraftAsync(blobs, EntryKind.RunCreated, JournalJson.Write(created), cancellationToken);
         return new NewRun(command.Id ?? new RunId(ids.NextRun()), manifest.Name, command.IdempotencyKey,
-            StepHash.Of(["request", ManifestReader.HashOf(manifest), command.Input, .. command.Labels.OrderBy(l => l.Key, StringComparer.Ordinal).SelectMany(l => new[] { l.Key, l.Value })]),
-            clock.GetUtcNow(), draft, new RunSummary { Artifacts = manifest.Workspace.Artifacts, Labels = command.Labels },
+            StepHash.Of(["request", ManifestReader.HashOf(manifest), command.Input, .. command.Workspace is null ? Array.Empty<string>() : ["workspace", command.Workspace], .. command.Labels.OrderBy(l => l.Key, StringComparer.Ordinal).SelectMany(l => new[] { l.Key, l.Value })]),
+            clock.GetUtcNow(), draft, new RunSummary { Artifacts = manifest.Workspace.Artifacts, Labels = command.Labels, WorkspaceRoot = command.Workspace, StartRoot = command.Workspace },
             manifest.Limits.NanoUsd, manifest.Limits.Tokens)
         {
             Tenant = command.Tenant,
@@ -95,6 +97,18 @@ public sealed class NewRuns(
                 return new CheckedRun.Refused(unknownImage);
         }
 
+        if (manifest.Process is not null)
+        {
+            if (!servesProcesses)
+                return Refuse(ErrorCodes.ManifestInvalid, $"{command.ManifestFile}: process: this server runs no process agents: send it to one that does");
+            if (await FindSandboxProviderAsync(manifest.Sandbox.Isolation, cancellationToken) is { } missing)
+                return new CheckedRun.Refused(missing);
+            if (boxes?.CheckImage(manifest.Sandbox.Image) is { } unknownImage)
+                return new CheckedRun.Refused(unknownImage);
+        }
+
+        if (command.Workspace is { } root && (!root.All(char.IsAsciiHexDigitLower) || await blobs.GetAsync(root, cancellationToken) is null))
+            return Refuse(ErrorCodes.BlobMissing, $"there is no saved workspace '{(root.Length > 64 ? root[..64] + "…" : root)}': upload it with POST /v1/workspaces, and create the run within the hour");
         if (manifest.Egress is not null || manifest.Services is not null)
         {
             var problem = egress is null ? new Failure(ErrorCodes.EgressNotGranted, "egress: this server lets nothing out of boxes: use one that does, or take 'egress' and 'services' out of the manifest") : egress.Problem(manifest);

@@ -153,6 +153,8 @@ internal sealed class RunDriver(RunServices services, NodeLease lease, Action op
             return new TurnEnd.Halted(new RunHalt.Requested());
         if (session.Claimed.LoneCrashes >= Poison.LoneCrashesToPause && !session.History.ResumedSince(session.Claimed.LoneCrashes))
             return new TurnEnd.Halted(new RunHalt.Poisoned(session.Claimed.LoneCrashes));
+        if (session.Manifest.Process is not null)
+            return await new Processes.ProcessTurn(session, services, box, new StepRunner(session, services, services.Dice)).RunAsync();
         IAgent agent = new LoopAgent();
         string? build = null;
         if (session.Manifest.Code is { } code)

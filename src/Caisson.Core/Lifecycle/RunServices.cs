@@ -21,7 +21,10 @@ internal sealed record RunServices(IRunStore Store, IRunReader Reader, IBlobStor
     internal required TreeLedger Tree { get; init; }
     /// <summary>Makes the ways out of boxes; <c>null</c>: there are none.</summary>
     internal required IBoxEgress? Egress { get; init; }
+    /// <summary>Serves programs' calls; <c>null</c>: there are no process agents.</summary>
+    internal required Processes.IProcessGateway? Processes { get; init; }
     internal required IEventStore? Events { get; init; }
+    internal required IWorkspaceStore? Workspaces { get; init; }
     internal required Func<double> Dice { get; init; }
     internal required EngineOptions Options { get; init; }
 

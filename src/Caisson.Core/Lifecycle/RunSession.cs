@@ -227,6 +227,8 @@ internal sealed partial class RunSession : IDisposable
     /// <summary>Brings the run into another state; a halt settles what is still held as spent in doubt.</summary>
     internal async Task ApplyAsync(RunCommand command, Func<RunSummary, RunSummary> summary, IReadOnlyList<EntryDraft> before, IReadOnlyList<long> consumed)
     {
+        var files = command is RunCommand.End ? await KeptFiles.OfAsync(Manifest.Workspace, _summary.WorkspaceRoot, _services.Workspaces, _owned.Token) : new();
+        command = command is RunCommand.End end ? end with { Kept = files.Entry } : command;
         List<BudgetChange> budget = [];
         lock (_memory)
         {
@@ -235,7 +237,7 @@ internal sealed partial class RunSession : IDisposable
                 budget.AddRange(_open.Abandon(_services.Clock.GetUtcNow()));
         }
 
-        await WriteAsync(new Unit { Entries = before, Transition = state => RunStateMachine.Apply(state, command), Budget = budget, Consumed = consumed, Update = summary }, _owned.Token);
+        await WriteAsync(new Unit { Entries = before, Transition = state => RunStateMachine.Apply(state, command), Budget = budget, Consumed = consumed, Update = s => files.Show(summary(s)) }, _owned.Token);
     }
 
     /// <summary>The cap in force, to tell whether a denial is out of date.</summary>

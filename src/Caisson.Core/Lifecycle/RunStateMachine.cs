@@ -28,13 +28,20 @@ internal abstract record RunCommand
 
     internal sealed record RequestCancel(string By, string? Reason) : RunCommand;
 
-    internal sealed record Complete(string Result) : RunCommand;
+    /// <summary>The run is over.</summary>
+    internal abstract record End : RunCommand
+    {
+        /// <summary>What stays of its files, where that is not all.</summary>
+        public EntryBody.WorkspaceKept? Kept { get; init; }
+    }
 
-    internal sealed record Fail(Failure Failure) : RunCommand;
+    internal sealed record Complete(string Result) : End;
+
+    internal sealed record Fail(Failure Failure) : End;
 
     /// <summary>The run's box is gone, nothing of it acts any more.</summary>
     /// <param name="Unconfirmed">Something of it would not go.</param>
-    internal sealed record ConfirmCancel(bool Unconfirmed = false) : RunCommand;
+    internal sealed record ConfirmCancel(bool Unconfirmed = false) : End;
 
     /// <summary>It only waits: the owner lets go until its time comes or an input does.</summary>
     internal sealed record Unload : RunCommand;
@@ -94,10 +101,10 @@ internal static class RunStateMachine
 
         (_, RunCommand.RequestCancel c) =>
             new(state, [(EntryKind.CancelRequested, new EntryBody.CancelRequested(c.By, c.Reason))], RunDue.Now, false),
-        (_, RunCommand.ConfirmCancel c) => End(RunStatus.Cancelled, null, null, c.Unconfirmed),
+        (_, RunCommand.ConfirmCancel c) => End(c, new(RunStatus.Cancelled, null, null, c.Unconfirmed)),
 
-        (RunStatus.Running or RunStatus.Waiting, RunCommand.Complete c) => End(RunStatus.Completed, c.Result, null),
-        (RunStatus.Running or RunStatus.Waiting, RunCommand.Fail f) => End(RunStatus.Failed, null, f.Failure),
+        (RunStatus.Running or RunStatus.Waiting, RunCommand.Complete c) => End(c, new(RunStatus.Completed, c.Result, null)),
+        (RunStatus.Running or RunStatus.Waiting, RunCommand.Fail f) => End(f, new(RunStatus.Failed, null, f.Failure)),
 
         (RunStatus.Running or RunStatus.Waiting, RunCommand.Yield) => new(new(RunStatus.Ready), [], RunDue.Now, true),
         (RunStatus.Paused, RunCommand.Yield) => new(state, [], RunDue.Never, true),
@@ -107,6 +114,9 @@ internal static class RunStateMachine
 
     private static Transition Same(RunState state) => new(state, [], RunDue.Unchanged, false);
 
-    private static Transition End(RunStatus status, string? result, Failure? failure, bool unconfirmed = false) =>
-        new(new(status), [(EntryKind.RunEnded, new EntryBody.RunEnded(status, result, failure, unconfirmed))], RunDue.Never, true);
+    private static Transition End(RunCommand.End command, EntryBody.RunEnded end) => new(
+        new(end.Status),
+        command.Kept is { } kept ? [(EntryKind.WorkspaceKept, kept), (EntryKind.RunEnded, end)] : [(EntryKind.RunEnded, end)],
+        RunDue.Never,
+        true);
 }

@@ -227,6 +227,9 @@ public sealed record CreateRun(
     string? IdempotencyKey)
 {
     public RunId? Id { get; init; }
+
+    /// <summary>Root of a saved workspace that it begins with.</summary>
+    public string? Workspace { get; init; }
     public string? Code { get; init; }
     public string Tenant { get; init; } = BudgetNodes.DefaultTenant;
     public RunId? Parent { get; init; }

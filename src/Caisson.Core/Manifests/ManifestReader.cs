@@ -45,20 +45,23 @@ public static class ManifestReader
 
     private static AgentManifest Agent(YamlSection root)
     {
-        root.Allow("name", "version", "loop", "code", "sandbox", "workspace", "limits", "loop_guard", "retry", "on_drift", "egress", "egress_bytes", "services");
+        root.Allow("name", "version", "loop", "code", "process", "sandbox", "workspace", "limits", "loop_guard", "retry", "on_drift", "egress", "egress_bytes", "services");
         var name = root.RequiredText("name", 100);
         if (!name.All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or '.'))
             throw root.Bad("name", name, "letters, digits, '-', '_' and '.'");
         var loop = root.Section("loop");
         var code = root.Text("code", 100);
-        if (loop is null == code is null)
-            throw root.Bad(loop is null ? "loop" : "code", loop is null ? "nothing" : "both loop and code", "exactly one of loop and code");
+        var process = root.Section("process");
+        string?[] kinds = [loop is null ? null : "loop", code is null ? null : "code", process is null ? null : "process"];
+        if (kinds.OfType<string>().ToList() is not [_] and var found)
+            throw root.Bad(found.Count == 0 ? "loop" : found[^1], found.Count == 0 ? "nothing" : string.Join(" and ", found), "exactly one of loop, code and process");
         return new AgentManifest
         {
             Name = name,
             Version = (int?)root.Whole("version", 1, int.MaxValue),
             Loop = loop is null ? null : Loop(loop),
             Code = code,
+            Process = process is null ? null : ProcessReader.Read(process),
             Sandbox = root.Section("sandbox") is { } sandbox ? Sandbox(sandbox) : new(),
             Workspace = root.Section("workspace") is { } workspace ? Workspace(workspace) : new(),
             Limits = root.Section("limits") is { } limits ? Limits(limits, isLoop: loop is not null) : new(),
@@ -110,7 +113,7 @@ public static class ManifestReader
 
     private static WorkspaceSettings Workspace(YamlSection workspace)
     {
-        workspace.Allow("artifacts");
+        workspace.Allow("artifacts", "keep");
         var artifacts = workspace.List("artifacts", MaxArtifacts);
         foreach (var (path, line) in artifacts)
         {
@@ -118,7 +121,10 @@ public static class ManifestReader
                 throw workspace.BadAt(line, "artifacts", path, "paths relative to the workspace, without '.' and '..'");
         }
 
-        return new WorkspaceSettings([.. artifacts.Select(a => a.Value)]);
+        var keep = workspace.Word("keep", WorkspaceKeep.All);
+        if (keep == WorkspaceKeep.Artifacts && artifacts.Count == 0)
+            throw workspace.Bad("keep", "artifacts", "all or none where workspace.artifacts lists nothing: name the paths to keep there");
+        return new WorkspaceSettings([.. artifacts.Select(a => a.Value)]) { Keep = keep == WorkspaceKeep.All ? null : keep };
     }
 
     private static LimitSettings Limits(YamlSection limits, bool isLoop)

@@ -74,6 +74,8 @@ internal sealed class YamlSection
     internal ManifestException BadAt(long line, string key, string found, string allowed) =>
         new($"{_file}:{line}: {Full(key)}: found {Quote(found)}, allowed is {allowed}");
 
+    internal IReadOnlyCollection<string> Keys => _values.Keys;
+
     internal YamlSection? Section(string key) => _values.GetValueOrDefault(key) switch
     {
         null => null,

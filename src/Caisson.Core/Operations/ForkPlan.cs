@@ -70,6 +70,8 @@ internal sealed record ForkPlan(
             return new ForkPlanOutcome.Refused(large);
         var created = JournalJson.Read<EntryBody.RunCreated>(prefix[0].Body);
         var copied = ForkCopies.Of(prefix);
+        if (LetGo(parent, copied) is { } gone)
+            return Refuse(ErrorCodes.BlobMissing, $"at: run {parent.Id} kept {(parent.Summary.Kept == WorkspaceKeep.None ? "none of its files" : "only its artifacts")} when it ended, and a fork at entry {at} needs those of entry {gone}: the last place that needs none is {places.Last(place => place < gone)}");
         if (spec.Input is not null && spec.Input != created.Input && created.Manifest.Loop is not null && copied.Count > 0)
             return Refuse(ErrorCodes.RequestInvalid, $"input: a loop agent's steps all follow from its input, so recorded ones do not fit another: fork at entry 1, or start a run");
         var (manifest, failure) = LimitOverrides.Apply(created.Manifest, spec.Limits, spec.Admin);
@@ -86,6 +88,15 @@ internal sealed record ForkPlan(
             blobs = blobs.Append(root);
         return new ForkPlanOutcome.Planned(new ForkPlan(parent.Id, at, created, from, ForkCopies.Drafts(copied), summary, [.. blobs.Distinct(StringComparer.Ordinal)]) { CreatedAt = prefix[0].Stored.At });
     }
+
+    /// <summary>
+    /// The first copied entry whose files the parent let go. Whether they are swept by now does not matter: a fork whose
+    /// journal names them would refer to them, and a sweep that is under way would take them all the same.
+    /// </summary>
+    private static long? LetGo(RunRecord parent, List<ReadEntry> copied) => parent.Summary.Kept is null
+        ? null
+        : copied.FirstOrDefault(e => e.Stored.Kind == EntryKind.StepCompleted
+            && JournalJson.Read<EntryBody.StepCompleted>(e.Body).Workspace is { } root && root != parent.Summary.WorkspaceRoot).Stored?.Seq;
 
     /// <summary>By the same reading that the fork's owner will do.</summary>
     private static RunSummary Summarise(JournalEntry first, EntryBody.RunCreated created, EntryBody.ForkedFrom from, List<ReadEntry> copied)

@@ -1,6 +1,8 @@
+using Caisson.Contracts;
+
 namespace Caisson.Core.Sandboxes;
 
-/// <summary>Reads saved workspaces without a box: for people who ask for a file of a run.</summary>
+/// <summary>Saved workspaces without a box: for people who ask for a file of a run, and for what stays of one that has ended.</summary>
 public interface IWorkspaceStore
 {
     /// <summary>A regular file of a saved workspace. Links are not followed, in any component. <c>null</c> where there is none.</summary>
@@ -14,6 +16,20 @@ public interface IWorkspaceStore
     /// Links are not followed, in any component.
     /// </summary>
     IAsyncEnumerable<WorkspaceNode> WalkAsync(WorkspaceRoot root, string path, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Stores the tree of what is at these paths, in the folders that lead there; a folder with all below it. A path where
+    /// nothing is, or that leads over a link, adds nothing. Equal trees and paths answer equal roots.
+    /// </summary>
+    Task<PruneOutcome> PruneAsync(WorkspaceRoot root, IReadOnlyList<string> paths, CancellationToken cancellationToken);
+}
+
+public abstract record PruneOutcome
+{
+    /// <param name="Root"><c>null</c> where nothing is at any of the paths.</param>
+    public sealed record Pruned(WorkspaceRoot? Root) : PruneOutcome;
+
+    public sealed record Failed(Failure Failure) : PruneOutcome;
 }
 
 public enum WorkspaceNodeKind

@@ -80,6 +80,18 @@ public sealed record RunSummary
     public Failure? Failure { get; init; }
     public string? WorkspaceRoot { get; init; }
 
+    /// <summary>The workspace that the run began with, where it was not empty: a program begins again with it.</summary>
+    public string? StartRoot { get; init; }
+
+    /// <summary>
+    /// What was kept of the files when the run ended, where that is not all: then <see cref="WorkspaceRoot"/> is the only
+    /// workspace that the run refers to, whatever its journal names.
+    /// </summary>
+    public WorkspaceKeep? Kept { get; init; }
+
+    /// <summary>The saved workspaces that the run needs beside those of its steps.</summary>
+    public IEnumerable<string> Roots() => new[] { WorkspaceRoot, Kept is null ? StartRoot : null }.OfType<string>().Distinct();
+
     /// <summary>It ended, but something of it may still act: a box that is not confirmed gone.</summary>
     public bool Unconfirmed { get; init; }
 

@@ -60,6 +60,7 @@ internal sealed class ProjectionCheck
         Same("input tokens", summary.InputTokens, _history.InputTokens);
         Same("output tokens", summary.OutputTokens, _history.OutputTokens);
         Same("workspace root", summary.WorkspaceRoot ?? "none", _history.WorkspaceRoot ?? "none");
+        Same("kept of the workspace", Words.Of(summary.Kept ?? WorkspaceKeep.All), Words.Of(_history.Kept ?? WorkspaceKeep.All));
 
         void Same<T>(string what, T stored, T journaled) where T : IEquatable<T>
         {

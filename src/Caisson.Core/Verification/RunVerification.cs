@@ -32,7 +32,8 @@ internal sealed class RunVerification(IRunReader reader, IBlobStore blobs)
             {
                 var content = entry.Blob is { } address ? await BlobAsync(entry.Seq, address, verifier.Found, cancellationToken) : entry.Body;
                 var body = verifier.Add(entry, entry.Body.IsEmpty ? content : entry.Body);
-                if (RootOf(body) is { } root && roots.Add(root))
+                // What a run let go when it ended may have been swept.
+                if (RootOf(body) is { } root && (row.Summary.Kept is null || root == row.Summary.WorkspaceRoot) && roots.Add(root))
                     await BlobAsync(entry.Seq, root, verifier.Found, cancellationToken);
             }
 
@@ -63,6 +64,7 @@ internal sealed class RunVerification(IRunReader reader, IBlobStore blobs)
     {
         EntryBody.StepCompleted completed => completed.Workspace,
         EntryBody.WorkspaceSaved saved => saved.Root,
+        EntryBody.WorkspaceKept kept => kept.Root,
         _ => null,
     };
 }

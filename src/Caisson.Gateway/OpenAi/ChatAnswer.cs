@@ -143,7 +143,7 @@ internal static class ChatAnswer
     }
 
     /// <summary>Figures that cannot be true (no prompt has 0 tokens) count as none: the call is then counted here, never free.</summary>
-    private static TokenUsage? ReadUsage(JsonElement root)
+    internal static TokenUsage? ReadUsage(JsonElement root)
     {
         if (!root.TryGetProperty("usage", out var usage) || usage.ValueKind != JsonValueKind.Object)
             return null;

@@ -1,5 +1,6 @@
 using Caisson.Contracts;
 using Caisson.Gateway.Prices;
+using Caisson.Gateway.Wires;
 
 namespace Caisson.Gateway.Providers;
 
@@ -14,7 +15,14 @@ internal sealed class Provider
     public Provider(ProviderOptions options, PriceTable table, Func<string, string?> environment)
     {
         Name = options.Name;
-        Endpoint = new Uri(options.BaseUrl.TrimEnd('/') + "/chat/completions");
+        Base = options.BaseUrl.TrimEnd('/');
+        Endpoint = new Uri(Base + "/chat/completions");
+        Family = options.Wire switch
+        {
+            "anthropic" => WireFamily.Anthropic,
+            "gemini" => WireFamily.Gemini,
+            _ => WireFamily.OpenAi,
+        };
         _keyVariable = options.ApiKeyEnvironment;
         Key = options.ApiKey ?? (_keyVariable is null ? null : environment(_keyVariable)?.Trim());
         MaxTokensField = options.MaxTokensField ?? FieldFor(Endpoint.Host);
@@ -28,7 +36,13 @@ internal sealed class Provider
 
     public string Name { get; }
 
+    /// <summary>Address up to and with the version, without a slash.</summary>
+    public string Base { get; }
+
     public Uri Endpoint { get; }
+
+    /// <summary>The wires that it speaks.</summary>
+    public WireFamily Family { get; }
 
     public string? Key { get; }
 

@@ -12,6 +12,9 @@ public sealed partial class ProviderOptions
     /// <summary>Address up to and with the version, such as <c>https://api.openai.com/v1</c>; <c>/chat/completions</c> is appended.</summary>
     public string BaseUrl { get; set; } = "";
 
+    /// <summary><c>openai</c> (chat completions, responses, embeddings), <c>anthropic</c> or <c>gemini</c>. Default <c>openai</c>. Loop agents speak <c>openai</c> only.</summary>
+    public string? Wire { get; set; }
+
     /// <summary>Name of the environment variable that holds the key. Preferred: the key is then in no file.</summary>
     public string? ApiKeyEnvironment { get; set; }
 
@@ -66,6 +69,8 @@ public sealed partial class ProviderOptions
             yield return "base_url must be an absolute http or https address, such as https://api.openai.com/v1";
         else if (url.UserInfo.Length > 0 || url.Query.Length > 0 || url.Fragment.Length > 0)
             yield return "base_url must have no user, query or fragment; a key goes into api_key_env";
+        if (Wire is not (null or "openai" or "anthropic" or "gemini"))
+            yield return $"wire must be openai, anthropic or gemini, not '{ProviderText.Quote(Wire, 64)}'";
         if (ApiKey is not null && ApiKeyEnvironment is not null)
             yield return "set api_key_env or api_key, not both";
         if (ApiKey is not null && !IsHeaderSafe(ApiKey))

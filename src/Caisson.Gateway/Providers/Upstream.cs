@@ -7,6 +7,7 @@ using System.Text.Json;
 using Caisson.Contracts;
 using Caisson.Core.Journal;
 using Caisson.Gateway.OpenAi;
+using Caisson.Gateway.Wires;
 
 namespace Caisson.Gateway.Providers;
 
@@ -14,6 +15,7 @@ namespace Caisson.Gateway.Providers;
 internal sealed class Upstream : IDisposable
 {
     private const int MaxAnswerBytes = 16 << 20;
+    private const int MaxRefusalBytes = 1 << 20;
     private static readonly TimeSpan ReasonTimeout = TimeSpan.FromSeconds(10);
     private static readonly string[] ReasonMembers = ["error", "message", "detail"];
 
@@ -34,18 +36,40 @@ internal sealed class Upstream : IDisposable
 
     public void Dispose() => _client.Dispose();
 
-    public async Task<UpstreamReply> SendAsync(string model, ReadOnlyMemory<byte> body, StepKey key, int attempt, IStepLog log, CancellationToken cancellationToken)
+    public Task<UpstreamReply> SendAsync(string model, ReadOnlyMemory<byte> body, StepKey key, int attempt, IStepLog log, CancellationToken cancellationToken) =>
+        SendAsync(_provider.Endpoint, body, [], key, attempt, log, (response, cancellation) => response.IsSuccessStatusCode
+            ? ReadAnswerAsync(response, model, cancellation)
+            : ReadRefusalAsync(response, cancellation), cancellationToken);
+
+    /// <summary>Hands a program's own request through.</summary>
+    /// <param name="path">Below the provider's base, with its query.</param>
+    /// <param name="headers">Of the client, those that mean something to the provider.</param>
+    /// <param name="read">Reads a whole 2xx answer.</param>
+    /// <param name="refused">Gets what the provider refused with, word for word.</param>
+    public Task<UpstreamReply> RelayAsync(string path, ReadOnlyMemory<byte> body, IReadOnlyList<(string Name, string Value)> headers, StepKey key, int attempt, IStepLog log,
+        Func<HttpResponseMessage, CancellationToken, Task<UpstreamReply>> read, Action<int, string?, ReadOnlyMemory<byte>> refused, CancellationToken cancellationToken) =>
+        SendAsync(new Uri(_provider.Base + path), body, headers, key, attempt, log, async (response, cancellation) =>
+        {
+            if (response.IsSuccessStatusCode)
+                return await read(response, cancellation);
+            await response.Content.LoadIntoBufferAsync(MaxRefusalBytes, cancellation);
+            refused((int)response.StatusCode, response.Content.Headers.ContentType?.ToString(), await response.Content.ReadAsByteArrayAsync(cancellation));
+            return await ReadRefusalAsync(response, cancellation);
+        }, cancellationToken);
+
+    private async Task<UpstreamReply> SendAsync(Uri target, ReadOnlyMemory<byte> body, IReadOnlyList<(string Name, string Value)> headers, StepKey key, int attempt, IStepLog log,
+        Func<HttpResponseMessage, CancellationToken, Task<UpstreamReply>> read, CancellationToken cancellationToken)
     {
         using var limit = new CancellationTokenSource(_provider.Timeout, _time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellationToken);
         using var content = new GuardedContent(body, log);
-        using var request = NewRequest(content, key, attempt, log);
+        using var request = NewRequest(target, content, key, attempt, log);
+        foreach (var (name, value) in headers)
+            request.Headers.TryAddWithoutValidation(name, value);
         try
         {
             using var response = await _client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, either.Token);
-            return response.IsSuccessStatusCode
-                ? await ReadAnswerAsync(response, model, either.Token)
-                : await ReadRefusalAsync(response, either.Token);
+            return await read(response, either.Token);
         }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {
@@ -71,11 +95,10 @@ internal sealed class Upstream : IDisposable
         }
     }
 
-    private HttpRequestMessage NewRequest(HttpContent content, StepKey key, int attempt, IStepLog log)
+    private HttpRequestMessage NewRequest(Uri target, HttpContent content, StepKey key, int attempt, IStepLog log)
     {
-        var request = new HttpRequestMessage(HttpMethod.Post, _provider.Endpoint) { Content = content };
-        if (_provider.Key is { } apiKey)
-            request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", apiKey);
+        var request = new HttpRequestMessage(HttpMethod.Post, target) { Content = content };
+        Authenticate(request);
         request.Headers.Accept.Add(new MediaTypeWithQualityHeaderValue("application/json"));
         request.Headers.UserAgent.Add(new ProductInfoHeaderValue("caisson", null));
         // The step's key alone repeats in every run with the same prompt; a provider that honours the header would
@@ -85,6 +108,28 @@ internal sealed class Upstream : IDisposable
         request.Headers.Add("Attempt", attempt.ToString(CultureInfo.InvariantCulture));
         return request;
     }
+
+    private void Authenticate(HttpRequestMessage request)
+    {
+        if (_provider.Key is not { } key)
+            return;
+        switch (_provider.Family)
+        {
+            case WireFamily.Anthropic:
+                request.Headers.Add("x-api-key", key);
+                break;
+            case WireFamily.Gemini:
+                request.Headers.Add("x-goog-api-key", key);
+                break;
+            default:
+                request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", key);
+                break;
+        }
+    }
+
+    /// <summary>Of an answer that cannot be used: the provider may have been paid for it.</summary>
+    public UpstreamReply.Failed Malformed(string problem) =>
+        new(Fail(ErrorCodes.ProviderMalformed, $"answered with what is no whole answer of its wire: {problem}", true), RetryClass.Counted, MaybeBilled: true);
 
     private async Task<UpstreamReply> ReadAnswerAsync(HttpResponseMessage response, string model, CancellationToken cancellationToken)
     {

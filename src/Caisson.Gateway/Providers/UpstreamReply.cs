@@ -8,7 +8,13 @@ namespace Caisson.Gateway.Providers;
 internal abstract record UpstreamReply
 {
     /// <param name="Usage"><c>null</c>: the provider gave no usable figures.</param>
-    public sealed record Answered(ModelAnswer Answer, TokenUsage? Usage) : UpstreamReply;
+    public sealed record Answered(ModelAnswer Answer, TokenUsage? Usage) : Done;
+
+    /// <summary>A whole answer, handed through as it came.</summary>
+    public sealed record Relayed : Done;
+
+    /// <summary>It is paid for, and recorded.</summary>
+    public abstract record Done : UpstreamReply;
 
     /// <param name="MaybeBilled">The request left whole and no refusal came back: the provider may have worked for money.</param>
     public sealed record Failed(Failure Failure, RetryClass Retry, bool MaybeBilled = false, TimeSpan? RetryAfter = null) : UpstreamReply;

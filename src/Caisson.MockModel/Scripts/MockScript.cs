@@ -1,3 +1,5 @@
+using Caisson.MockModel.Wire;
+
 namespace Caisson.MockModel.Scripts;
 
 /// <summary>What a mock model answers. docs/mock-model.md describes the format.</summary>
@@ -23,8 +25,12 @@ public sealed class MockScript
         }
     }
 
+    /// <summary>Whether some script answers for this model, by its name or because it takes any.</summary>
+    internal bool Knows(string model) => Scripts.Any(s => s.Match.Models.Count == 0 || s.Match.Models.Contains(model, StringComparer.Ordinal));
+
     /// <summary>The first script that takes this conversation.</summary>
-    internal Script? For(Conversation conversation) => Scripts.FirstOrDefault(s => s.Match.Takes(conversation));
+    /// <param name="number">The request's, among all that have come.</param>
+    internal Script? For(Conversation conversation, long number) => Scripts.FirstOrDefault(s => s.Match.Takes(conversation, number));
 }
 
 public abstract record MockScriptOutcome
@@ -41,14 +47,27 @@ internal sealed record Script(ScriptMatch Match, IReadOnlyList<Turn> Turns)
     public (Reply Reply, long Iteration)? At(long index) => Turn.At(Turns, index, 1);
 }
 
-/// <summary>Which conversations a script is for. An empty condition takes all; texts match by containing.</summary>
-internal sealed record ScriptMatch(IReadOnlyList<string> Models, string? System, string? Input, string? Last)
+/// <summary>Which requests a script is for. An empty condition takes all; texts match by containing.</summary>
+internal sealed record ScriptMatch(
+    IReadOnlyList<string> Models,
+    IReadOnlyList<string> Wires,
+    string? System = null,
+    string? Input = null,
+    string? Last = null,
+    string? Tool = null,
+    long? Request = null)
 {
-    public bool Takes(Conversation conversation) =>
+    public bool Takes(Conversation conversation, long number) =>
         (Models.Count == 0 || Models.Contains(conversation.Model, StringComparer.Ordinal))
+        && TakesWire(conversation.Wire)
         && Contains(conversation.System, System)
         && Contains(conversation.Input, Input)
-        && Contains(conversation.Last, Last);
+        && Contains(conversation.Last, Last)
+        && Contains(conversation.Tool, Tool)
+        && (Request is null || Request == number);
+
+    // A script is a conversation, and embeddings are none: they meet only a script that is made for them.
+    private bool TakesWire(string wire) => Wires.Count == 0 ? wire != WireNames.Embeddings : Wires.Contains(wire, StringComparer.Ordinal);
 
     private static bool Contains(string text, string? part) => part is null || text.Contains(part, StringComparison.Ordinal);
 }
@@ -84,7 +103,8 @@ internal sealed record Turn(long Repeat, Reply? Reply, IReadOnlyList<Turn> Group
         turns.Aggregate(0L, (sum, turn) => turn.Length > Forever - sum ? Forever : sum + turn.Length);
 }
 
-internal sealed record Reply(string Say, IReadOnlyList<ScriptedCall> Calls, TimeSpan Delay, IReadOnlyList<Fault> Faults, ScriptedUsage Usage)
+/// <param name="Pace">The time between two pieces of a stream.</param>
+internal sealed record Reply(string Say, IReadOnlyList<ScriptedCall> Calls, TimeSpan Delay, TimeSpan Pace, IReadOnlyList<Fault> Faults, ScriptedUsage Usage)
 {
     /// <summary>What goes wrong when this reply is asked for the n-th time, counted from 0.</summary>
     public Fault? FaultAt(long asked)
@@ -103,18 +123,9 @@ internal sealed record Reply(string Say, IReadOnlyList<ScriptedCall> Calls, Time
 /// <param name="IsJson">The arguments were written as a YAML map: what is filled in is escaped.</param>
 internal sealed record ScriptedCall(string? Id, string Name, string Arguments, bool IsJson);
 
-internal sealed record ScriptedUsage(bool Omit, long? Input, long? Output, long? Cached);
-
-internal abstract record Fault(long Times)
+/// <summary>The figures to report; one that is <c>null</c> is counted.</summary>
+/// <param name="Omit">No figures at all.</param>
+internal sealed record ScriptedUsage(bool Omit, long? Input, long? Output, long? Cached, long? Written, long? Reasoning, long? Total)
 {
-    public sealed record Status(long Times, int Code, double? RetryAfter, string Message) : Fault(Times);
-
-    /// <summary>The answer's first half, then the connection is closed.</summary>
-    public sealed record Cut(long Times) : Fault(Times);
-
-    /// <summary>No answer at all, until the client goes.</summary>
-    public sealed record Hang(long Times) : Fault(Times);
-
-    /// <param name="Body">Sent with status 200; <c>null</c>: the right answer's first half.</param>
-    public sealed record Malformed(long Times, string? Body) : Fault(Times);
+    public static ScriptedUsage Counted { get; } = new(false, null, null, null, null, null, null);
 }

@@ -105,11 +105,14 @@ internal sealed partial class ScriptMap
         throw Fail(key, $"expected a time of at most an hour, such as 200ms, 2s or 1m, found {Describe(Node(key))}");
     }
 
-    /// <summary>A flag that says something only by being <c>true</c>.</summary>
-    public void True(string key)
+    /// <summary>A number, or <c>null</c> for <c>true</c>.</summary>
+    public int? TrueOrWhole(string key, int most)
     {
-        if (Scalar(key) != "true")
-            throw Fail(key, $"expected true, found {Describe(Node(key))}");
+        if (Scalar(key) == "true")
+            return null;
+        return int.TryParse(Scalar(key), NumberStyles.None, CultureInfo.InvariantCulture, out var value) && value <= most
+            ? value
+            : throw Fail(key, $"expected true or a whole number from 0 to {most}, found {Describe(Node(key))}");
     }
 
     public static string Describe(YamlNode node) => node switch

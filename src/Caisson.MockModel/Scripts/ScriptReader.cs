@@ -1,3 +1,4 @@
+using Caisson.MockModel.Wire;
 using YamlDotNet.Core;
 using YamlDotNet.RepresentationModel;
 
@@ -10,9 +11,8 @@ internal sealed class ScriptReader(string file)
     private const int MaxDepth = 24;
     private const int MaxNodes = 100_000;
 
-    private static readonly string[] OfReply = ["say", "call", "delay", "fail", "usage"];
-    private static readonly string[] FaultKinds = ["status", "cut", "hang", "malformed"];
-    private static readonly string[] OfStatus = ["retry_after", "message"];
+    private static readonly string[] OfReply = ["say", "call", "delay", "pace", "fail", "usage"];
+    private static readonly string[] OfTurn = [.. OfReply, "repeat", "turns"];
 
     // Aliases let a small file stand for an endless tree: what counts is every visit, not every node.
     private int _visited;
@@ -65,24 +65,37 @@ internal sealed class ScriptReader(string file)
     private Script ReadScript(YamlNode node, string path)
     {
         var map = new ScriptMap(file, path, node, "model", "match", "turns");
-        IReadOnlyList<string> models = [];
-        if (map.Has("model"))
-            models = map.Node("model") is YamlSequenceNode ? List(map, "model").Select(item => Text(item.Node, item.Path)).ToArray() : [map.Text("model")!];
-        var match = new ScriptMatch(models, null, null, null);
+        var models = map.Has("model") ? Texts(map, "model") : [];
+        var match = new ScriptMatch(models, []);
         if (map.Has("match"))
         {
-            var conditions = new ScriptMap(file, map.PathOf("match"), map.Node("match"), "system", "input", "last");
-            match = match with { System = conditions.Text("system"), Input = conditions.Text("input"), Last = conditions.Text("last") };
+            var conditions = new ScriptMap(file, map.PathOf("match"), map.Node("match"), "system", "input", "last", "tool", "wire", "request");
+            match = new ScriptMatch(
+                models,
+                conditions.Has("wire") ? Wires(conditions) : [],
+                conditions.Text("system"),
+                conditions.Text("input"),
+                conditions.Text("last"),
+                conditions.Text("tool"),
+                conditions.Whole("request", 1, 1_000_000));
         }
 
         return new Script(match, ReadTurns(map));
+    }
+
+    private string[] Wires(ScriptMap map)
+    {
+        var wires = Texts(map, "wire");
+        return wires.FirstOrDefault(w => !WireNames.All.Contains(w, StringComparer.Ordinal)) is { } unknown
+            ? throw map.Fail("wire", $"expected one of {string.Join(", ", WireNames.All)}; found '{unknown}'")
+            : wires;
     }
 
     private Turn[] ReadTurns(ScriptMap map) => List(map, "turns").Select(item => ReadTurn(item.Node, item.Path)).ToArray();
 
     private Turn ReadTurn(YamlNode node, string path)
     {
-        var map = new ScriptMap(file, path, node, "say", "call", "delay", "fail", "usage", "repeat", "turns");
+        var map = new ScriptMap(file, path, node, OfTurn);
         var repeat = map.Times("repeat");
         if (map.Has("turns"))
         {
@@ -94,10 +107,10 @@ internal sealed class ScriptReader(string file)
         var say = map.Text("say");
         Template.Check(say, problem => map.Fail("say", problem));
         ScriptedCall[] calls = map.Has("call") ? Items(map, "call").Select(ReadCall).ToArray() : [];
-        Fault[] faults = map.Has("fail") ? Items(map, "fail").Select(ReadFault).ToArray() : [];
+        Fault[] faults = map.Has("fail") ? Items(map, "fail").Select(item => FaultReader.Read(file, item.Node, item.Path)).ToArray() : [];
         if (say is null && calls.Length == 0 && !faults.Any(f => f.Times == Turn.Forever))
-            throw map.Fail("a turn must say or call something; allowed: say, call, delay, fail, usage, repeat, turns");
-        return new Turn(repeat, new Reply(say ?? "", calls, map.Duration("delay"), faults, ReadUsage(map)), []);
+            throw map.Fail($"a turn must say or call something; allowed: {string.Join(", ", OfTurn)}");
+        return new Turn(repeat, new Reply(say ?? "", calls, map.Duration("delay"), map.Duration("pace"), faults, ReadUsage(map)), []);
     }
 
     private ScriptedCall ReadCall((YamlNode Node, string Path) item)
@@ -119,45 +132,22 @@ internal sealed class ScriptReader(string file)
         return new ScriptedCall(map.Text("id"), name, arguments, isJson);
     }
 
-    private Fault ReadFault((YamlNode Node, string Path) item)
-    {
-        var map = new ScriptMap(file, item.Path, item.Node, "status", "retry_after", "message", "cut", "hang", "malformed", "times");
-        var times = map.Times("times");
-        var kinds = FaultKinds.Where(map.Has).ToArray();
-        if (kinds.Length != 1)
-            throw map.Fail($"expected one of status, cut, hang, malformed; found {(kinds.Length == 0 ? "none" : string.Join(" and ", kinds))}");
-        if (kinds[0] != "status" && OfStatus.FirstOrDefault(map.Has) is { } extra)
-            throw map.Fail(extra, "goes with status only");
-        switch (kinds[0])
-        {
-            case "status":
-                return new Fault.Status(times, (int)map.Whole("status", 400, 599)!, map.Seconds("retry_after", 86_400), map.Text("message") ?? "scripted failure");
-            case "cut":
-                map.True("cut");
-                return new Fault.Cut(times);
-            case "hang":
-                map.True("hang");
-                return new Fault.Hang(times);
-            default:
-                var body = map.Text("malformed");
-                return new Fault.Malformed(times, body == "true" ? null : body);
-        }
-    }
-
     private ScriptedUsage ReadUsage(ScriptMap turn)
     {
         if (!turn.Has("usage"))
-            return new ScriptedUsage(false, null, null, null);
+            return ScriptedUsage.Counted;
         if (turn.Node("usage") is YamlScalarNode)
         {
             return turn.Text("usage") == "none"
-                ? new ScriptedUsage(true, null, null, null)
+                ? ScriptedUsage.Counted with { Omit = true }
                 : throw turn.Fail("usage", $"expected none or a map, found {ScriptMap.Describe(turn.Node("usage"))}");
         }
 
-        const long Most = 10_000_000;
-        var map = new ScriptMap(file, turn.PathOf("usage"), turn.Node("usage"), "input", "output", "cached");
-        return new ScriptedUsage(false, map.Whole("input", 1, Most), map.Whole("output", 0, Most), map.Whole("cached", 0, Most));
+        var map = new ScriptMap(file, turn.PathOf("usage"), turn.Node("usage"), "input", "output", "cached", "written", "reasoning", "total");
+        return new ScriptedUsage(false, Figure("input"), Figure("output"), Figure("cached"), Figure("written"), Figure("reasoning"), Figure("total"));
+
+        // Absurd figures are what a caller must be able to meet; two of them still add up to a number.
+        long? Figure(string key) => map.Whole(key, 0, 1_000_000_000_000_000);
     }
 
     private static IEnumerable<(YamlNode Node, string Path)> List(ScriptMap map, string key)
@@ -172,6 +162,10 @@ internal sealed class ScriptReader(string file)
     /// <summary>One or several.</summary>
     private static IEnumerable<(YamlNode Node, string Path)> Items(ScriptMap map, string key) =>
         map.Node(key) is YamlSequenceNode ? List(map, key) : [(map.Node(key), map.PathOf(key))];
+
+    /// <summary>A text, or a list of texts.</summary>
+    private string[] Texts(ScriptMap map, string key) =>
+        map.Node(key) is YamlSequenceNode ? List(map, key).Select(item => Text(item.Node, item.Path)).ToArray() : [map.Text(key)!];
 
     private string Text(YamlNode node, string path) =>
         node is YamlScalarNode { Value.Length: > 0 } scalar ? scalar.Value! : throw ScriptMap.Fail(file, node, path, $"expected a text, found {ScriptMap.Describe(node)}");

@@ -1,20 +1,47 @@
-using System.Buffers;
-using System.Text.Encodings.Web;
 using System.Text.Json;
 
 namespace Caisson.MockModel.Wire;
 
-/// <summary>Writes answers and errors of the OpenAI chat wire.</summary>
-internal static class ChatWire
+/// <summary>OpenAI chat completions. Each assistant message is a turn, also two in a row.</summary>
+internal sealed class ChatWire : IWire
 {
-    // A clock would make two answers to the same request differ.
-    private const long Created = 1_700_000_000;
-    private const int LeastPiece = 16;
-    private const int MostPieces = 64;
+    private static readonly byte[] Done = "data: [DONE]\n\n"u8.ToArray();
 
-    private static readonly JsonWriterOptions Writing = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    public string Name => WireNames.Chat;
 
-    public static ReadOnlyMemory<byte> Completion(MockAnswer answer) => Json(json =>
+    public string Needs => "'model' and 'messages', and each message a 'role'";
+
+    public string? CallIdPrefix => "call";
+
+    public string? RequestIdHeader => "x-request-id";
+
+    public Conversation Read(JsonElement request)
+    {
+        var transcript = new Transcript(runsAreOneTurn: false);
+        foreach (var message in request.GetProperty("messages").EnumerateArray())
+        {
+            var text = Transcript.TextOf(message, "content");
+            switch (message.GetProperty("role").GetString())
+            {
+                case "system" or "developer":
+                    transcript.System(text);
+                    break;
+                case "user":
+                    transcript.User(text);
+                    break;
+                case "assistant":
+                    transcript.Assistant(text);
+                    break;
+                default:
+                    transcript.Result(text);
+                    break;
+            }
+        }
+
+        return transcript.Close(Name, Transcript.ModelOf(request), request, Transcript.StreamOf(request), "messages");
+    }
+
+    public ReadOnlyMemory<byte> Whole(MockAnswer answer) => WireJson.Object(json =>
     {
         Head(json, answer, "chat.completion");
         json.WriteStartArray("choices"u8);
@@ -22,10 +49,8 @@ internal static class ChatWire
         json.WriteNumber("index"u8, 0);
         json.WriteStartObject("message"u8);
         json.WriteString("role"u8, "assistant"u8);
-        if (answer.Say.Length == 0 && answer.Calls.Count > 0)
-            json.WriteNull("content"u8);
-        else
-            json.WriteString("content"u8, answer.Say);
+        json.WriteString("content"u8, answer.HasText ? answer.Say : null);
+        json.WriteNull("refusal"u8);
         if (answer.Calls.Count > 0)
         {
             json.WriteStartArray("tool_calls"u8);
@@ -35,31 +60,31 @@ internal static class ChatWire
         }
 
         json.WriteEndObject();
-        json.WriteString("finish_reason"u8, answer.FinishReason);
+        json.WriteNull("logprobs"u8);
+        json.WriteString("finish_reason"u8, FinishReason(answer));
         json.WriteEndObject();
         json.WriteEndArray();
         if (answer.Usage is { } usage)
             Usage(json, usage);
     });
 
-    /// <summary>The same answer as server-sent events, without the closing <c>[DONE]</c>.</summary>
-    public static IReadOnlyList<ReadOnlyMemory<byte>> Chunks(MockAnswer answer, bool includeUsage)
+    public IEnumerable<ReadOnlyMemory<byte>> Stream(MockAnswer answer)
     {
-        var chunks = new List<ReadOnlyMemory<byte>> { Delta(answer, null, json => json.WriteString("role"u8, "assistant"u8)) };
-        foreach (var piece in Pieces(answer.Say))
-            chunks.Add(Delta(answer, null, json => json.WriteString("content"u8, piece)));
+        yield return Delta(answer, null, json => json.WriteString("role"u8, "assistant"u8));
+        foreach (var piece in WireJson.Pieces(answer.Say))
+            yield return Delta(answer, null, json => json.WriteString("content"u8, piece));
         for (var i = 0; i < answer.Calls.Count; i++)
         {
             var (index, call) = (i, answer.Calls[i]);
-            chunks.Add(Delta(answer, null, json => CallDelta(json, index, call.Id, call.Name, "")));
-            foreach (var piece in Pieces(call.Arguments))
-                chunks.Add(Delta(answer, null, json => CallDelta(json, index, null, null, piece)));
+            yield return Delta(answer, null, json => CallDelta(json, index, call.Id, call.Name, ""));
+            foreach (var piece in WireJson.Pieces(call.Arguments))
+                yield return Delta(answer, null, json => CallDelta(json, index, null, null, piece));
         }
 
-        chunks.Add(Delta(answer, answer.FinishReason, _ => { }));
-        if (includeUsage && answer.Usage is { } usage)
+        yield return Delta(answer, FinishReason(answer), _ => { });
+        if (WantsUsage(answer) && answer.Usage is { } usage)
         {
-            chunks.Add(Json(json =>
+            yield return WireJson.Event(WireJson.Object(json =>
             {
                 Head(json, answer, "chat.completion.chunk");
                 json.WriteStartArray("choices"u8);
@@ -68,37 +93,20 @@ internal static class ChatWire
             }));
         }
 
-        return chunks;
+        yield return Done;
     }
 
-    public static ReadOnlyMemory<byte> Error(string message, string type, string? code) => Json(json =>
-    {
-        json.WriteStartObject("error"u8);
-        json.WriteString("message"u8, message);
-        json.WriteString("type"u8, type);
-        json.WriteNull("param"u8);
-        json.WriteString("code"u8, code);
-        json.WriteEndObject();
-    });
+    public ReadOnlyMemory<byte> Error(Refusal refusal) => OpenAiForms.Error(refusal);
 
-    public static ReadOnlyMemory<byte> Models(IEnumerable<string> models) => Json(json =>
-    {
-        json.WriteString("object"u8, "list"u8);
-        json.WriteStartArray("data"u8);
-        foreach (var model in models)
-        {
-            json.WriteStartObject();
-            json.WriteString("id"u8, model);
-            json.WriteString("object"u8, "model"u8);
-            json.WriteNumber("created"u8, Created);
-            json.WriteString("owned_by"u8, "mock"u8);
-            json.WriteEndObject();
-        }
+    public ReadOnlyMemory<byte> ErrorPiece(Refusal refusal, MockAnswer answer, int after) => WireJson.Event(Error(refusal));
 
-        json.WriteEndArray();
-    });
+    private static string FinishReason(MockAnswer answer) => answer.Calls.Count > 0 ? "tool_calls" : "stop";
 
-    private static ReadOnlyMemory<byte> Delta(MockAnswer answer, string? finishReason, Action<Utf8JsonWriter> delta) => Json(json =>
+    private static bool WantsUsage(MockAnswer answer) =>
+        answer.Asked.Request.TryGetProperty("stream_options", out var options) && options.ValueKind == JsonValueKind.Object
+        && options.TryGetProperty("include_usage", out var include) && include.ValueKind == JsonValueKind.True;
+
+    private static ReadOnlyMemory<byte> Delta(MockAnswer answer, string? finishReason, Action<Utf8JsonWriter> delta) => WireJson.Event(WireJson.Object(json =>
     {
         Head(json, answer, "chat.completion.chunk");
         json.WriteStartArray("choices"u8);
@@ -107,17 +115,20 @@ internal static class ChatWire
         json.WriteStartObject("delta"u8);
         delta(json);
         json.WriteEndObject();
+        json.WriteNull("logprobs"u8);
         json.WriteString("finish_reason"u8, finishReason);
         json.WriteEndObject();
         json.WriteEndArray();
-    });
+        if (WantsUsage(answer) && answer.Usage is not null)
+            json.WriteNull("usage"u8);
+    }));
 
     private static void Head(Utf8JsonWriter json, MockAnswer answer, string kind)
     {
-        json.WriteString("id"u8, answer.Id);
+        json.WriteString("id"u8, $"chatcmpl-mock-{answer.Asked.Hash[..16]}");
         json.WriteString("object"u8, kind);
-        json.WriteNumber("created"u8, Created);
-        json.WriteString("model"u8, answer.Model);
+        json.WriteNumber("created"u8, WireJson.Created);
+        json.WriteString("model"u8, answer.Asked.Model);
     }
 
     private static void CallDelta(Utf8JsonWriter json, int index, string? id, string? name, string arguments)
@@ -151,35 +162,13 @@ internal static class ChatWire
         json.WriteStartObject("usage"u8);
         json.WriteNumber("prompt_tokens"u8, usage.Input);
         json.WriteNumber("completion_tokens"u8, usage.Output);
-        json.WriteNumber("total_tokens"u8, usage.Input + usage.Output);
+        json.WriteNumber("total_tokens"u8, usage.Total);
         json.WriteStartObject("prompt_tokens_details"u8);
         json.WriteNumber("cached_tokens"u8, usage.Cached);
         json.WriteEndObject();
+        json.WriteStartObject("completion_tokens_details"u8);
+        json.WriteNumber("reasoning_tokens"u8, usage.Reasoning);
         json.WriteEndObject();
-    }
-
-    /// <summary>Parts of a text that never tear a surrogate pair; a long text gets longer parts, not more of them.</summary>
-    private static IEnumerable<string> Pieces(string text)
-    {
-        var length = Math.Max(LeastPiece, text.Length / MostPieces);
-        for (var start = 0; start < text.Length;)
-        {
-            var end = Math.Min(text.Length, start + length);
-            if (end < text.Length && char.IsLowSurrogate(text[end]))
-                end++;
-            yield return text[start..end];
-            start = end;
-        }
-    }
-
-    private static ReadOnlyMemory<byte> Json(Action<Utf8JsonWriter> members)
-    {
-        var bytes = new ArrayBufferWriter<byte>();
-        using var json = new Utf8JsonWriter(bytes, Writing);
-        json.WriteStartObject();
-        members(json);
         json.WriteEndObject();
-        json.Flush();
-        return bytes.WrittenMemory;
     }
 }

@@ -43,6 +43,19 @@ public sealed class WorkspaceStore(IBlobStore blobs) : IWorkspaceStore
         }
     }
 
+    /// <inheritdoc/>
+    public async Task<PruneOutcome> PruneAsync(WorkspaceRoot root, IReadOnlyList<string> paths, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return new PruneOutcome.Pruned(await new WorkspacePrune(blobs, cancellationToken).RootAsync(root.Hash, paths) is { } pruned ? new WorkspaceRoot(pruned) : null);
+        }
+        catch (CaissonException e)
+        {
+            return new PruneOutcome.Failed(e.ToFailure());
+        }
+    }
+
     private WorkspaceNode Node(TreeEntry entry, string path) => new(
         path, (WorkspaceNodeKind)entry.Kind, entry.Mode, entry.Size, entry.Kind == TreeKind.Link ? NameText(entry.Data) : null)
     {

@@ -18,7 +18,7 @@ public static class ConfigReader
     private const string Known =
         "server.listen, data.directory, engine.max_concurrent_runs, engine.drain_limit, " +
         SandboxServerOptions.Keys + ", " + StorageOptions.Keys + ", " + EgressSection.Keys + ", " +
-        "providers.NAME.base_url, .api_key_env, .api_key, .max_tokens_field, .max_output_tokens, .connect_timeout, .timeout, .prices_as, " +
+        "providers.NAME.base_url, .wire, .api_key_env, .api_key, .max_tokens_field, .max_output_tokens, .connect_timeout, .timeout, .prices_as, " +
         "providers.NAME.prices.MODEL.input, .output, .cached_input";
 
     /// <param name="file">From <c>--config</c>; <c>null</c> reads <c>caisson.toml</c> in the working directory if there is one.</param>
@@ -103,6 +103,9 @@ public static class ConfigReader
                 return null;
             case ["api_key_env"]:
                 provider.ApiKeyEnvironment = text;
+                return null;
+            case ["wire"]:
+                provider.Wire = text;
                 return null;
             case ["api_key"]:
                 provider.ApiKey = text;

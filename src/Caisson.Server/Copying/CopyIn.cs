@@ -24,47 +24,15 @@ internal sealed class CopyIn(ISandbox box, string target, CancellationToken canc
     {
         try
         {
-            if (await CheckAsync(archive) is { } refused)
+            if (await ArchiveCheck.OfAsync(archive, cancellationToken) is { } refused)
                 return refused;
             archive.Position = 0;
             return await UnpackAsync(archive);
         }
-        catch (Exception e) when (e is InvalidDataException or FormatException or EndOfStreamException or ArgumentException)
+        catch (Exception e) when (ArchiveCheck.IsDamage(e))
         {
-            return Refuse("the body is no tar archive, or a damaged one: make it with tar, uncompressed");
+            return ArchiveCheck.Damaged;
         }
-    }
-
-    private async Task<Failure?> CheckAsync(Stream archive)
-    {
-        var names = new ArchiveNames();
-        var (entries, bytes) = (0, 0L);
-        await using var tar = new TarReader(archive, leaveOpen: true);
-        while (await tar.GetNextEntryAsync(copyData: false, cancellationToken) is { } entry)
-        {
-            if (entry.EntryType == TarEntryType.GlobalExtendedAttributes)
-                continue;
-            if (++entries > SandboxCopyLimits.Entries)
-                return Refuse($"the archive has more than {SandboxCopyLimits.Entries} entries: copy it in parts");
-            if (entry.Length > SandboxCopyLimits.FileBytes || (bytes += entry.Length) > SandboxCopyLimits.Bytes)
-                return new Failure(ErrorCodes.PayloadTooLarge, $"'{entry.Name}': a file may have {SandboxCopyLimits.FileBytes >> 20} MiB and all together {SandboxCopyLimits.Bytes >> 20} MiB: copy it in parts");
-            var (path, complaint) = ArchivePath.Check(entry.Name);
-            if (path is null)
-                return Refuse($"the archive has the name '{entry.Name}', which {complaint}: nothing was copied");
-            complaint = entry.EntryType switch
-            {
-                TarEntryType.Directory or TarEntryType.RegularFile or TarEntryType.V7RegularFile => null,
-                TarEntryType.SymbolicLink => ArchivePath.LinkStaysInside(path, entry.LinkName) ? null : $"is a link to '{entry.LinkName}', which may lead out of what is copied",
-                TarEntryType.HardLink => "is a hard link; tar --hard-dereference makes a file of it",
-                _ => "is no file, folder or link",
-            };
-            var isFolder = entry.EntryType == TarEntryType.Directory;
-            complaint ??= path.Length == 0 ? isFolder ? null : "names no file" : names.Add(path, isFolder);
-            if (complaint is not null)
-                return Refuse($"'{entry.Name}' in the archive {complaint}: nothing was copied");
-        }
-
-        return null;
     }
 
     private async Task<Failure?> UnpackAsync(Stream archive)
@@ -139,6 +107,4 @@ internal sealed class CopyIn(ISandbox box, string target, CancellationToken canc
     private string In(string path) => target.Length == 0 ? path : path.Length == 0 ? target : $"{target}/{path}";
 
     private static string Text(BoundedOutput output) => PlainText.Line(System.Text.Encoding.UTF8.GetString(output.Head.Span).TrimEnd('\n'));
-
-    private static Failure Refuse(string message) => new(ErrorCodes.RequestInvalid, message);
 }

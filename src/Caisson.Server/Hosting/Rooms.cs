@@ -9,6 +9,7 @@ using Caisson.Core.Stores;
 using Caisson.Gateway;
 using Caisson.Gateway.Egress;
 using Caisson.Gateway.Egress.Addresses;
+using Caisson.Gateway.Processes;
 using Caisson.Gateway.Prices;
 using Caisson.Sandboxes;
 using Caisson.Sandboxes.Boxes;
@@ -26,10 +27,12 @@ internal sealed class Rooms : IAsyncDisposable
     private readonly SqliteStore _store;
     private readonly ModelCallPipeline _models;
     private readonly BoxHost _boxes;
+    private readonly ProcessGateway _processes;
 
-    private Rooms(SqliteStore store, ModelCallPipeline models, BoxHost boxes, Engine engine, Runs runs)
+    private Rooms(SqliteStore store, ModelCallPipeline models, ProcessGateway processes, BoxHost boxes, Engine engine, Runs runs)
     {
         _store = store;
+        _processes = processes;
         _models = models;
         _boxes = boxes;
         Engine = engine;
@@ -57,6 +60,8 @@ internal sealed class Rooms : IAsyncDisposable
     internal required SandboxSnapshots Snapshots { get; init; }
 
     internal required IWorkspaceStore Workspaces { get; init; }
+
+    internal required WorkspaceUpload Uploads { get; init; }
 
     internal static (Rooms? Rooms, Failure? Failure) Open(ServerOptions options, AgentCatalog agents, TimeProvider clock, IIdSource ids, ILoggerFactory logs)
     {
@@ -87,7 +92,9 @@ internal sealed class Rooms : IAsyncDisposable
             await _store.SettleRestoredAsync();
         }
 
+        var processes = _processes.StartAsync(cancellationToken);
         await Engine.StartAsync(cancellationToken);
+        await processes;
         Storage.Start();
         Keeper.Start();
     }
@@ -99,6 +106,7 @@ internal sealed class Rooms : IAsyncDisposable
         await Keeper.DisposeAsync();
         await Storage.DisposeAsync();
         await Engine.DisposeAsync();
+        await _processes.DisposeAsync();
         await _boxes.DisposeAsync();
         Snapshots.Dispose();
         _models.Dispose();
@@ -115,10 +123,12 @@ internal sealed class Rooms : IAsyncDisposable
         var models = new ModelCallPipeline(options.Providers, PriceTable.Embedded, clock, random, logs.CreateLogger<ModelCallPipeline>());
         var boxes = new BoxHost(SandboxOptionsOf(options), blobs, clock, logs.CreateLogger<BoxHost>());
         var sandboxes = SandboxKinds.On(boxes);
+        var workspaces = new WorkspaceStore(blobs);
         var signals = new RunSignals();
         var kills = new KillSwitches(store, clock);
         var egress = new EgressGate(options.Egress, new SystemResolver(clock), new SocketConnector(), clock);
-        var newRuns = new NewRuns(blobs, models, sandboxes, agents.Builds, clock, ids, kills, boxes, egress);
+        var processes = new ProcessGateway(models, logs);
+        var newRuns = new NewRuns(blobs, models, sandboxes, agents.Builds, clock, ids, kills, boxes, egress, servesProcesses: true);
         var engine = new Engine(new EngineOptions { MaxConcurrentRuns = options.MaxConcurrentRuns }, new EngineParts
         {
             Store = store,
@@ -140,13 +150,14 @@ internal sealed class Rooms : IAsyncDisposable
             Admission = storage.Admission,
             Kills = kills,
             Egress = egress,
+            Processes = processes,
             Events = store,
+            Workspaces = workspaces,
         });
-        var workspaces = new WorkspaceStore(blobs);
         var runs = new Runs(store, store, blobs, models, newRuns, workspaces, signals, clock, ids);
         var keeper = new ScheduleKeeper(store, store, newRuns, signals, clock, logs.CreateLogger<ScheduleKeeper>(), () => engine.Ready);
         var schedules = new ScheduleBook(store, store, store, newRuns, keeper, signals, clock, ids);
-        return new Rooms(store, models, boxes, engine, runs)
+        return new Rooms(store, models, processes, boxes, engine, runs)
         {
             Storage = storage,
             Keeper = keeper,
@@ -156,6 +167,7 @@ internal sealed class Rooms : IAsyncDisposable
             Workspaces = workspaces,
             Snapshots = new SandboxSnapshots(boxes, new LiveSnapshots(boxes, sandboxes), store, store, storage.Admission,
                 new SnapshotLimits(options.Sandbox.MaxSnapshots, options.Sandbox.MaxSnapshotBytes), clock, ids),
+            Uploads = new WorkspaceUpload(blobs),
         };
     }
 

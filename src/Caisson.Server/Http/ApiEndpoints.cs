@@ -25,5 +25,6 @@ internal static class ApiEndpoints
         new SandboxExecEndpoint(boxes, stopping).Map(routes);
         new SandboxShellEndpoint(boxes, logs, clock, stopping).Map(routes);
         new SandboxFileEndpoints(boxes, rooms.Workspaces).Map(routes);
+        new WorkspaceEndpoints(rooms.Uploads).Map(routes);
     }
 }

@@ -57,7 +57,7 @@ internal sealed class RunEndpoints(Runs runs, Engine engine)
             return;
         }
 
-        var command = new CreateRun(body.Manifest, body.ManifestFile ?? "manifest", body.Input, body.Limits ?? new RunOverrides(), body.Labels ?? new Dictionary<string, string>(), Requests.IdempotencyKey(http));
+        var command = new CreateRun(body.Manifest, body.ManifestFile ?? "manifest", body.Input, body.Limits ?? new RunOverrides(), body.Labels ?? new Dictionary<string, string>(), Requests.IdempotencyKey(http)) { Workspace = body.Workspace };
         await AnswerAsync(http, await runs.CreateAsync(command, http.RequestAborted));
     }
 

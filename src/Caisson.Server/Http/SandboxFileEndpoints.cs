@@ -73,15 +73,13 @@ internal sealed class SandboxFileEndpoints(SandboxEndpoints finder, IWorkspaceSt
         if (path.Length == 0 && !Requests.Flag(http, "archive"))
             throw new BadHttpRequestException("the path is the workspace itself: name a file in it");
 
-        // On disk first: a body of its largest size has no place in memory, and an archive is read twice.
-        await using var body = new FileStream(Path.GetTempFileName(), FileMode.Open, FileAccess.ReadWrite, FileShare.None, bufferSize: 64 * 1024, FileOptions.DeleteOnClose | FileOptions.Asynchronous);
-        if (!await TakeAsync(http, body, most))
+        await using var body = await Spooled.TakeAsync(http, most);
+        if (body is null)
         {
             await Problems.WriteAsync(http, new Failure(ErrorCodes.PayloadTooLarge, $"the body is larger than {most >> 20} MiB: copy it in parts"));
             return;
         }
 
-        body.Position = 0;
         await using var visit = box.Visit();
         var copy = new CopyIn(box, path, http.RequestAborted);
         var failure = Requests.Flag(http, "archive") ? await copy.ArchiveAsync(body) : await copy.FileAsync(body, Requests.Flag(http, "executable"));
@@ -89,19 +87,6 @@ internal sealed class SandboxFileEndpoints(SandboxEndpoints finder, IWorkspaceSt
             http.Response.StatusCode = StatusCodes.Status204NoContent;
         else
             await Problems.WriteAsync(http, failure);
-    }
-
-    private static async Task<bool> TakeAsync(HttpContext http, FileStream body, long most)
-    {
-        var buffer = new byte[64 * 1024];
-        while (await http.Request.Body.ReadAsync(buffer, http.RequestAborted) is > 0 and var count)
-        {
-            if (body.Length + count > most)
-                return false;
-            await body.WriteAsync(buffer.AsMemory(0, count), http.RequestAborted);
-        }
-
-        return true;
     }
 
     /// <summary>Below the workspace, also where it is given as the box's commands see it.</summary>

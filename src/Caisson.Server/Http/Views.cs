@@ -39,6 +39,7 @@ internal static class Views
         Failure = run.Summary.Failure,
         Unconfirmed = run.Summary.Unconfirmed,
         WorkspaceRoot = run.Summary.WorkspaceRoot,
+        Kept = run.Summary.Kept,
         Artifacts = run.Summary.Artifacts,
         Labels = run.Summary.Labels,
     };

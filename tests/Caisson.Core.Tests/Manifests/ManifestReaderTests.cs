@@ -31,6 +31,7 @@ public sealed class ManifestReaderTests
           artifacts:
             - report.md
             - out/data.json
+          keep: artifacts
         limits:
           tokens: 200k
           usd: 2.50
@@ -75,6 +76,7 @@ public sealed class ManifestReaderTests
         Assert.Equal(["shell", "files"], manifest.Loop.Tools);
         Assert.Equal(new SandboxSettings { Isolation = IsolationTier.Hardware, Cpu = 1.5, MemoryBytes = 512L << 20, Pids = 1024, DiskBytes = 2L << 30 }, manifest.Sandbox);
         Assert.Equal(["report.md", "out/data.json"], manifest.Workspace.Artifacts);
+        Assert.Equal(WorkspaceKeep.Artifacts, manifest.Workspace.Keep);
         Assert.Equal(new LimitSettings
         {
             NanoUsd = 2_500_000_000,
@@ -195,6 +197,9 @@ public sealed class ManifestReaderTests
         { $"{Code}workspace:\n  artifacts:\n  - a/../../b", 5, "workspace.artifacts", "'a/../../b'", "relative to the workspace" },
         { $"{Code}workspace:\n  artifacts:\n  - a//b", 5, "workspace.artifacts", "'a//b'", "relative to the workspace" },
         { $"{Code}workspace:\n  artifacts:\n  - ''", 5, "workspace.artifacts", "''", "relative to the workspace" },
+        { $"{Code}workspace: {{keep: some}}", 3, "workspace.keep", "'some'", "all, artifacts, none" },
+        { $"{Code}workspace: {{keep: [all]}}", 3, "workspace.keep", "'a list'", "one value" },
+        { $"{Code}workspace: {{keep: artifacts}}", 3, "workspace.keep", "'artifacts'", "all or none where workspace.artifacts lists nothing" },
         { $"{Code}workspace: {{artifacts: [{string.Join(',', Enumerable.Range(0, 101))}]}}", 3, "workspace.artifacts", "'101 items'", "at most 100" },
 
         // The limits.
@@ -367,9 +372,10 @@ public sealed class ManifestReaderTests
     [Fact]
     public void Another_meaning_has_another_hash()
     {
-        string[] others = ["name: b\ncode: a", "name: a\ncode: b", Code + "version: 1", Code + "limits: {steps: 201}", Code + "workspace: {artifacts: [a]}", Code + "retry: {attempts: 7}",
+        string[] others = ["name: b\ncode: a", "name: a\ncode: b", Code + "version: 1", Code + "limits: {steps: 201}", Code + "workspace: {artifacts: [a]}", Code + "workspace: {artifacts: [a], keep: artifacts}", Code + "workspace: {keep: none}", Code + "retry: {attempts: 7}",
             Code + "limits: {no_progress: 1m}", Code + "loop_guard: {exempt: [a]}", Code + "loop_guard: {rate: {warn: 61}}", Code + "loop_guard: {stream: {warn: 7}}", Code + "sandbox: {idle_timeout: 10m}", Code + "loop_guard: {rate: {policy: act}}"];
 
+        Assert.Equal(Valid(Code).Hash, Valid(Code + "workspace: {keep: all}").Hash);
         Assert.Equal(others.Length + 1, others.Append(Code).Select(text => Valid(text).Hash).Distinct().Count());
     }
 

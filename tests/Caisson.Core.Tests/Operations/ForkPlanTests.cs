@@ -106,6 +106,24 @@ public sealed class ForkPlanTests
         Assert.Equal(["blob-m1", "root2"], Plan(at: 18).Blobs);
     }
 
+    /// <summary>Files of a step that the parent let go; the very tree that it kept is there.</summary>
+    [Theory]
+    [InlineData(WorkspaceKeep.None, null, 5)]
+    [InlineData(WorkspaceKeep.Artifacts, "kept", 5)]
+    [InlineData(WorkspaceKeep.Artifacts, "root1", 18)]
+    public void A_fork_does_not_begin_with_files_that_its_parent_let_go(WorkspaceKeep keep, string? root, long gone)
+    {
+        var row = Parent.Row(RunStatus.Cancelled, summary: new RunSummary { Kept = keep, WorkspaceRoot = root });
+        var last = gone == 5 ? 4 : 16;
+        ReadEntry[] entries = [.. Parent.Entries.Select(e => new ReadEntry(e, e.Body))];
+
+        var refused = Assert.IsType<ForkPlanOutcome.Refused>(ForkPlan.Make(row, entries, Spec(), Fork)).Failure;
+
+        Assert.Equal(ErrorCodes.BlobMissing, refused.Code);
+        Assert.EndsWith(string.Create(System.Globalization.CultureInfo.InvariantCulture, $"those of entry {gone}: the last place that needs none is {last}"), refused.Message, StringComparison.Ordinal);
+        Assert.IsType<ForkPlanOutcome.Planned>(ForkPlan.Make(row, entries, Spec() with { At = last }, Fork));
+    }
+
     [Fact]
     public void A_fork_s_journal_is_a_good_journal_and_can_be_forked_again()
     {

@@ -191,6 +191,7 @@ public sealed class JournalVerifierTests
         { "input tokens", r => r with { Summary = r.Summary with { InputTokens = 0 } } },
         { "output tokens", r => r with { Summary = r.Summary with { OutputTokens = 21 } } },
         { "workspace root", r => r with { Summary = r.Summary with { WorkspaceRoot = null } } },
+        { "kept of the workspace", r => r with { Summary = r.Summary with { Kept = WorkspaceKeep.Artifacts } } },
     };
 
     [Theory]

@@ -40,6 +40,21 @@ public sealed class RunVerificationTests
         Assert.Equal((4L, "blob_missing"), (finding.Seq, finding.Code));
     }
 
+    /// <summary>Swept is what a run let go; what it kept is missed.</summary>
+    [Fact]
+    public async Task Of_a_run_that_kept_its_artifacts_only_their_tree_must_be_there()
+    {
+        var kept = (await _rig.Blobs.PutAsync(["kept"u8.ToArray()], default))[0];
+        var journal = TestJournal.Begin().Completed("a", workspace: "swept").Add(new EntryBody.WorkspaceKept(WorkspaceKeep.Artifacts, kept)).Ended(RunStatus.Completed);
+        var run = await _rig.PutAsync(journal, RunStatus.Completed, PauseCause.None, new RunSummary { Steps = 1, WorkspaceRoot = kept, Kept = WorkspaceKeep.Artifacts });
+        Assert.Empty((await _rig.Operations.VerifyAsync(run, default))!.Findings);
+
+        _rig.Blobs.Remove(kept);
+
+        var finding = Assert.Single((await _rig.Operations.VerifyAsync(run, default))!.Findings);
+        Assert.Equal((4L, "blob_missing"), (finding.Seq, finding.Code));
+    }
+
     [Fact]
     public async Task A_body_that_stands_in_a_blob_is_read_from_there()
     {

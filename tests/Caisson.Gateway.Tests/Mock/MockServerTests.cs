@@ -78,7 +78,7 @@ public sealed class MockServerTests
         Assert.Equal(["request", "answered"], lines.Select(l => l.GetProperty("event").GetString()));
         Assert.All(lines, l => Assert.Equal("1 m k 4 2 2", $"{l.GetProperty("n")} {l.GetProperty("model")} {l.GetProperty("idempotency_key")} {l.GetProperty("run_epoch")} {l.GetProperty("attempt")} {l.GetProperty("turn")}"));
         Assert.Equal(200, lines[1].GetProperty("status").GetInt32());
-        Assert.Equal("""{"input":50,"output":5,"cached":10}""", lines[1].GetProperty("usage").GetRawText());
+        Assert.Equal("""{"input":50,"output":5,"cached":10,"written":0,"reasoning":0}""", lines[1].GetProperty("usage").GetRawText());
         Assert.Equal(JsonValueKind.Null, lines[0].GetProperty("status").ValueKind);
         Assert.Equal(1, rig.PaidCalls());
     }
@@ -149,9 +149,9 @@ public sealed class MockServerTests
 
     [Theory]
     [InlineData("{", "the body is no JSON")]
-    [InlineData("[]", "the body is no chat request")]
+    [InlineData("[]", "the body is no request of the wire openai.chat")]
     [InlineData("{}", "the body must have 'model' and 'messages'")]
-    [InlineData("""{"model":"m","messages":[{"role":7}]}""", "the body is no chat request")]
+    [InlineData("""{"model":"m","messages":[{"role":7}]}""", "the body is no request of the wire openai.chat")]
     [InlineData("""{"model":"other","messages":[]}""", "no script takes model 'other'")]
     [InlineData("""{"model":"m","messages":[{"role":"assistant","content":"a"},{"role":"assistant","content":"b"}]}""", "has no turn 3")]
     public async Task A_request_that_fits_nothing_is_refused_and_logged(string body, string words)

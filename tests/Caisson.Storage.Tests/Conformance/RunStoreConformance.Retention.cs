@@ -77,6 +77,31 @@ public abstract partial class RunStoreConformance
         Assert.Empty(await ReferencesAsync());
     }
 
+    /// <summary>Of a run that kept less than all at its end only the row's workspace is referred to; results stay.</summary>
+    [Theory]
+    [InlineData(WorkspaceKeep.Artifacts, "kept")]
+    [InlineData(WorkspaceKeep.None, null)]
+    public async Task A_run_that_let_its_workspaces_go_refers_to_what_it_kept(WorkspaceKeep keep, string? root)
+    {
+        var other = await CreateAndClaimAsync();
+        await AppendAsync(Unit(other, new JournalDraft(EntryKind.StepCompleted, """{"workspace":"of another run"}"""u8.ToArray())));
+        var run = await CreateAndClaimAsync();
+        run = await AppendAsync(Unit(run,
+            new JournalDraft(EntryKind.StepCompleted, """{"workspace":"first"}"""u8.ToArray()),
+            new JournalDraft(EntryKind.StepCompleted, """{"workspace":"second"}"""u8.ToArray(), Blob: "result"),
+            new JournalDraft(EntryKind.WorkspaceSaved, """{"root":"saved"}"""u8.ToArray())));
+        Assert.Equal([new("of another run", true), new("first", true), new("result", false), new("second", true), new("saved", true)], await ReferencesAsync());
+
+        await AppendAsync(Unit(run, Entry(EntryKind.WorkspaceKept, "{}"), new JournalDraft(EntryKind.RunEnded, default, Blob: "large end")) with
+        {
+            State = Halted(run, RunStatus.Completed) with { Summary = run.Summary with { WorkspaceRoot = root, Kept = keep } },
+        });
+
+        Assert.Equal([new("of another run", true), new("result", false), new("large end", false), .. root is null ? Array.Empty<BlobReference>() : [new(root, true)]], await ReferencesAsync());
+        var row = (await FindAsync(run.Id)).Summary;
+        Assert.Equal((keep, root), (row.Kept, row.WorkspaceRoot));
+    }
+
     [Fact]
     public async Task References_are_read_over_all_pages()
     {

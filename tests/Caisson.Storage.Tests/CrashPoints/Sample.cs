@@ -1,7 +1,10 @@
 using System.Globalization;
+using System.Text;
 using Caisson.Contracts;
 using Caisson.Core.Agents;
+using Caisson.Core.InMemory;
 using Caisson.Core.Journal;
+using Caisson.Sandboxes.Workspaces;
 using Caisson.Storage.Tests.EngineTests;
 
 namespace Caisson.Storage.Tests.CrashPoints;
@@ -29,6 +32,9 @@ internal sealed class Sample
     /// <summary>Its commands send something, once for each command.</summary>
     internal bool Sends { get; init; }
 
+    /// <summary>What is stored before it begins: workspaces that its tools leave.</summary>
+    internal IReadOnlyList<ReadOnlyMemory<byte>> Blobs { get; init; } = [];
+
     internal Script Child { get; init; } = (_, _, _) => Task.FromResult("");
 
     internal IReadOnlyList<string> Signals { get; init; } = [];
@@ -36,6 +42,10 @@ internal sealed class Sample
     internal IReadOnlyList<string> Approvers { get; init; } = [];
 
     internal bool Approves { get; init; } = true;
+
+    /// <summary>A report and junk, after each of two tools.</summary>
+    private static readonly ReadOnlyMemory<byte>[] s_workspaces = [.. Enumerable.Range(1, 2).Select(turn => new ReadOnlyMemory<byte>(TreeNode.Encode(
+        new[] { "junk", "report.md" }.Select(name => new TreeEntry(Encoding.UTF8.GetBytes(name), TreeKind.File, 0x1a4, 1, TreeContent.Inline, [(byte)('0' + turn)])))))];
 
     internal static readonly IReadOnlyDictionary<string, Sample> All = new Dictionary<string, Sample>
     {
@@ -46,6 +56,7 @@ internal sealed class Sample
         ["approvals"] = new() { Agent = AskingAsync, Approvers = ["ann", "bob"] },
         ["nested branches and effects"] = new() { Agent = NestedAsync },
         ["the last answer at a limit"] = new() { IsBusy = true, Manifest = "name: test\nloop: {model: mock/m, instructions: go}\nlimits: {steps: 6, on_limit: wrap_up}\n" },
+        ["kept artifacts"] = new() { Agent = FilesAsync, Manifest = "name: test\ncode: test\nworkspace: { artifacts: [report.md], keep: artifacts }\n", Blobs = s_workspaces },
         ["snapshots"] = new() { Agent = SnapshotsAsync, Signals = ["go#1", "go#2"] },
     };
 
@@ -180,6 +191,21 @@ internal sealed class Sample
         Effect = EffectClass.AtMostOnce,
         Verify = _ => Task.FromResult(effects.ContainsKey(name) ? new EffectCheck<string>(EffectState.Done, name) : new EffectCheck<string>(EffectState.NotDone)),
     });
+
+    private static async Task<string> FilesAsync(IRunContext context, Act act, IReadOnlyDictionary<string, int> effects)
+    {
+        foreach (var (turn, tree) in s_workspaces.Index())
+        {
+            var name = string.Create(CultureInfo.InvariantCulture, $"tool {turn}");
+            await ((RunContext)context).ToolAsync(new StepKey(StepHash.Of(name)), new StepSubject(StepKind.Tool, "files", "", null, null), async (_, _) =>
+            {
+                await act(name);
+                return new StepAttempt.Done("{}"u8.ToArray(), WorkspaceRoot: new MemoryBlobs().AddressOf(tree.Span));
+            });
+        }
+
+        return "done";
+    }
 
     private static async Task<string> SnapshotsAsync(IRunContext context, Act act, IReadOnlyDictionary<string, int> effects)
     {

@@ -11,6 +11,7 @@ using Caisson.Core.Lifecycle;
 using Caisson.Core.Models;
 using Caisson.Core.Stores;
 using Caisson.Core.Verification;
+using Caisson.Sandboxes.Workspaces;
 using Caisson.Storage.Tests.EngineTests;
 using Microsoft.Extensions.Logging.Abstractions;
 
@@ -38,6 +39,7 @@ internal sealed class World
         _store = new MemoryStore(_clock);
         _ids = new SystemIds(_clock);
         _model = sample.Models?.Invoke();
+        _ = _blobs.PutAsync(sample.Blobs, default);
     }
 
     /// <summary>Calls that the model got.</summary>
@@ -83,6 +85,7 @@ internal sealed class World
             Models = _sample.IsBusy ? new BusyModel { Calls = 2, Reserves = false, Act = effect => Of(store)(effect) } : Models,
             Sandboxes = _sample.Sends ? [Boxes(egress, Of(store))] : [],
             Egress = egress,
+            Workspaces = new WorkspaceStore(_blobs),
             CodeAgents = new Dictionary<string, IAgent> { ["test"] = new Agent(_sample.Agent, Of(store), _effects), ["child"] = new Agent(_sample.Child, Of(store), _effects) },
             Builds = Builds,
             NewRuns = NewRuns(),
@@ -151,7 +154,7 @@ internal sealed class World
 
             // A step whose outcome a check found out is no completion of its own, and no step that the run counts.
             var resolved = journal.Count(e => e.Kind == EntryKind.StepResolved && !JournalJson.Read<EntryBody.StepResolved>(e.Body).How.Equals(StepResolutions.NotDone, StringComparison.Ordinal));
-            text.Append($"{run.Agent}: {run.Status} {run.Summary.Result} {run.Summary.Failure?.Code} steps {run.Summary.Steps + resolved} tools {run.Summary.ToolCalls}");
+            text.Append($"{run.Agent}: {run.Status} {run.Summary.Result} {run.Summary.Failure?.Code} steps {run.Summary.Steps + resolved} tools {run.Summary.ToolCalls} files {run.Summary.WorkspaceRoot}");
             foreach (var kind in Once)
                 text.Append($" {kind} {journal.Count(e => e.Kind == kind)}");
             foreach (var row in await _store.ReadBudgetAsync(BudgetNodes.Of(run.Id), default))
@@ -163,7 +166,7 @@ internal sealed class World
     }
 
     private static readonly EntryKind[] Once =
-        [EntryKind.SignalConsumed, EntryKind.ChildSpawned, EntryKind.ChildEnded, EntryKind.ApprovalRequested, EntryKind.ApprovalDecided, EntryKind.Snapshot, EntryKind.LimitHit, EntryKind.RunEnded];
+        [EntryKind.SignalConsumed, EntryKind.ChildSpawned, EntryKind.ChildEnded, EntryKind.ApprovalRequested, EntryKind.ApprovalDecided, EntryKind.Snapshot, EntryKind.LimitHit, EntryKind.WorkspaceKept, EntryKind.RunEnded];
 
     internal async Task<string> FindingsAsync()
     {

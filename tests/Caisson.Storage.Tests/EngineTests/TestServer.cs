@@ -12,6 +12,7 @@ using Caisson.Core.Models;
 using Caisson.Core.Operations;
 using Caisson.Core.Sandboxes;
 using Caisson.Core.Stores;
+using Caisson.Sandboxes.Workspaces;
 using Caisson.Storage.Sqlite;
 using Caisson.Storage.Sqlite.Blobs;
 using Caisson.Storage.Tests.Sqlite;
@@ -34,8 +35,9 @@ internal sealed class TestServer : IAsyncDisposable
         models ??= new NoModels();
         var ids = new SystemIds(clock);
         Store = SqliteStoreHost.Open(folder, clock);
-        IBlobStore files = new FileBlobStore(Path.Combine(folder, "blobs"), Store.TenantKey.Span);
-        var content = blobs?.Invoke(files) ?? files;
+        Files = new FileBlobStore(Path.Combine(folder, "blobs"), Store.TenantKey.Span);
+        var content = blobs?.Invoke(Files) ?? Files;
+        var workspaces = new WorkspaceStore(content);
         Kills = new KillSwitches(Store, clock);
         var newRuns = new NewRuns(content, models, sandboxes ?? [], builds, clock, ids, Kills, egress: egress);
         Engine = new Engine(options ?? new EngineOptions(), new EngineParts
@@ -51,6 +53,7 @@ internal sealed class TestServer : IAsyncDisposable
             Unconfirmed = Store,
             Egress = egress,
             Events = Store,
+            Workspaces = workspaces,
             CodeAgents = Agents,
             Builds = builds,
             NewRuns = newRuns,
@@ -60,11 +63,13 @@ internal sealed class TestServer : IAsyncDisposable
             Random = random ?? new NoWait(),
             Logs = NullLoggerFactory.Instance,
         });
-        Runs = new Runs(Store, Store, content, models, newRuns, new NoWorkspaces(), signals ? _signals : new RunSignals(), clock, ids);
+        Runs = new Runs(Store, Store, content, models, newRuns, workspaces, signals ? _signals : new RunSignals(), clock, ids);
         Operations = new RunOperations(Store, Store, Store, content, models, _signals, clock, ids, Kills);
     }
 
     internal SqliteStore Store { get; }
+
+    internal FileBlobStore Files { get; }
 
     internal Engine Engine { get; }
 
@@ -177,15 +182,6 @@ internal sealed class TestServer : IAsyncDisposable
         public long DearestOf(string model, long tokens) => 0;
 
         public Task<ModelOutcome> CallAsync(ModelRequest request, IStepLog log, CancellationToken cancellationToken) => throw new InvalidOperationException("no models here");
-    }
-
-    private sealed class NoWorkspaces : IWorkspaceStore
-    {
-        public Task<ReadOnlyMemory<byte>?> ReadFileAsync(WorkspaceRoot root, string path, CancellationToken cancellationToken) => Task.FromResult<ReadOnlyMemory<byte>?>(null);
-
-        public Task<IReadOnlyList<FileEntry>> ListAsync(WorkspaceRoot root, int maxEntries, CancellationToken cancellationToken) => Task.FromResult<IReadOnlyList<FileEntry>>([]);
-
-        public IAsyncEnumerable<WorkspaceNode> WalkAsync(WorkspaceRoot root, string path, CancellationToken cancellationToken) => AsyncEnumerable.Empty<WorkspaceNode>();
     }
 }
 

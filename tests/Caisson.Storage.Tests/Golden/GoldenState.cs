@@ -81,6 +81,7 @@ internal static class GoldenState
                     InputTokens = history.InputTokens,
                     OutputTokens = history.OutputTokens,
                     WorkspaceRoot = history.WorkspaceRoot,
+                    Kept = history.Kept,
                     Result = ended ? golden.End.Result : null,
                     Failure = ended ? golden.End.Failure : null,
                 },

@@ -186,8 +186,9 @@ public sealed class MigrationTests : IDisposable
     }
 
     [Theory]
-    [InlineData("DROP TABLE events; DROP TABLE snapshots; PRAGMA user_version = 2")]
-    [InlineData("DROP TABLE snapshots; PRAGMA user_version = 3")]
+    [InlineData("DROP TABLE events; DROP TABLE snapshots; ALTER TABLE runs DROP COLUMN pruned; PRAGMA user_version = 2")]
+    [InlineData("DROP TABLE snapshots; ALTER TABLE runs DROP COLUMN pruned; PRAGMA user_version = 3")]
+    [InlineData("DROP TABLE snapshots; PRAGMA user_version = 4")]
     public async Task A_file_of_a_later_version_gets_what_it_lacks(string backwards)
     {
         using var other = new TempFolder();
@@ -198,6 +199,22 @@ public sealed class MigrationTests : IDisposable
         await SqliteStoreHost.Open(_folder.Path, TimeProvider.System).DisposeAsync();
 
         Assert.Equal(ColumnsOf(other), ColumnsOf(_folder));
+    }
+
+    /// <summary>Runs that ended before anybody could choose keep all their files.</summary>
+    [Fact]
+    public async Task Runs_of_version_3_refer_to_all_that_they_did()
+    {
+        Execute(Version1 + Rows);
+        await SqliteStoreHost.Open(_folder.Path, TimeProvider.System).DisposeAsync();
+        Execute("DROP TABLE snapshots; ALTER TABLE runs DROP COLUMN pruned; PRAGMA user_version = 3");
+
+        await using var store = SqliteStoreHost.Open(_folder.Path, TimeProvider.System);
+
+        var references = new List<string>();
+        await foreach (var reference in store.ReadReferencesAsync(default))
+            references.Add(reference.Address);
+        Assert.Equal(["root", "address"], references);
     }
 
     [Fact]

@@ -26,6 +26,8 @@ public sealed class LoopAgentTests
             turns: [{ say: I wait., call: { name: shell, arguments: { command: "echo begun >> ledger.txt; sleep 100" } } }, { say: Done. }]
           - model: thinker
             turns: [{ say: I think., call: { name: shell, arguments: { command: "timeout 7 sh -c 'while :; do :; done'; echo thought" } } }, { say: Done. }]
+          - model: builder
+            turns: [{ say: I build., call: { name: shell, arguments: { command: "mkdir out junk; echo data > out/data; echo junk > junk/file; echo report > report.md" } } }, { say: Done. }]
           - model: spender
             turns: [{ say: Not done yet., repeat: forever, usage: { output: 4000 }, call: { name: nothing, arguments: { again: yes } } }]
         """;
@@ -82,6 +84,20 @@ public sealed class LoopAgentTests
         var (busy, thoughts) = await PlayAsync(server, "thinker", box);
         Assert.Equal(RunStatus.Completed, busy.Status);
         Assert.Contains("thought", Assert.Single(thoughts), StringComparison.Ordinal);
+    }
+
+    /// <summary>Listed and read after the end, over the API, from the smaller tree alone.</summary>
+    [Fact]
+    public async Task A_run_that_keeps_its_artifacts_has_them_after_the_end_and_nothing_else()
+    {
+        await using var server = await ServerProcess.StartAsync(script: Script);
+        var token = TestContext.Current.CancellationToken;
+
+        var (run, _) = await PlayAsync(server, "builder", "  tools: [shell]\nsandbox: { memory: 256MiB, disk: 32MiB }\nworkspace: { artifacts: [report.md, out, missing], keep: artifacts }\n");
+
+        Assert.Equal((RunStatus.Completed, WorkspaceKeep.Artifacts), (run.Status, run.Kept));
+        Assert.Equal(["out/data", "report.md"], (await server.Client.ListFilesAsync(run.Id, token)).Select(f => f.Path));
+        Assert.Equal("report\n"u8.ToArray(), await server.Client.ReadFileAsync(run.Id, "report.md", token));
     }
 
     /// <summary>The provider answers with a call all the same, as some do: it is not made.</summary>

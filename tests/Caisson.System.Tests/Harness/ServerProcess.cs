@@ -147,8 +147,8 @@ internal sealed class ServerProcess : IAsyncDisposable
     internal Task<T> AskAsync<T>(Func<CaissonClient, Task<T>> ask) => Client.RetryAsync(_ => ask(Client), CaissonProgram.Patience, CancellationToken.None);
 
     /// <summary>The run, once it has ended or stands paused.</summary>
-    internal Task<RunView> EndedAsync(string run) =>
-        Until.AsyncValue($"run {run} comes to rest", () => AskAsync(client => client.GetRunAsync(run, CancellationToken.None)), view => view.Status.IsFinal() || view.Status == RunStatus.Paused);
+    internal Task<RunView> EndedAsync(string run, TimeSpan? patience = null) =>
+        Until.AsyncValue($"run {run} comes to rest", () => AskAsync(client => client.GetRunAsync(run, CancellationToken.None)), view => view.Status.IsFinal() || view.Status == RunStatus.Paused, patience);
 
     /// <summary>No journal has a finding.</summary>
     internal async Task AssertSoundAsync()

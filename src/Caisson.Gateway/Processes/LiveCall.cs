@@ -1,0 +1,156 @@
+namespace Caisson.Gateway.Processes;
+
+/// <summary>
+/// An answer on its way: written by the one who reads the upstream, read by whoever asked, from its beginning, as far as
+/// it has come. The last piece is held back until it is recorded: a client that acts on a whole answer must find it again.
+/// </summary>
+internal sealed class LiveCall(string wire, string identity)
+{
+    private readonly Lock _lock = new();
+    private readonly List<ReadOnlyMemory<byte>> _pieces = [];
+    private TaskCompletionSource _changed = New();
+    private (int Status, string? ContentType)? _head;
+    private int _readers;
+    private bool _recorded;
+    private LiveEnd? _end;
+
+    public string Wire => wire;
+
+    public string Identity => identity;
+
+    public IReadOnlyList<ReadOnlyMemory<byte>> Pieces
+    {
+        get
+        {
+            lock (_lock)
+                return [.. _pieces];
+        }
+    }
+
+    /// <summary>Whether somebody waits for it: an equal request is another call then.</summary>
+    public bool IsRead
+    {
+        get
+        {
+            lock (_lock)
+                return _readers > 0;
+        }
+    }
+
+    /// <summary>Whether a client may have seen some of it: then it cannot be asked for anew without anybody's notice.</summary>
+    public bool IsShown
+    {
+        get
+        {
+            lock (_lock)
+                return _pieces.Count > 1;
+        }
+    }
+
+    public void Begin(int status, string? contentType) => Change(() => _head = (status, contentType));
+
+    public void Add(ReadOnlyMemory<byte> piece) => Change(() => _pieces.Add(piece));
+
+    /// <summary>Before another attempt, while nobody has seen anything of this one.</summary>
+    public void Forget() => Change(() =>
+    {
+        _pieces.Clear();
+        _head = null;
+    });
+
+    /// <summary>It is over; what is recorded may be read to its end.</summary>
+    public void End(LiveEnd end) => Change(() =>
+    {
+        _end ??= end;
+        _recorded = _end is LiveEnd.Recorded;
+    });
+
+    /// <summary>Takes part in it. Disposing of the answer leaves it.</summary>
+    public Reader Join()
+    {
+        lock (_lock)
+            _readers++;
+        return new Reader(this);
+    }
+
+    private void Change(Action change)
+    {
+        TaskCompletionSource changed;
+        lock (_lock)
+        {
+            change();
+            (changed, _changed) = (_changed, New());
+        }
+
+        changed.SetResult();
+    }
+
+    private static TaskCompletionSource New() => new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    internal sealed class Reader(LiveCall call) : IDisposable
+    {
+        private int _at;
+
+        /// <summary>What comes next: the head, a piece, or the end.</summary>
+        public async Task<(LiveHead? Head, LiveEnd? End)> HeadAsync(CancellationToken cancellationToken)
+        {
+            while (true)
+            {
+                Task changed;
+                lock (call._lock)
+                {
+                    if (call._end is { } end and not LiveEnd.Recorded)
+                        return (null, end);
+                    if (call._head is { } head && (call._pieces.Count > 1 || call._recorded))
+                        return (new LiveHead(head.Status, head.ContentType), null);
+                    changed = call._changed.Task;
+                }
+
+                await changed.WaitAsync(cancellationToken);
+            }
+        }
+
+        /// <returns>The next piece; <c>null</c> at the end.</returns>
+        public async Task<(ReadOnlyMemory<byte>? Piece, LiveEnd? End)> NextAsync(CancellationToken cancellationToken)
+        {
+            while (true)
+            {
+                Task changed;
+                lock (call._lock)
+                {
+                    // All but the last, until there is no other.
+                    if (_at < call._pieces.Count - (call._recorded ? 0 : 1))
+                        return (call._pieces[_at++], null);
+                    if (call._end is { } end)
+                        return (null, end);
+                    changed = call._changed.Task;
+                }
+
+                await changed.WaitAsync(cancellationToken);
+            }
+        }
+
+        public void Dispose()
+        {
+            lock (call._lock)
+                call._readers--;
+        }
+    }
+}
+
+internal sealed record LiveHead(int Status, string? ContentType);
+
+internal abstract record LiveEnd
+{
+    /// <summary>All of it came and stands in the journal.</summary>
+    internal sealed record Recorded : LiveEnd;
+
+    /// <summary>The provider refused: its own words go to the client, and nothing is recorded.</summary>
+    internal sealed record Refused(int Status, string? ContentType, ReadOnlyMemory<byte> Body) : LiveEnd;
+
+    /// <summary>It will not be answered: a limit that the program is told of, in its own wire's words.</summary>
+    internal sealed record Denied(Wires.WireError Error) : LiveEnd;
+
+    /// <summary>The run halts or the connection broke in the middle: the client gets no end.</summary>
+    internal sealed record Broken : LiveEnd;
+}

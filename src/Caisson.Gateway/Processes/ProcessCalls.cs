@@ -1,0 +1,86 @@
+using Caisson.Core.Egress;
+using Caisson.Core.Processes;
+using Caisson.Gateway.Wires;
+
+namespace Caisson.Gateway.Processes;
+
+/// <summary>
+/// The calls of one ownership of a run.
+/// <para>
+/// Problem: a program may die while its call is under way upstream, and begin again before the answer came. States of a
+/// call: under way, read by a client → under way, left by its client → recorded. Invariants: what is under way is paid
+/// for, so it is read to its end and recorded whoever is gone; a request that equals a call under way which nobody reads
+/// joins it instead of being sent again. When this process dies, the calls under way die with it, and their holds are
+/// spent in doubt by the next owner.
+/// </para>
+/// </summary>
+internal sealed class ProcessCalls(IProcessRun run, BoxListener listener) : IProcessCalls
+{
+    private readonly Lock _lock = new();
+    private readonly List<LiveCall> _live = [];
+    private readonly HashSet<Task> _underWay = [];
+
+    public IProcessRun Run => run;
+
+    public IBoxDoors Open() => new ProcessStart(this, listener);
+
+    /// <summary>A call of this identity that is under way and that nobody reads any more, joined.</summary>
+    public LiveCall.Reader? JoinLeft(string wire, string identity)
+    {
+        lock (_lock)
+            return _live.FirstOrDefault(c => c.Wire == wire && c.Identity == identity && !c.IsRead)?.Join();
+    }
+
+    /// <summary>Begins a call that goes on whatever becomes of its client, and joins it.</summary>
+    public LiveCall.Reader Begin(string wire, string identity, Func<LiveCall, Task> buy)
+    {
+        var live = new LiveCall(wire, identity);
+        var reader = live.Join();
+        lock (_lock)
+        {
+            _live.Add(live);
+            var task = Task.Run(() => BuyAsync(live, buy));
+            _underWay.Add(task);
+            _ = task.ContinueWith(done =>
+            {
+                lock (_lock)
+                    _underWay.Remove(done);
+            }, TaskScheduler.Default);
+        }
+
+        return reader;
+    }
+
+    private async Task BuyAsync(LiveCall live, Func<LiveCall, Task> buy)
+    {
+        try
+        {
+            await buy(live);
+        }
+        catch (OperationCanceledException)
+        {
+            // The ownership is over, or the run halts: nobody is answered any more.
+        }
+        finally
+        {
+            live.End(new LiveEnd.Broken());
+            lock (_lock)
+                _live.Remove(live);
+        }
+    }
+
+    public async Task SettledAsync()
+    {
+        while (true)
+        {
+            Task[] open;
+            lock (_lock)
+                open = [.. _underWay];
+            if (open.Length == 0)
+                return;
+            await Task.WhenAll(open);
+        }
+    }
+
+    public async ValueTask DisposeAsync() => await SettledAsync();
+}

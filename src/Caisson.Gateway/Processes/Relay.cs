@@ -1,0 +1,76 @@
+using System.Buffers;
+using Caisson.Core.Journal;
+using Caisson.Gateway.Prices;
+using Caisson.Gateway.Providers;
+using Caisson.Gateway.Wires;
+
+namespace Caisson.Gateway.Processes;
+
+/// <summary>One attempt of a program's call at its upstream: the request as it is, its answer piece by piece.</summary>
+internal sealed class Relay(Upstream upstream, WireCall call, string path, ReadOnlyMemory<byte> body, IReadOnlyList<(string Name, string Value)> headers, LiveCall live, IStepLog log)
+{
+    /// <summary>An answer is held in memory until it is recorded.</summary>
+    private const int MostBytes = 15 << 20;
+    private const int PieceBytes = 64 << 10;
+
+    /// <summary>What the provider refused with, where it did.</summary>
+    public LiveEnd.Refused? Refusal { get; private set; }
+
+    public async Task<(UpstreamReply Reply, PaidResult Paid)> SendAsync(StepKey key, int attempt, CancellationToken cancellationToken)
+    {
+        live.Forget();
+        PaidResult paid = default;
+        var reply = await upstream.RelayAsync(path, body, headers, key, attempt, log, async (response, cancellation) =>
+        {
+            (var answer, paid) = await ReadAsync(response, cancellation);
+            return answer;
+        }, (status, contentType, text) => Refusal = new LiveEnd.Refused(status, contentType, text), cancellationToken);
+        if (reply is UpstreamReply.Failed { Retry: not RetryClass.Never } failed && live.IsShown)
+            reply = failed with { Retry = RetryClass.Never, MaybeBilled = true };
+        return (reply, paid);
+    }
+
+    private async Task<(UpstreamReply Reply, PaidResult Paid)> ReadAsync(HttpResponseMessage response, CancellationToken cancellationToken)
+    {
+        var contentType = response.Content.Headers.ContentType?.ToString();
+        var status = (int)response.StatusCode;
+        live.Begin(status, contentType);
+        var reader = call.Wire.Follow(call);
+        await using var stream = await response.Content.ReadAsStreamAsync(cancellationToken);
+        var buffer = ArrayPool<byte>.Shared.Rent(PieceBytes);
+        var output = new ArrayBufferWriter<byte>();
+        try
+        {
+            for (var total = 0L; ;)
+            {
+                var read = await stream.ReadAsync(buffer.AsMemory(0, PieceBytes), cancellationToken);
+                if (read == 0)
+                    break;
+                if ((total += read) > MostBytes)
+                    return (upstream.Malformed($"more than {MostBytes >> 20} MiB"), default);
+                reader.Take(buffer.AsSpan(0, read), output);
+                Flush();
+            }
+
+            var end = reader.End(output);
+            Flush();
+            if (!end.IsWhole)
+                return (upstream.Malformed(end.Problem ?? "an answer that is not whole"), default);
+            var usage = end.Usage ?? CallBounds.EstimateBytes(body.Length, reader.OutputBytes);
+            var result = RecordedExchange.Of(call.Wire.Name, status, contentType, live.Pieces, call.Match).Encode();
+            return (new UpstreamReply.Relayed(), new PaidResult(result, call.IsBilled ? usage : new TokenUsage(0, 0)));
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
+        }
+
+        void Flush()
+        {
+            if (output.WrittenCount == 0)
+                return;
+            live.Add(output.WrittenSpan.ToArray());
+            output.ResetWrittenCount();
+        }
+    }
+}

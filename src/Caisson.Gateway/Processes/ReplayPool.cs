@@ -1,0 +1,123 @@
+using Caisson.Core.Journal;
+using Caisson.Gateway.Wires;
+
+namespace Caisson.Gateway.Processes;
+
+/// <summary>How a request was found among what is recorded.</summary>
+internal enum ReplayLevel
+{
+    /// <summary>The same request, up to the order of its keys and what the gateway itself adds.</summary>
+    L0 = 0,
+    /// <summary>The same but for hints that do not change the answer, and ids that the client minted.</summary>
+    L1 = 1,
+    /// <summary>The same but for times and ids, exchanged one to one.</summary>
+    L2 = 2,
+    /// <summary>The same but for the results of tools.</summary>
+    L3 = 3,
+}
+
+internal sealed record RecordedCall(StepRecord Record, RecordedExchange Exchange);
+
+internal sealed record ReplayHit(RecordedCall Call, ReplayLevel Level);
+
+/// <summary>
+/// What one start of a program may still be answered from the journal.
+/// <para>
+/// A multiset, not a sequence: clients call side by side. A record answers once in each start. A looser level answers
+/// only where exactly one record fits, or where one alone continues a conversation that was already recognised: ten
+/// sub-agents whose prompts differ by one id must not swap their answers.
+/// </para>
+/// </summary>
+internal sealed class ReplayPool
+{
+    private readonly Lock _lock = new();
+    private readonly List<RecordedCall> _open;
+    private readonly HashSet<string> _recognised = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, string> _forward = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, string> _back = new(StringComparer.Ordinal);
+
+    public ReplayPool(IEnumerable<StepRecord> records) => _open =
+        [.. records.Where(r => r.Failure is null).Select(r => (Record: r, Exchange: RecordedExchange.Decode(r.Result.Span))).Where(r => r.Exchange is not null).Select(r => new RecordedCall(r.Record, r.Exchange!))];
+
+    /// <summary>Records that nothing asked for yet.</summary>
+    public int Left
+    {
+        get
+        {
+            lock (_lock)
+                return _open.Count;
+        }
+    }
+
+    /// <summary>The record that answers this request; from here on it answers no other.</summary>
+    public ReplayHit? Take(string wire, MatchKeys keys)
+    {
+        lock (_lock)
+        {
+            foreach (var level in Enum.GetValues<ReplayLevel>())
+            {
+                var fitting = _open.Where(c => c.Exchange.Wire == wire && Fits(level, c.Exchange.Match, keys)).ToList();
+                if (One(fitting) is not { } found)
+                    continue;
+                _open.Remove(found);
+                Recognise(found.Exchange.Match, keys);
+                return new ReplayHit(found, level);
+            }
+
+            return null;
+        }
+    }
+
+    /// <summary>It was not delivered: the client went away in the middle, and may ask again.</summary>
+    public void GiveBack(RecordedCall call)
+    {
+        lock (_lock)
+            _open.Insert(0, call);
+    }
+
+    /// <summary>Of calls that are equal to the byte the first; otherwise one alone, or the one that goes on where this start is.</summary>
+    private RecordedCall? One(List<RecordedCall> fitting)
+    {
+        if (fitting.Count <= 1 || fitting.All(c => c.Exchange.Match.L0 == fitting[0].Exchange.Match.L0))
+            return fitting.FirstOrDefault();
+        var next = fitting.Where(c => c.Exchange.Match.Prefixes is [.., var before] && _recognised.Contains(before)).ToList();
+        return next is [var only] ? only : null;
+    }
+
+    private bool Fits(ReplayLevel level, MatchKeys was, MatchKeys now) => level switch
+    {
+        ReplayLevel.L0 => was.L0 == now.L0,
+        ReplayLevel.L1 => was.L1 == now.L1,
+        ReplayLevel.L2 => was.L2 == now.L2 && Maps(was.Volatile, now.Volatile),
+        ReplayLevel.L3 => was.L3 == now.L3 && (was.Prefixes.Count == 0 || _recognised.Contains(was.Prefixes[^1])) && Maps(was.Volatile, now.Volatile, partly: true),
+        _ => false,
+    };
+
+    /// <summary>Whether the one's changing words can stand for the other's, one to one and as earlier requests of this start had it.</summary>
+    private bool Maps(IReadOnlyList<string> was, IReadOnlyList<string> now, bool partly = false)
+    {
+        if (was.Count != now.Count && !partly)
+            return false;
+        var (forward, back) = (new Dictionary<string, string>(StringComparer.Ordinal), new Dictionary<string, string>(StringComparer.Ordinal));
+        for (var i = 0; i < Math.Min(was.Count, now.Count) && !partly; i++)
+        {
+            if (Known(_forward, forward, was[i]) is { } to && to != now[i] || Known(_back, back, now[i]) is { } from && from != was[i])
+                return false;
+            (forward[was[i]], back[now[i]]) = (now[i], was[i]);
+        }
+
+        return true;
+
+        static string? Known(Dictionary<string, string> settled, Dictionary<string, string> here, string word) =>
+            settled.GetValueOrDefault(word) ?? here.GetValueOrDefault(word);
+    }
+
+    private void Recognise(MatchKeys was, MatchKeys now)
+    {
+        _recognised.Add(was.L3);
+        foreach (var prefix in was.Prefixes)
+            _recognised.Add(prefix);
+        for (var i = 0; was.Volatile.Count == now.Volatile.Count && i < was.Volatile.Count; i++)
+            (_forward[was.Volatile[i]], _back[now.Volatile[i]]) = (now.Volatile[i], was.Volatile[i]);
+    }
+}
