@@ -35,8 +35,8 @@ internal static class ExitCodes
         ErrorCodes.ManifestInvalid or ErrorCodes.ScheduleInvalid or ErrorCodes.ConfigInvalid or ErrorCodes.ModelUnknown or ErrorCodes.ModelUnpriced or ErrorCodes.SandboxUnavailable
             or ErrorCodes.DataDirectoryInUse or ErrorCodes.DataDirectoryInvalid or ErrorCodes.DatabaseForeign or ErrorCodes.DatabaseCorrupt => Config,
         ErrorCodes.NotAllowed => NotAllowed,
-        ErrorCodes.RunNotFound or ErrorCodes.AgentNotFound or ErrorCodes.ScheduleNotFound or ErrorCodes.SandboxNotFound => NotFound,
-        ErrorCodes.RunEnded or ErrorCodes.RunConflict or ErrorCodes.IdempotencyMismatch or ErrorCodes.BlobMissing or ErrorCodes.KillSwitch => Conflict,
+        ErrorCodes.RunNotFound or ErrorCodes.AgentNotFound or ErrorCodes.ScheduleNotFound or ErrorCodes.SandboxNotFound or ErrorCodes.SnapshotNotFound => NotFound,
+        ErrorCodes.RunEnded or ErrorCodes.RunConflict or ErrorCodes.IdempotencyMismatch or ErrorCodes.BlobMissing or ErrorCodes.KillSwitch or ErrorCodes.SnapshotRefused => Conflict,
         ErrorCodes.BudgetExceeded => Budget,
         ErrorCodes.Draining => Draining,
         _ => Failed,

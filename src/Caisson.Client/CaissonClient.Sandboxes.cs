@@ -4,6 +4,7 @@ using System.Runtime.CompilerServices;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
+using System.Text.Json.Serialization.Metadata;
 using Caisson.Contracts;
 
 namespace Caisson.Client;
@@ -20,20 +21,25 @@ public sealed partial class CaissonClient
     public Task<SandboxPoolView> GetSandboxPoolAsync(CancellationToken cancellationToken) =>
         GetAsync("v1/sandboxes/pool", SandboxJson.Default.SandboxPoolView, cancellationToken);
 
-    /// <summary>Saves the workspace as it is now.</summary>
-    public async Task<SandboxSnapshotView> SnapshotSandboxAsync(string box, CancellationToken cancellationToken)
-    {
-        using var message = new HttpRequestMessage(HttpMethod.Post, $"{BoxPath(box)}/snapshot");
-        using var answer = await SendAsync(message, cancellationToken, BoxLimit);
-        return await ReadAsync(answer, SandboxJson.Default.SandboxSnapshotView, cancellationToken);
-    }
+    /// <summary>Keeps the workspace as it is now, or with <paramref name="live"/> the whole box.</summary>
+    public Task<SandboxSnapshotView> SnapshotSandboxAsync(string box, bool live, CancellationToken cancellationToken) =>
+        PostAsync($"{BoxPath(box)}/snapshot?live={(live ? "true" : "false")}", SandboxJson.Default.SandboxSnapshotView, cancellationToken);
+
+    public Task<SandboxSnapshotsView> ListSnapshotsAsync(CancellationToken cancellationToken) =>
+        GetAsync("v1/sandboxes/snapshots", SandboxJson.Default.SandboxSnapshotsView, cancellationToken);
+
+    /// <summary>Starts a box that goes on where a live one stands, which goes on as well.</summary>
+    public Task<SandboxView> ForkSandboxAsync(string box, CancellationToken cancellationToken) =>
+        PostAsync($"{BoxPath(box)}/fork", SandboxJson.Default.SandboxView, cancellationToken);
+
+    /// <summary>Starts a box that goes on from a live snapshot.</summary>
+    public Task<SandboxView> ForkSnapshotAsync(string snapshot, CancellationToken cancellationToken) =>
+        PostAsync($"{SnapshotPath(snapshot)}/fork", SandboxJson.Default.SandboxView, cancellationToken);
+
+    public Task RemoveSnapshotAsync(string snapshot, CancellationToken cancellationToken) => DeleteAsync(SnapshotPath(snapshot), cancellationToken);
 
     /// <summary>Ends a box; its run gets another one at its next step that needs it.</summary>
-    public async Task RemoveSandboxAsync(string box, CancellationToken cancellationToken)
-    {
-        using var message = new HttpRequestMessage(HttpMethod.Delete, BoxPath(box));
-        using var answer = await SendAsync(message, cancellationToken, BoxLimit);
-    }
+    public Task RemoveSandboxAsync(string box, CancellationToken cancellationToken) => DeleteAsync(BoxPath(box), cancellationToken);
 
     /// <summary>
     /// Runs a command in a box: its output as it comes, and last how it ended. An end without that is a broken
@@ -99,6 +105,19 @@ public sealed partial class CaissonClient
         using var answer = await SendAsync(message, cancellationToken, BoxLimit);
     }
 
+    private async Task<T> PostAsync<T>(string path, JsonTypeInfo<T> type, CancellationToken cancellationToken)
+    {
+        using var message = new HttpRequestMessage(HttpMethod.Post, path);
+        using var answer = await SendAsync(message, cancellationToken, BoxLimit);
+        return await ReadAsync(answer, type, cancellationToken);
+    }
+
+    private async Task DeleteAsync(string path, CancellationToken cancellationToken)
+    {
+        using var message = new HttpRequestMessage(HttpMethod.Delete, path);
+        using var answer = await SendAsync(message, cancellationToken, BoxLimit);
+    }
+
     private async Task<string?> LineAsync(StreamReader lines, CancellationToken cancellationToken)
     {
         try
@@ -112,6 +131,8 @@ public sealed partial class CaissonClient
     }
 
     private static string BoxPath(string box) => $"v1/sandboxes/{Uri.EscapeDataString(box)}";
+
+    private static string SnapshotPath(string snapshot) => $"v1/sandboxes/snapshots/{Uri.EscapeDataString(snapshot)}";
 
     private static string FilePath(string box, string path) => $"{BoxPath(box)}/files/{string.Join('/', path.Split('/').Select(Uri.EscapeDataString))}";
 }

@@ -56,6 +56,8 @@ public static class ErrorCodes
 
     public const string SandboxUnavailable = "sandbox_unavailable";
     public const string SandboxNotFound = "sandbox_not_found";
+    public const string SnapshotNotFound = "snapshot_not_found";
+    public const string SnapshotRefused = "snapshot_refused";
     public const string SandboxStartFailed = "sandbox_start_failed";
     public const string SandboxLost = "sandbox_lost";
     public const string SandboxProtocol = "sandbox_protocol";

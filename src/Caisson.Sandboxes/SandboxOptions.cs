@@ -48,6 +48,9 @@ public sealed class SandboxOptions
     /// <summary>Free memory of the host that no new box may touch, in bytes. Default: a twentieth, at least 256 MiB.</summary>
     public long? MemoryReserve { get; init; }
 
+    /// <summary>After it a fork is ended, whatever it does: nobody owns it. Default 1 day.</summary>
+    public TimeSpan ForkLife { get; init; } = TimeSpan.FromDays(1);
+
     /// <summary>What a manifest may name as its image, beside <c>host</c>: <c>dir:FOLDER</c>, <c>tar:FILE</c>, <c>oci:FOLDER:TAG</c>, <c>oci-archive:FILE</c> or <c>docker://NAME</c>.</summary>
     public IReadOnlyDictionary<string, string> Images { get; init; } = new Dictionary<string, string>();
 

@@ -57,6 +57,8 @@ internal sealed class LedgerReads(ReadConnections connections, SealedColumns col
             r => Reads.Summary(columns, r.Run(2), r.GetFieldValue<byte[]>(1)).Roots().Select(root => new BlobReference(root, IsTree: true)), cancellationToken);
         await foreach (var reference in rows)
             yield return reference;
+        foreach (var snapshot in await SnapshotRows.ListAsync(connections, cancellationToken))
+            yield return new BlobReference(snapshot.Root, IsTree: true);
     }
 
     /// <summary>What a destroyed key sealed refers to nothing any more: nobody can follow it.</summary>

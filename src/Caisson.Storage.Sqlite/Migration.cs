@@ -78,6 +78,24 @@ internal static class Migration
         "PRAGMA user_version = 4",
     ];
 
+    private static readonly string[] ToVersion5 =
+    [
+        """
+        CREATE TABLE snapshots (
+            id INTEGER PRIMARY KEY,
+            snapshot_id TEXT NOT NULL UNIQUE,
+            root TEXT NOT NULL,
+            box TEXT NOT NULL,
+            run_id TEXT,
+            seq INTEGER NOT NULL,
+            at INTEGER NOT NULL
+        ) STRICT
+        """,
+        "PRAGMA user_version = 5",
+    ];
+
+    internal static void FromVersion4(SqliteConnection connection) => Execute(connection, ToVersion5);
+
     internal static void FromVersion3(SqliteConnection connection) => Execute(connection, ToVersion4);
 
     internal static void FromVersion2(SqliteConnection connection) => Execute(connection, ToVersion3);

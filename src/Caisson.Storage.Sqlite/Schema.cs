@@ -9,7 +9,7 @@ namespace Caisson.Storage.Sqlite;
 internal static class Schema
 {
     private const int ApplicationId = 0x43414953; // "CAIS"
-    private const int Version = 4;
+    private const int Version = 5;
 
     // The check reads the whole file. Beyond this size it would delay every restart; damage is then found where it is read.
     private const long LargestChecked = 32 << 20;
@@ -151,6 +151,15 @@ internal static class Schema
             detail BLOB,
             UNIQUE (run, kind, code, subject)
         ) STRICT;
+        CREATE TABLE snapshots (
+            id INTEGER PRIMARY KEY,
+            snapshot_id TEXT NOT NULL UNIQUE,
+            root TEXT NOT NULL,
+            box TEXT NOT NULL,
+            run_id TEXT,
+            seq INTEGER NOT NULL,
+            at INTEGER NOT NULL
+        ) STRICT;
         """;
 
     /// <summary>Looks at a file without changing it. <c>null</c> when it is ours and sound, or empty.</summary>
@@ -186,6 +195,8 @@ internal static class Schema
             Migration.FromVersion2(connection);
         if (Number(connection, "PRAGMA user_version") == 3)
             Migration.FromVersion3(connection);
+        if (Number(connection, "PRAGMA user_version") == 4)
+            Migration.FromVersion4(connection);
     }
 
     private static void Create(SqliteConnection connection)

@@ -21,7 +21,7 @@ public abstract record SqliteOpenOutcome
 /// The embedded store: one SQLite database in one data directory, owned by one process at a time. Write-ahead log with
 /// full sync; one writer thread; checkpoints by a second thread, so that no batch pays for them.
 /// </summary>
-public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IBudgetStore, IScheduleStore, IRetentionStore, IUnconfirmedEnds, IKillSwitchStore, IEventStore, IAsyncDisposable
+public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IBudgetStore, IScheduleStore, IRetentionStore, IUnconfirmedEnds, IKillSwitchStore, ISnapshotStore, IEventStore, IAsyncDisposable
 {
     private static readonly LogLimits s_log = new(Copy: 8L << 20, Restart: 24L << 20, Shrink: 96L << 20, Reserve: 32L << 20);
 
@@ -230,6 +230,12 @@ public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IBudgetStor
     public Task<bool> ConfirmEndAsync(RunId run, CancellationToken cancellationToken) => _writer.DoAsync(() => _writes.ConfirmEnd(run));
 
     public Task<bool> DeleteRunAsync(RunId run, CancellationToken cancellationToken) => _writer.DoAsync(() => _schedules.Delete(run));
+
+    public Task AddSnapshotAsync(SnapshotRecord snapshot, CancellationToken cancellationToken) => _writer.DoAsync(() => SnapshotRows.Add(_connection, snapshot));
+
+    public Task<bool> RemoveSnapshotAsync(string id, CancellationToken cancellationToken) => _writer.DoAsync(() => SnapshotRows.Remove(_connection, id));
+
+    public Task<IReadOnlyList<SnapshotRecord>> ListSnapshotsAsync(CancellationToken cancellationToken) => SnapshotRows.ListAsync(_readers, cancellationToken);
 
     public IAsyncEnumerable<BlobReference> ReadReferencesAsync(CancellationToken cancellationToken) => _ledgers.ReferencesAsync(cancellationToken);
 

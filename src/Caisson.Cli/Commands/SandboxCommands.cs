@@ -5,14 +5,15 @@ using Caisson.Contracts;
 
 namespace Caisson.Cli.Commands;
 
-/// <summary><c>caisson sandbox list | exec | shell | cp | snapshot | rm | pool</c>: the boxes that live now.</summary>
+/// <summary><c>caisson sandbox list | exec | shell | cp | snapshot | snapshots | fork | rm | pool</c>: the boxes that live now.</summary>
 internal static class SandboxCommands
 {
     private const int ShortId = 12;
 
     internal static Command Create(Shell shell) => new("sandbox", "Look into the boxes that live now, and work in them")
     {
-        List(shell), SandboxExecCommand.Create(shell), SandboxShellCommand.Create(shell), SandboxCopyCommand.Create(shell), Snapshot(shell), Remove(shell), Pool(shell),
+        List(shell), SandboxExecCommand.Create(shell), SandboxShellCommand.Create(shell), SandboxCopyCommand.Create(shell),
+        SandboxSnapshotCommands.Take(shell), SandboxSnapshotCommands.List(shell), SandboxSnapshotCommands.Fork(shell), Remove(shell), Pool(shell),
     };
 
     internal static Argument<string> Box() => new("BOX") { Description = "Id of the box or of its run, or the beginning of it" };
@@ -38,42 +39,28 @@ internal static class SandboxCommands
     {
         var wide = context.Format == OutputFormat.Wide;
         var now = context.Shell.Clock.GetUtcNow();
-        string[] columns = ["BOX", "RUN", "PROVIDER", "STATE", "MEMORY", "CPU", "PROCESSES", "AGE"];
+        string[] columns = ["BOX", "RUN", "PROVIDER", "STATE", "MEMORY", "CPU", "PROCESSES", "AGE", "FORK OF"];
         context.Table.Rows(wide ? [.. columns, "EPOCH", "IMAGE"] : columns, boxes.Select(box =>
         {
             string[] cells =
             [
                 box.Id, box.Run is null ? "" : wide ? box.Run : Format.ShortId(box.Run), box.Provider, Format.Word(box.State), Format.Bytes(box.MemoryBytes),
                 Format.Duration(TimeSpan.FromSeconds(box.CpuSeconds)), box.Processes.ToString(CultureInfo.InvariantCulture), Format.Duration(now - box.Made),
+                box.Origin is { } origin ? origin.Snapshot ?? origin.Box : "",
             ];
             return wide ? [.. cells, box.Epoch.ToString(CultureInfo.InvariantCulture), box.Image] : cells;
         }));
     }
 
-    private static Command Snapshot(Shell shell)
-    {
-        var box = Box();
-        var command = new Command("snapshot", "Save a box's workspace as it is now, and print its root") { box };
-        shell.Bind(command, async context =>
-        {
-            var view = await context.Client.SnapshotSandboxAsync(context.Get(box), context.Interrupted);
-            if (context.IsJson)
-                context.Json(view, SandboxJson.Default.SandboxSnapshotView);
-            else
-                context.Terminal.WriteLine(view.Root);
-            return ExitCodes.Ok;
-        });
-        return command;
-    }
-
     private static Command Remove(Shell shell)
     {
-        var box = Box();
-        var command = new Command("rm", "End a box; its run gets another one at its next step that needs it") { box };
+        var name = new Argument<string>("BOX|SNAPSHOT") { Description = "A box: its id, its run's, or the beginning of either; or a snapshot: its id or the beginning of it" };
+        var command = new Command("rm", "End a box, whose run gets another one at its next step that needs it; or remove a snapshot") { name };
         shell.Bind(command, async context =>
         {
-            await context.Client.RemoveSandboxAsync(context.Get(box), context.Interrupted);
-            context.Progress($"{context.Get(box)} is gone");
+            var given = context.Get(name);
+            await (SandboxSnapshotCommands.IsSnapshot(given) ? context.Client.RemoveSnapshotAsync(given, context.Interrupted) : context.Client.RemoveSandboxAsync(given, context.Interrupted));
+            context.Progress($"{PlainText.Line(given)} is gone");
             return ExitCodes.Ok;
         });
         return command;

@@ -75,5 +75,6 @@ internal static class MemoryQueries
 
     internal static IReadOnlyList<BlobReference> References(this MemoryState state) =>
         [.. state.Runs.Values.SelectMany(r => r.Journal.SelectMany(e => JournalReferences.Of(e.Entry, pruned: r.Record.Summary.Kept is not null))),
-            .. state.Runs.Values.SelectMany(r => r.Record.Summary.Roots()).Select(root => new BlobReference(root, IsTree: true))];
+            .. state.Runs.Values.SelectMany(r => r.Record.Summary.Roots()).Select(root => new BlobReference(root, IsTree: true)),
+            .. state.Snapshots.Select(s => new BlobReference(s.Root, IsTree: true))];
 }

@@ -27,6 +27,9 @@ internal sealed record MemoryState
 
     internal ImmutableSortedDictionary<string, ScheduleRecord> Schedules { get; init; } = ImmutableSortedDictionary.Create<string, ScheduleRecord>(StringComparer.Ordinal);
 
+    /// <summary>Oldest first.</summary>
+    internal ImmutableList<SnapshotRecord> Snapshots { get; init; } = [];
+
     internal MemoryLedger Ledger { get; init; } = new();
 
     internal ReadOnlyMemory<byte> KillSwitch { get; init; }

@@ -12,7 +12,7 @@ namespace Caisson.Core.InMemory;
 /// </summary>
 /// <param name="shared">Whether several nodes live on it: then registering declares nobody dead, and nodes judge each other by their beats.</param>
 internal sealed class MemoryStore(TimeProvider clock, bool shared = false, IStoreFaults? faults = null)
-    : IRunStore, IRunReader, INodeStore, IBudgetStore, IScheduleStore, IRetentionStore, IUnconfirmedEnds, IKillSwitchStore, IEventStore
+    : IRunStore, IRunReader, INodeStore, IBudgetStore, IScheduleStore, IRetentionStore, IUnconfirmedEnds, IKillSwitchStore, ISnapshotStore, IEventStore
 {
     private readonly Lock _lock = new();
     private MemoryState _state = MemoryState.Empty;
@@ -137,6 +137,14 @@ internal sealed class MemoryStore(TimeProvider clock, bool shared = false, IStor
     public Task<bool> ConfirmEndAsync(RunId run, CancellationToken cancellationToken) => WriteAsync("confirm_end", run, state => RunUnits.ConfirmEnd(state, run));
 
     public Task<bool> DeleteRunAsync(RunId run, CancellationToken cancellationToken) => WriteAsync("delete_run", run, state => ScheduleUnits.Delete(state, run, clock.GetUtcNow()));
+
+    public Task AddSnapshotAsync(SnapshotRecord snapshot, CancellationToken cancellationToken) =>
+        WriteAsync("add_snapshot", null, state => (state with { Snapshots = state.Snapshots.Add(snapshot with { At = MemoryState.Ms(snapshot.At) }) }, true));
+
+    public Task<bool> RemoveSnapshotAsync(string id, CancellationToken cancellationToken) =>
+        WriteAsync("remove_snapshot", null, state => (state with { Snapshots = state.Snapshots.RemoveAll(s => s.Id == id) }, state.Snapshots.Exists(s => s.Id == id)));
+
+    public Task<IReadOnlyList<SnapshotRecord>> ListSnapshotsAsync(CancellationToken cancellationToken) => ReadAsync(IReadOnlyList<SnapshotRecord> (state) => state.Snapshots, cancellationToken);
 
     public IAsyncEnumerable<BlobReference> ReadReferencesAsync(CancellationToken cancellationToken) => Snapshot().References().ToAsyncEnumerable();
 

@@ -54,9 +54,18 @@ public sealed record SandboxSpec(RunId Run, long Epoch, SandboxSettings Limits, 
     /// <summary>Of every command in the box; what a command brings itself goes before.</summary>
     public IReadOnlyDictionary<string, string> Environment { get; init; } = new Dictionary<string, string>();
 
+    /// <summary>Of a fork: what it goes on from. Nobody owns it, so it is never frozen.</summary>
+    public SandboxOrigin? Origin { get; init; }
+
     /// <summary>Files that everybody in the box may read, by their names below <c>/run/box</c>.</summary>
     public IReadOnlyDictionary<string, ReadOnlyMemory<byte>> Files { get; init; } = new Dictionary<string, ReadOnlyMemory<byte>>();
 }
+
+/// <summary>What a fork went on from. It belongs to no run, and nothing that happens in it stands in a journal.</summary>
+/// <param name="Snapshot"><c>null</c> where it was forked from a live box at once.</param>
+/// <param name="Run">Whose box that was; <c>null</c> where it was nobody's.</param>
+/// <param name="Seq">Where that run's journal stood.</param>
+public sealed record SandboxOrigin(string? Snapshot, string Box, RunId? Run, long Seq);
 
 /// <summary>Content address of a saved workspace: equal trees have equal roots.</summary>
 public readonly record struct WorkspaceRoot(string Hash)

@@ -17,9 +17,13 @@ public interface ISandboxRegistry
     Failure? CheckImage(string name);
 }
 
-/// <param name="Run">Whose it is; <c>null</c> for one that stands ready.</param>
+/// <param name="Run">Whose it is; <c>null</c> for one that stands ready, and for a fork.</param>
 /// <param name="Image">Digest of what it sees as its root.</param>
-public sealed record SandboxInfo(string Id, string Provider, RunId? Run, long Epoch, SandboxState State, string Image, DateTimeOffset Made, SandboxStats Stats);
+public sealed record SandboxInfo(string Id, string Provider, RunId? Run, long Epoch, SandboxState State, string Image, DateTimeOffset Made, SandboxStats Stats)
+{
+    /// <summary>Of a fork: what it went on from.</summary>
+    public SandboxOrigin? Origin { get; init; }
+}
 
 /// <param name="Size">Boxes that are kept ready of each sort.</param>
 /// <param name="Waiting">Runs that wait for room.</param>

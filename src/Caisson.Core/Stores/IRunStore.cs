@@ -133,6 +133,23 @@ public interface IKillSwitchStore
     Task<bool> ReplaceKillSwitchAsync(ReadOnlyMemory<byte> read, ReadOnlyMemory<byte> value, CancellationToken cancellationToken);
 }
 
+/// <summary>Saved workspaces that somebody wants to keep: each root is referred to until its snapshot is removed.</summary>
+public interface ISnapshotStore
+{
+    Task AddSnapshotAsync(SnapshotRecord snapshot, CancellationToken cancellationToken);
+
+    /// <summary><c>false</c> where there is none of this id.</summary>
+    Task<bool> RemoveSnapshotAsync(string id, CancellationToken cancellationToken);
+
+    /// <summary>Oldest first.</summary>
+    Task<IReadOnlyList<SnapshotRecord>> ListSnapshotsAsync(CancellationToken cancellationToken);
+}
+
+/// <param name="Root">Of the saved workspace.</param>
+/// <param name="Run">Whose box it was; <c>null</c> where it was nobody's.</param>
+/// <param name="Seq">Where that run's journal stood.</param>
+public sealed record SnapshotRecord(string Id, string Root, string Box, RunId? Run, long Seq, DateTimeOffset At);
+
 /// <summary>What retention and verification need.</summary>
 public interface IRetentionStore
 {
@@ -145,7 +162,7 @@ public interface IRetentionStore
     /// </summary>
     Task<bool> DeleteRunAsync(RunId run, CancellationToken cancellationToken);
 
-    /// <summary>Every blob address and workspace root that any journal or row refers to, in pages of at most 1,000 by ascending position.</summary>
+    /// <summary>Every blob address and workspace root that any journal, row or snapshot refers to, in pages of at most 1,000 by ascending position.</summary>
     IAsyncEnumerable<BlobReference> ReadReferencesAsync(CancellationToken cancellationToken);
 }
 

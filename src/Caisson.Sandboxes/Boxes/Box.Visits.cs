@@ -11,7 +11,8 @@ internal sealed partial class Box
     private int _visits;
     private int _commands;
 
-    private bool StaysThawed => Volatile.Read(ref _terminals) > 0 || Volatile.Read(ref _visits) > 0;
+    /// <summary>A fork has no owner who would thaw it: what runs in it runs on.</summary>
+    private bool StaysThawed => Volatile.Read(ref _terminals) > 0 || Volatile.Read(ref _visits) > 0 || Spec.Origin is not null;
 
     private bool IsAtRest => Volatile.Read(ref _commands) == 0 && Volatile.Read(ref _fileCalls) == 0;
 

@@ -28,11 +28,11 @@ internal sealed class CheckpointFolder(string checkpoints, string id)
         Directory.CreateDirectory(State);
     }
 
-    public SandboxCheckpoint Conclude(Box box, CheckpointMark mark, string version, IReadOnlyList<StreamTicket> commands)
+    public SandboxCheckpoint Conclude(Box box, CheckpointMark mark, string version, IReadOnlyList<StreamTicket> commands, SnapshotTag? snapshot = null)
     {
         var bytes = Directory.EnumerateFiles(State).Sum(f => new FileInfo(f).Length) + Native.Libc.AllocatedBytes(Disk);
         var checkpoint = new SandboxCheckpoint(id, box.Kind, version, box.Image, box.Spec.Limits.DiskBytes, [.. commands.Select(c => c.Id)], bytes) { Mark = mark };
-        File.WriteAllBytes($"{NoteFile}.new", JsonSerializer.SerializeToUtf8Bytes(new CheckpointNote(checkpoint, commands), CheckpointJson.Default.CheckpointNote));
+        File.WriteAllBytes($"{NoteFile}.new", JsonSerializer.SerializeToUtf8Bytes(new CheckpointNote(checkpoint, commands) { Snapshot = snapshot }, CheckpointJson.Default.CheckpointNote));
         File.Move($"{NoteFile}.new", NoteFile);
         return checkpoint;
     }
@@ -63,15 +63,40 @@ internal sealed class CheckpointFolder(string checkpoints, string id)
         }
     }
 
+    /// <summary>At a server's start: what a crash left half-made, and copies that were for one fork only.</summary>
+    public static void SweepSnapshots(string snapshots)
+    {
+        if (!Directory.Exists(snapshots))
+            return;
+        foreach (var directory in Directory.EnumerateDirectories(snapshots))
+        {
+            var folder = new CheckpointFolder(snapshots, System.IO.Path.GetFileName(directory));
+            if (folder.Note() is not { Snapshot.Passing: false })
+                folder.Delete();
+        }
+    }
+
+    /// <summary>The note first: what a crash leaves is then no checkpoint any more.</summary>
     public void Delete()
     {
-        if (Directory.Exists(Path))
-            Directory.Delete(Path, recursive: true);
+        if (!Directory.Exists(Path))
+            return;
+        File.Delete(NoteFile);
+        Directory.Delete(Path, recursive: true);
     }
 }
 
 /// <param name="Commands">With the tokens that they come back with.</param>
-internal sealed record CheckpointNote(SandboxCheckpoint Checkpoint, IReadOnlyList<StreamTicket> Commands);
+internal sealed record CheckpointNote(SandboxCheckpoint Checkpoint, IReadOnlyList<StreamTicket> Commands)
+{
+    /// <summary>Where it is no run's, to wait with, but somebody's, to fork from.</summary>
+    public SnapshotTag? Snapshot { get; init; }
+}
+
+/// <param name="Box">Which it is a copy of.</param>
+/// <param name="Limits">Of that box, and of each that goes on from it.</param>
+/// <param name="Passing">For one fork and not to be kept.</param>
+internal sealed record SnapshotTag(string Box, SandboxSettings Limits, DateTimeOffset Made, bool Passing);
 
 [JsonSerializable(typeof(CheckpointNote))]
 internal sealed partial class CheckpointJson : JsonSerializerContext;

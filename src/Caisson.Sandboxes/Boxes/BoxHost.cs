@@ -44,6 +44,7 @@ public sealed class BoxHost : ISandboxRegistry, IAsyncDisposable
         var state = Path.GetFullPath(options.StateDirectory);
         _boxes = Path.Combine(state, "boxes");
         _checkpoints = Path.Combine(state, "checkpoints");
+        Snapshots = Path.Combine(state, "snapshots");
         _images = new ImageStore(options, Path.Combine(state, "images"), time);
         var isLinux = OperatingSystem.IsLinux();
         _layout = isLinux ? CgroupLayout.Detect(File.ReadAllText("/proc/self/mountinfo"), options.EffectivePrefix) : null;
@@ -58,6 +59,9 @@ public sealed class BoxHost : ISandboxRegistry, IAsyncDisposable
     internal string GuestPath => _setup!.Tools.Guest;
 
     internal TimeProvider Time { get; }
+
+    /// <summary>The folder of the live snapshots' folders.</summary>
+    internal string Snapshots { get; }
 
     /// <inheritdoc/>
     public IReadOnlyList<SandboxInfo> List() => [.. _registry.Live().Where(b => !b.IsLost).Select(b => b.Describe(_pool.Holds(b)))];
@@ -87,6 +91,10 @@ public sealed class BoxHost : ISandboxRegistry, IAsyncDisposable
         _preparing.Dispose();
     }
 
+    internal Box? FindBox(string id) => Find(id) as Box;
+
+    internal void Log(string message) => _logger.LogWarning("{Message}", message);
+
     internal Task EndAllAsync(string? kind) => Task.WhenAll(_registry.Live(kind).Select(b => b.DestroyAsync()));
 
     /// <summary>Of the boxes of one kind; <c>null</c> on a host that can have none.</summary>
@@ -111,7 +119,7 @@ public sealed class BoxHost : ISandboxRegistry, IAsyncDisposable
                 return lacking;
             Directory.CreateDirectory(_boxes, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
             _images.Prepare(tools.Guest);
-            CheckpointFolder.Sweep(_checkpoints, Time.GetUtcNow());
+            Sweep();
             _setup = new BoxSetup(Options, tools, _layout, _boxes, _checkpoints, _blobs, Time, _logger);
             return null;
         }
@@ -154,10 +162,11 @@ public sealed class BoxHost : ISandboxRegistry, IAsyncDisposable
     }
 
     /// <summary>A box from a checkpoint, once there is room for it.</summary>
-    internal async Task<SandboxCreateOutcome> RestoreAsync(IBoxKind kind, SandboxCheckpoint checkpoint, SandboxSpec spec, CancellationToken cancellationToken)
+    /// <param name="folder">Where it is, if not with those of waiting runs.</param>
+    internal async Task<SandboxCreateOutcome> RestoreAsync(IBoxKind kind, SandboxCheckpoint checkpoint, SandboxSpec spec, CancellationToken cancellationToken, CheckpointFolder? folder = null)
     {
         var setup = _setup!;
-        var folder = new CheckpointFolder(_checkpoints, checkpoint.Id);
+        folder ??= new CheckpointFolder(_checkpoints, checkpoint.Id);
         var (image, missing) = await _images.ResolveAsync(spec.Limits.Image, setup.Tools.Guest, cancellationToken);
         if (image is null)
             return new SandboxCreateOutcome.Refused(missing!);
@@ -173,6 +182,13 @@ public sealed class BoxHost : ISandboxRegistry, IAsyncDisposable
         spec = spec with { Workspace = null, Limits = spec.Limits with { DiskBytes = checkpoint.DiskBytes } };
         var (box, failure) = await StartAsync(setup, kind, image, id, spec, cancellationToken, folder);
         return box is not null ? new SandboxCreateOutcome.Started(box) : new SandboxCreateOutcome.Refused(failure!);
+    }
+
+    /// <summary>At the start: removes what a crash left half-made of checkpoints and snapshots, and what nobody came back for.</summary>
+    public void Sweep()
+    {
+        CheckpointFolder.Sweep(_checkpoints, Time.GetUtcNow());
+        CheckpointFolder.SweepSnapshots(Snapshots);
     }
 
     /// <summary>Forgets all checkpoints: an earlier state of the store was put back, and they belong to another life of their runs.</summary>

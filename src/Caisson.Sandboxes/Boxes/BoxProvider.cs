@@ -82,6 +82,12 @@ public sealed class BoxProvider : ISandboxProvider
             ? new SandboxCreateOutcome.Refused(new Failure(ErrorCodes.SandboxUnavailable, $"{missing}. {_kind.Remedy}"))
             : await _host.RestoreAsync(_kind, checkpoint, spec, cancellationToken);
 
+    /// <summary>A box from a live snapshot.</summary>
+    internal async Task<SandboxCreateOutcome> ForkAsync(CheckpointFolder folder, SandboxCheckpoint copy, SandboxSpec spec, CancellationToken cancellationToken) =>
+        await PrepareAsync(cancellationToken) is { } missing
+            ? new SandboxCreateOutcome.Refused(new Failure(ErrorCodes.SandboxUnavailable, $"{missing}. {_kind.Remedy}"))
+            : await _host.RestoreAsync(_kind, copy, spec, cancellationToken, folder);
+
     /// <inheritdoc/>
     public SandboxCheckpoint? FindCheckpoint(RunId run) => _host.FindCheckpoint(_kind.Name, run);
 

@@ -157,12 +157,10 @@ internal sealed class BoxStart(BoxSetup setup, BoxRegistry registry, IBoxKind ki
             throw new CaissonException(ErrorCodes.SandboxStartFailed, $"the workspace's disk was not made: {made.Output.Trim()}", isTransient: true);
     }
 
-    /// <summary>Holes stay holes, and where the file system can, nothing is copied at all.</summary>
     private async Task CopyDiskAsync(string disk, CancellationToken cancellationToken)
     {
-        var copied = await OutsideProgram.RunAsync("/bin/cp", ["--sparse=always", "--reflink=auto", "--", disk, _folder.Image], MakeDiskLimit, setup.Time, cancellationToken);
-        if (copied.ExitCode != 0)
-            throw new CaissonException(ErrorCodes.SandboxStartFailed, $"the checkpoint's disk was not copied: {copied.Output.Trim()}", isTransient: true);
+        if (await DiskCopy.RunAsync(disk, _folder.Image, setup.Time, cancellationToken) is { } problem)
+            throw new CaissonException(ErrorCodes.SandboxStartFailed, $"the checkpoint's disk was not copied: {problem}", isTransient: true);
     }
 
     private List<string> LaunchArguments(LaunchPlan plan)

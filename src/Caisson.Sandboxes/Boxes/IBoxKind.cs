@@ -64,5 +64,11 @@ internal interface IBoxCheckpoints
     /// <param name="launcher">The process in whose namespaces the box runs.</param>
     Task<Failure?> TakeAsync(BoxFolder box, int launcher, string folder, CancellationToken cancellationToken);
 
+    /// <summary>
+    /// Writes the box into a folder and lets it go on. It stands still until <paramref name="meanwhile"/> is over, so that
+    /// what is copied then is of the same moment. The guest has no connection open.
+    /// </summary>
+    Task<Failure?> CopyAsync(BoxFolder box, int launcher, string folder, Func<Task<Failure?>> meanwhile);
+
     Task<LaunchPlan> PlanAsync(BoxPlan box, string folder, CancellationToken cancellationToken);
 }

@@ -19,6 +19,9 @@ internal static class GuestExec
     /// </summary>
     private static readonly TimeSpan KillLimit = TimeSpan.FromSeconds(5);
 
+    /// <summary>A copy of a box has ended by then.</summary>
+    private static readonly TimeSpan AwayLimit = TimeSpan.FromMinutes(4);
+
     private static readonly TimeSpan FloodPause = TimeSpan.FromMilliseconds(20);
     private const int FloodQuantum = 1 << 20;
 
@@ -59,7 +62,8 @@ internal static class GuestExec
         using var giveUp = new CancellationTokenSource();
         await using var kill = asked.Token.Register(() =>
         {
-            giveUp.CancelAfter(KillLimit);
+            // A guest that is away for a copy of its box hears of it when it is back.
+            giveUp.CancelAfter(link.IsDetached ? KillLimit + AwayLimit : KillLimit);
             _ = channel.KillAsync();
         });
         using var lost = CancellationTokenSource.CreateLinkedTokenSource(giveUp.Token, link.Gone);

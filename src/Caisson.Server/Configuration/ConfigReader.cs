@@ -166,7 +166,7 @@ public static class ConfigReader
         return null;
     }
 
-    private static string? Duration(string text, TimeSpan most, Action<TimeSpan> use)
+    internal static string? Duration(string text, TimeSpan most, Action<TimeSpan> use)
     {
         if (!Durations.TryParse(text, out var value) || value <= TimeSpan.Zero || value > most)
             return $"found '{text}', allowed is a duration as 500ms, 30s, 10m, at most {most:c}";

@@ -51,6 +51,15 @@ public sealed class SandboxServerOptions
     /// <summary>Memory of the host that no new box may touch, in bytes. Default: a twentieth, at least 256 MiB.</summary>
     public long? MemoryReserve { get; set; }
 
+    /// <summary>Snapshots that may stand at once. Default 32; 0 allows none.</summary>
+    public int MaxSnapshots { get; set; } = 32;
+
+    /// <summary>Disk that live snapshots may take together, in bytes. Default 8 GiB.</summary>
+    public long MaxSnapshotBytes { get; set; } = 8L << 30;
+
+    /// <summary>After it a fork is ended. Default 1 day.</summary>
+    public TimeSpan ForkLife { get; set; } = TimeSpan.FromDays(1);
+
     /// <summary>Images that manifests may name, and where each is had from: <c>dir:</c>, <c>tar:</c>, <c>oci:</c>, <c>oci-archive:</c> or <c>docker:</c>.</summary>
     public Dictionary<string, string> Images { get; } = [];
 
@@ -69,14 +78,25 @@ public sealed class SandboxServerOptions
             case "max_boxes":
                 return ConfigReader.Whole(text, 1, 100_000, value => MaxBoxes = value);
             case "memory_reserve":
-                if (!Caisson.Core.Sizes.TryParse(text, out var bytes))
-                    return $"found '{text}', allowed is a size as 512MiB, 2GiB";
-                MemoryReserve = bytes;
-                return null;
+                return Size(text, value => MemoryReserve = value);
+            case "max_snapshots":
+                return ConfigReader.Whole(text, 0, 1_000, value => MaxSnapshots = value);
+            case "max_snapshot_bytes":
+                return Size(text, value => MaxSnapshotBytes = value);
+            case "fork_life":
+                return ConfigReader.Duration(text, TimeSpan.FromDays(30), value => ForkLife = value);
             default:
                 return $"unknown key; known are {Keys}";
         }
     }
 
-    internal const string Keys = "sandbox.runsc, .guest_agent, .bwrap, .pool, .max_boxes, .memory_reserve, .images.NAME";
+    private static string? Size(string text, Action<long> use)
+    {
+        if (!Caisson.Core.Sizes.TryParse(text, out var bytes))
+            return $"found '{text}', allowed is a size as 512MiB, 2GiB";
+        use(bytes);
+        return null;
+    }
+
+    internal const string Keys = "sandbox.runsc, .guest_agent, .bwrap, .pool, .max_boxes, .memory_reserve, .max_snapshots, .max_snapshot_bytes, .fork_life, .images.NAME";
 }

@@ -64,7 +64,7 @@ public sealed partial class Doctor(ServerOptions options, TimeProvider clock, II
             Directory.CreateDirectory(folder);
             var sandbox = new SandboxOptions { StateDirectory = Path.Combine(folder, "boxes"), RunscPath = options.Sandbox.Runsc, GuestPath = options.Sandbox.GuestAgent, BwrapPath = options.Sandbox.Bwrap };
             await using var host = new BoxHost(sandbox, new FileBlobStore(Path.Combine(folder, "blobs"), new byte[32]), clock, NullLogger.Instance);
-            var kinds = new List<(ISandboxProvider Kind, SandboxProbe Probe, TimeSpan Took)>();
+            var kinds = new List<(BoxProvider Kind, SandboxProbe Probe, TimeSpan Took)>();
             foreach (var kind in SandboxKinds.On(host))
             {
                 var began = clock.GetTimestamp();
@@ -90,7 +90,7 @@ public sealed partial class Doctor(ServerOptions options, TimeProvider clock, II
         }
     }
 
-    private async Task<SandboxProbe> ProbeAsync(ISandboxProvider kind, CancellationToken cancellationToken)
+    private async Task<SandboxProbe> ProbeAsync(BoxProvider kind, CancellationToken cancellationToken)
     {
         try
         {
@@ -102,7 +102,7 @@ public sealed partial class Doctor(ServerOptions options, TimeProvider clock, II
         }
     }
 
-    private Finding KindFinding(ISandboxProvider kind, SandboxProbe probe, TimeSpan took, bool enough)
+    private Finding KindFinding(BoxProvider kind, SandboxProbe probe, TimeSpan took, bool enough)
     {
         var check = $"sandbox {kind.Name}";
         var tier = $"tier {Words.Of(kind.Tier)}";

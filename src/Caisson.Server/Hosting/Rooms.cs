@@ -57,6 +57,8 @@ internal sealed class Rooms : IAsyncDisposable
 
     internal ISandboxRegistry Boxes => _boxes;
 
+    internal required SandboxSnapshots Snapshots { get; init; }
+
     internal required IWorkspaceStore Workspaces { get; init; }
 
     internal required WorkspaceUpload Uploads { get; init; }
@@ -82,6 +84,7 @@ internal sealed class Rooms : IAsyncDisposable
     /// <summary>Begins to claim and drive runs, and to start those that schedules ask for.</summary>
     internal async Task StartAsync(CancellationToken cancellationToken)
     {
+        _boxes.Sweep();
         if (_store.Restored)
         {
             _boxes.DiscardCheckpoints();
@@ -105,6 +108,7 @@ internal sealed class Rooms : IAsyncDisposable
         await Engine.DisposeAsync();
         await _processes.DisposeAsync();
         await _boxes.DisposeAsync();
+        Snapshots.Dispose();
         _models.Dispose();
         await _store.DisposeAsync();
     }
@@ -161,6 +165,8 @@ internal sealed class Rooms : IAsyncDisposable
             Operations = new RunOperations(store, store, store, blobs, models, signals, clock, ids, kills),
             Kills = kills,
             Workspaces = workspaces,
+            Snapshots = new SandboxSnapshots(boxes, new LiveSnapshots(boxes, sandboxes), store, store, storage.Admission,
+                new SnapshotLimits(options.Sandbox.MaxSnapshots, options.Sandbox.MaxSnapshotBytes), clock, ids),
             Uploads = new WorkspaceUpload(blobs),
         };
     }
@@ -174,6 +180,7 @@ internal sealed class Rooms : IAsyncDisposable
         Pool = options.Sandbox.Pool,
         MaxBoxes = options.Sandbox.MaxBoxes,
         MemoryReserve = options.Sandbox.MemoryReserve,
+        ForkLife = options.Sandbox.ForkLife,
         Images = options.Sandbox.Images,
     };
 }

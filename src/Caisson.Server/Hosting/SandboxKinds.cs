@@ -1,4 +1,3 @@
-using Caisson.Core.Sandboxes;
 using Caisson.Sandboxes.Boxes;
 
 namespace Caisson.Server.Hosting;
@@ -6,7 +5,7 @@ namespace Caisson.Server.Hosting;
 /// <summary>The kinds of boxes that a server tries, the strongest first: a run gets the first that meets its floor.</summary>
 internal static class SandboxKinds
 {
-    internal static IReadOnlyList<ISandboxProvider> On(BoxHost host) =>
+    internal static IReadOnlyList<BoxProvider> On(BoxHost host) =>
     [
         BoxProvider.MicroVm(host),
         BoxProvider.GVisor(host),

@@ -21,6 +21,7 @@ internal static class ApiEndpoints
         new KillSwitchEndpoints(rooms.Kills, rooms.Runs, clock).Map(routes);
         var boxes = new SandboxEndpoints(rooms.Boxes);
         boxes.Map(routes);
+        new SandboxSnapshotEndpoints(boxes, rooms.Boxes, rooms.Snapshots).Map(routes);
         new SandboxExecEndpoint(boxes, stopping).Map(routes);
         new SandboxShellEndpoint(boxes, logs, clock, stopping).Map(routes);
         new SandboxFileEndpoints(boxes, rooms.Workspaces).Map(routes);

@@ -71,9 +71,9 @@ internal static class Problems
         ErrorCodes.ManifestInvalid or ErrorCodes.InputInvalid or ErrorCodes.RequestInvalid or ErrorCodes.ModelUnknown or ErrorCodes.ModelUnpriced
             or ErrorCodes.ScheduleInvalid or ErrorCodes.ToolArguments => 400,
         ErrorCodes.NotAllowed => 403,
-        ErrorCodes.RunNotFound or ErrorCodes.AgentNotFound or ErrorCodes.ScheduleNotFound or ErrorCodes.SandboxNotFound => 404,
+        ErrorCodes.RunNotFound or ErrorCodes.AgentNotFound or ErrorCodes.ScheduleNotFound or ErrorCodes.SandboxNotFound or ErrorCodes.SnapshotNotFound => 404,
         ErrorCodes.RunEnded or ErrorCodes.RunConflict or ErrorCodes.IdempotencyMismatch or ErrorCodes.BudgetExceeded or ErrorCodes.BlobMissing or ErrorCodes.KillSwitch
-            or ErrorCodes.SandboxLost or ErrorCodes.SandboxOom or ErrorCodes.SandboxPids => 409,
+            or ErrorCodes.SandboxLost or ErrorCodes.SandboxOom or ErrorCodes.SandboxPids or ErrorCodes.SnapshotRefused => 409,
         ErrorCodes.PayloadTooLarge => 413,
         ErrorCodes.SandboxUnavailable => 422,
         ErrorCodes.Draining or ErrorCodes.StorageFailed => 503,

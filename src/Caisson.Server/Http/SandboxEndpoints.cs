@@ -7,7 +7,7 @@ using Microsoft.AspNetCore.Routing;
 
 namespace Caisson.Server.Http;
 
-/// <summary>The live boxes: which there are, one's workspace saved, one ended. A box is named by its id, its run, or the beginning of either.</summary>
+/// <summary>The live boxes: which there are, and one ended. A box is named by its id, its run, or the beginning of either; a fork has no run.</summary>
 internal sealed class SandboxEndpoints(ISandboxRegistry boxes)
 {
     private const int ShortestPrefix = 4;
@@ -16,7 +16,6 @@ internal sealed class SandboxEndpoints(ISandboxRegistry boxes)
     {
         routes.MapGet("/v1/sandboxes", ListAsync);
         routes.MapGet("/v1/sandboxes/pool", PoolAsync);
-        routes.MapPost("/v1/sandboxes/{box}/snapshot", http => WithBoxAsync(http, box => SnapshotAsync(http, box)));
         routes.MapDelete("/v1/sandboxes/{box}", http => WithBoxAsync(http, box => RemoveAsync(http, box)));
     }
 
@@ -24,8 +23,8 @@ internal sealed class SandboxEndpoints(ISandboxRegistry boxes)
     internal async Task WithBoxAsync(HttpContext http, Func<ISandbox, Task> act)
     {
         var name = Requests.Route(http, "box").ToLowerInvariant();
-        var fits = boxes.List().Where(b => b.Run is { } run && (b.Id == name || (name.Length >= ShortestPrefix
-            && (b.Id.StartsWith(name, StringComparison.Ordinal) || run.ToString().StartsWith(name, StringComparison.Ordinal))))).ToList();
+        var fits = boxes.List().Where(b => b.State != SandboxState.Ready && (b.Id == name || (name.Length >= ShortestPrefix
+            && (b.Id.StartsWith(name, StringComparison.Ordinal) || b.Run?.ToString().StartsWith(name, StringComparison.Ordinal) == true)))).ToList();
         if (fits.Count > 1)
             await Problems.WriteAsync(http, new Failure(ErrorCodes.RunConflict, $"several boxes fit '{name}': give more of the id; 'caisson sandbox list -o wide' shows them whole"));
         else if (fits is not [var one] || boxes.Find(one.Id) is not { } box)
@@ -46,12 +45,6 @@ internal sealed class SandboxEndpoints(ISandboxRegistry boxes)
         var pool = boxes.Pool();
         var shelves = pool.Shelves.Select(s => new SandboxShelfView(s.Provider, s.Image, s.DiskBytes, s.Ready)).ToList();
         return Views.WriteAsync(http, StatusCodes.Status200OK, new SandboxPoolView(pool.Size, pool.Waiting, shelves), SandboxJson.Default.SandboxPoolView);
-    }
-
-    private static async Task SnapshotAsync(HttpContext http, ISandbox box)
-    {
-        if (await SaveAsync(box, http) is { } root)
-            await Views.WriteAsync(http, StatusCodes.Status200OK, new SandboxSnapshotView(root.Hash), SandboxJson.Default.SandboxSnapshotView);
     }
 
     /// <summary>Saves the workspace as it is now, whatever its owner does; or answers why not.</summary>
@@ -77,6 +70,9 @@ internal sealed class SandboxEndpoints(ISandboxRegistry boxes)
         http.Response.StatusCode = StatusCodes.Status204NoContent;
     }
 
-    private static SandboxView Of(SandboxInfo box) => new(
-        box.Id, box.Provider, box.Run?.ToString(), box.Epoch, box.State, box.Image, box.Made, box.Stats.MemoryBytes, box.Stats.Cpu.TotalSeconds, box.Stats.Processes);
+    internal static SandboxView Of(SandboxInfo box) => new(
+        box.Id, box.Provider, box.Run?.ToString(), box.Epoch, box.State, box.Image, box.Made, box.Stats.MemoryBytes, box.Stats.Cpu.TotalSeconds, box.Stats.Processes)
+    {
+        Origin = box.Origin is { } origin ? new SandboxOriginView(origin.Snapshot, origin.Box, origin.Run?.ToString(), origin.Seq) : null,
+    };
 }

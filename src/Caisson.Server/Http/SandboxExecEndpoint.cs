@@ -23,8 +23,14 @@ internal sealed class SandboxExecEndpoint(SandboxEndpoints finder, CancellationT
         var timeout = asked.TimeoutSeconds is { } seconds
             ? seconds > 0 && seconds <= LongestTimeout.TotalSeconds ? TimeSpan.FromSeconds(seconds) : throw new BadHttpRequestException($"timeoutSeconds: found {seconds}, allowed is more than 0 and at most {LongestTimeout.TotalSeconds}")
             : DefaultTimeout;
+        if (asked.Stdin is { Length: > SandboxExecRequest.MaxStdinBytes } input)
+        {
+            await Problems.WriteAsync(http, new Failure(ErrorCodes.PayloadTooLarge, $"stdin: found {input.Length} bytes, allowed are {SandboxExecRequest.MaxStdinBytes}: copy a file into the box and have the command read that"));
+            return;
+        }
+
         await finder.WithBoxAsync(http, box => RunAsync(http, box, new ExecRequest(
-            asked.Command, asked.Directory, asked.Environment ?? new Dictionary<string, string>(), default, timeout, MaxOutputBytes: 0)));
+            asked.Command, asked.Directory, asked.Environment ?? new Dictionary<string, string>(), asked.Stdin, timeout, MaxOutputBytes: 0)));
     }
 
     private async Task RunAsync(HttpContext http, ISandbox box, ExecRequest request)

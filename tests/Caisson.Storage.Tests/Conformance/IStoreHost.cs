@@ -23,6 +23,8 @@ public interface IStoreHost : IAsyncDisposable
 
     IEventStore Events { get; }
 
+    ISnapshotStore Snapshots { get; }
+
     /// <summary>Closes the store and opens it again, as the next process does.</summary>
     Task ReopenAsync();
 }

@@ -28,6 +28,8 @@ public sealed class MemoryStoreConformanceTests : RunStoreConformance
 
         public IEventStore Events => store;
 
+        public ISnapshotStore Snapshots => store;
+
         /// <summary>What is in memory stays there.</summary>
         public Task ReopenAsync()
         {

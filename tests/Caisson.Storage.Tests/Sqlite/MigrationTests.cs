@@ -185,18 +185,16 @@ public sealed class MigrationTests : IDisposable
         Assert.Equal(ColumnsOf(other), ColumnsOf(_folder));
     }
 
-    [Fact]
-    public async Task A_file_of_version_2_gets_what_it_lacks()
+    [Theory]
+    [InlineData("DROP TABLE events; DROP TABLE snapshots; ALTER TABLE runs DROP COLUMN pruned; PRAGMA user_version = 2")]
+    [InlineData("DROP TABLE snapshots; ALTER TABLE runs DROP COLUMN pruned; PRAGMA user_version = 3")]
+    [InlineData("DROP TABLE snapshots; PRAGMA user_version = 4")]
+    public async Task A_file_of_a_later_version_gets_what_it_lacks(string backwards)
     {
         using var other = new TempFolder();
         foreach (var folder in new[] { _folder, other })
             await SqliteStoreHost.Open(folder.Path, TimeProvider.System).DisposeAsync();
-        using (var connection = Open(_folder))
-        using (var command = connection.CreateCommand())
-        {
-            command.CommandText = "DROP TABLE events; ALTER TABLE runs DROP COLUMN pruned; PRAGMA user_version = 2";
-            await command.ExecuteNonQueryAsync();
-        }
+        Execute(backwards);
 
         await SqliteStoreHost.Open(_folder.Path, TimeProvider.System).DisposeAsync();
 
@@ -209,7 +207,7 @@ public sealed class MigrationTests : IDisposable
     {
         Execute(Version1 + Rows);
         await SqliteStoreHost.Open(_folder.Path, TimeProvider.System).DisposeAsync();
-        Execute("ALTER TABLE runs DROP COLUMN pruned; PRAGMA user_version = 3");
+        Execute("DROP TABLE snapshots; ALTER TABLE runs DROP COLUMN pruned; PRAGMA user_version = 3");
 
         await using var store = SqliteStoreHost.Open(_folder.Path, TimeProvider.System);
 

@@ -28,6 +28,8 @@ internal sealed class SqliteStoreHost(TimeProvider clock, string? keyFile = null
 
     public IEventStore Events => Opened;
 
+    public ISnapshotStore Snapshots => Opened;
+
     private SqliteStore Opened => _store ??= Open(_folder.Path, clock, keyFile);
 
     internal static SqliteStore Open(string folder, TimeProvider clock, string? keyFile = null) => SqliteStore.Open(new SqliteOptions { DataDirectory = folder, KeyFile = keyFile }, clock, NullLogger.Instance) switch

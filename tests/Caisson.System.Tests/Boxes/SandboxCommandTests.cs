@@ -22,6 +22,33 @@ public sealed class SandboxCommandTests(BoxServer boxes)
     }
 
     [Fact]
+    public async Task Exec_passes_standard_input_on_where_it_is_asked_to()
+    {
+        // Bytes and not text: a megabyte, which is many frames, and its sum on the other side.
+        var much = string.Concat(Enumerable.Repeat("0123456789abcde\n", 1 << 16));
+        var sum = Convert.ToHexStringLower(global::System.Security.Cryptography.SHA256.HashData(global::System.Text.Encoding.ASCII.GetBytes(much)));
+
+        var passed = await ExecAsync(much, "-i", boxes.Box, "--", "sh", "-c", "sha256sum; exit 7");
+        var empty = await ExecAsync("", "-i", boxes.Box, "--", "wc", "-c");
+        var unread = await ExecAsync(much, "-i", boxes.Box, "--", "true");
+        var unasked = await ExecAsync("lost", boxes.Box, "--", "wc", "-c");
+        var large = await ExecAsync(new string('x', SandboxExecRequest.MaxStdinBytes + 1), "-i", boxes.Box, "--", "touch", "ran");
+
+        Assert.Equal((7, $"{sum}  -\n"), (passed.Exit, passed.Out));
+        Assert.Equal((0, "0\n"), (empty.Exit, empty.Out));
+        Assert.Equal(0, unread.Exit);
+        Assert.Equal((0, "0\n"), (unasked.Exit, unasked.Out));
+        Assert.Equal(125, large.Exit);
+        Assert.Contains("sandbox cp", large.ErrorLine, StringComparison.Ordinal);
+        Assert.Equal(1, (await _server.RunAsync("sandbox", "exec", boxes.Box, "--", "test", "-e", "ran")).Exit);
+    }
+
+    private async Task<int> ExitAsync(params string[] arguments) => (await _server.RunAsync(arguments)).Exit;
+
+    private Task<Answer> ExecAsync(string input, params string[] arguments) =>
+        CaissonProgram.RunAsync(["sandbox", "exec", "--server", _server.Address.ToString(), .. arguments], input, _server.Folder.Path);
+
+    [Fact]
     public async Task Exec_says_125_for_what_is_not_the_commands()
     {
         var unknown = await _server.RunAsync("sandbox", "exec", "ffffffff", "--", "true");
@@ -69,7 +96,17 @@ public sealed class SandboxCommandTests(BoxServer boxes)
         var after = await _server.RunAsync("sandbox", "snapshot", boxes.Box, "-o", "json");
 
         Assert.Equal((0, 0), (before.Exit, after.Exit));
-        Assert.NotEqual(before.Out.Trim(), JsonSerializer.Deserialize(after.Out, SandboxJson.Default.SandboxSnapshotView)!.Root);
+        var (first, second) = (before.Out.Trim(), JsonSerializer.Deserialize(after.Out, SandboxJson.Default.SandboxSnapshotView)!);
+        var listed = JsonSerializer.Deserialize((await _server.RunAsync("sandbox", "snapshots", "-o", "json")).Out, SandboxJson.Default.SandboxSnapshotsView)!.Snapshots;
+        Assert.Equal((false, boxes.Box, boxes.Run), (second.Live, second.Box, second.Run));
+        Assert.Equal(second.Root, Assert.Single(listed, s => s.Id == second.Id).Root);
+        Assert.NotEqual(second.Root, Assert.Single(listed, s => s.Id == first).Root);
+
+        var files = await _server.RunAsync("sandbox", "fork", first);
+        Assert.Equal(6, files.Exit);
+        Assert.Contains("--live", files.ErrorLine, StringComparison.Ordinal);
+        var exits = await Task.WhenAll(ExitAsync("sandbox", "rm", first), ExitAsync("sandbox", "rm", second.Id[..12]), ExitAsync("sandbox", "rm", "snap-ffffffff"));
+        Assert.Equal([0, 0, 5], exits);
     }
 
     [Fact]

@@ -22,6 +22,9 @@ public sealed class ConfigTests
             pool = 0
             max_boxes = 40
             memory_reserve = "2GiB"
+            max_snapshots = 3
+            max_snapshot_bytes = "1GiB"
+            fork_life = "2h"
             [sandbox.images]
             python = "oci:/srv/python:3.13"
             [storage]
@@ -43,6 +46,7 @@ public sealed class ConfigTests
         Assert.Equal(new IPEndPoint(IPAddress.IPv6Loopback, 0), options.Listen);
         Assert.Equal(("/tmp/x", 7, TimeSpan.FromSeconds(5), "/opt/runsc"), (options.DataDirectory, options.MaxConcurrentRuns, options.DrainLimit, options.Sandbox.Runsc));
         Assert.Equal(("/opt/bwrap", 0, 40, 2L << 30), (options.Sandbox.Bwrap, options.Sandbox.Pool, options.Sandbox.MaxBoxes, options.Sandbox.MemoryReserve));
+        Assert.Equal((3, 1L << 30, TimeSpan.FromHours(2)), (options.Sandbox.MaxSnapshots, options.Sandbox.MaxSnapshotBytes, options.Sandbox.ForkLife));
         Assert.Equal("oci:/srv/python:3.13", options.Sandbox.Images["python"]);
         Assert.Equal(("/etc/caisson/key", 3L << 30, 16L << 20), (options.Storage.KeyFile, options.Storage.MinFree, options.Storage.Ballast));
         Assert.Equal((TimeSpan.FromDays(7), TimeSpan.FromMinutes(10)), (options.Storage.KeepEnded, options.Storage.SweepEvery));
@@ -94,6 +98,8 @@ public sealed class ConfigTests
     [InlineData("[sandbox]\npool = 101", "from 0 to 100")]
     [InlineData("[sandbox]\nmax_boxes = 0", "from 1 to")]
     [InlineData("[sandbox]\nmemory_reserve = \"much\"", "allowed is a size")]
+    [InlineData("[sandbox]\nmax_snapshot_bytes = \"much\"", "allowed is a size")]
+    [InlineData("[sandbox]\nfork_life = \"60d\"", "allowed is a duration")]
     [InlineData("[sandbox]\npools = 1", "unknown key")]
     [InlineData("[sandbox.images]\nhost = \"dir:/srv\"", "other than host")]
     [InlineData("[sandbox.images]\npython = \"python\"", "allowed is dir:FOLDER")]
