@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text;
 using Caisson.MockModel.Scripts;
+using Caisson.MockModel.Wire;
 
 namespace Caisson.MockModel;
 
@@ -20,7 +21,9 @@ internal sealed record MockAnswer(Conversation Asked, long Turn, string Say, IRe
             call.Name,
             Template.Fill(call.Arguments, turn, iteration, conversation.Input, call.IsJson))).ToArray();
         var outputBytes = Encoding.UTF8.GetByteCount(say) + calls.Sum(c => (long)Encoding.UTF8.GetByteCount(c.Name) + Encoding.UTF8.GetByteCount(c.Arguments));
-        var usage = reply.Usage.Omit ? null : MockUsage.Make(reply.Usage, conversation.InputTokens, Tokens.Count(outputBytes));
+        // A vector is no text, and nobody bills it.
+        var outputTokens = conversation.Wire == WireNames.Embeddings ? 0 : Tokens.Count(outputBytes);
+        var usage = reply.Usage.Omit ? null : MockUsage.Make(reply.Usage, conversation.InputTokens, outputTokens);
         return new MockAnswer(conversation, turn, say, calls, usage);
     }
 }

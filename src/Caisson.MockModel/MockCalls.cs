@@ -72,7 +72,7 @@ internal sealed class MockCalls(MockScript script, RequestLog log, TimeProvider 
         }
 
         if (wire.RequestIdHeader is { } header)
-            context.Response.Headers[header] = $"req_{conversation.Hash}";
+            context.Response.Headers[header] = RequestId(facts);
         var (reply, iteration, none) = Choose(conversation, number);
         if (reply is null)
         {
@@ -123,8 +123,10 @@ internal sealed class MockCalls(MockScript script, RequestLog log, TimeProvider 
         if (refusal.RetryAfter is { } seconds)
             context.Response.Headers.RetryAfter = seconds.ToString(CultureInfo.InvariantCulture);
         log.Write(new RequestEvent(number, "failed", facts, refusal.Status, null));
-        await WriteAsync(context, refusal.Status, wire.Error(refusal));
+        await WriteAsync(context, refusal.Status, wire.Error(refusal with { RequestId = RequestId(facts) }));
     }
+
+    private static string RequestId(RequestFacts facts) => $"req_{facts.ConversationHash}";
 
     private async Task HangAsync(long number, RequestFacts facts, CancellationToken ending)
     {

@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Text.Json;
 
 namespace Caisson.MockModel.Wire;
@@ -84,7 +83,7 @@ internal sealed class AnthropicWire : IWire
     {
         json.WriteString("type"u8, "error"u8);
         Problem(json, refusal);
-        json.WriteString("request_id"u8, string.Create(CultureInfo.InvariantCulture, $"req_mock_{refusal.Status}"));
+        json.WriteString("request_id"u8, refusal.RequestId);
     });
 
     public ReadOnlyMemory<byte> ErrorPiece(Refusal refusal, MockAnswer answer, int after) => Piece("error", json => Problem(json, refusal));

@@ -46,4 +46,5 @@ internal static class WireNames
 /// <summary>An answer that is none.</summary>
 /// <param name="Code">The OpenAI wires' <c>code</c>.</param>
 /// <param name="RetryAfter">Seconds.</param>
-internal sealed record Refusal(int Status, string Message, string? Code = null, double? RetryAfter = null);
+/// <param name="RequestId">For the wires that repeat it in the body.</param>
+internal sealed record Refusal(int Status, string Message, string? Code = null, double? RetryAfter = null, string? RequestId = null);

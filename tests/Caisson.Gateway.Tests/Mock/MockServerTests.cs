@@ -147,6 +147,40 @@ public sealed class MockServerTests
         Assert.Equal("m", Assert.Single(list.GetProperty("data").EnumerateArray()).GetProperty("id").GetString());
     }
 
+    [Fact]
+    public async Task A_model_is_told_in_the_form_of_whoever_asks()
+    {
+        await using var rig = await Rig.StartAsync(Script);
+
+        Assert.Equal("model", (await AskAsync("/v1/models/m")).GetProperty("object").GetString());
+        Assert.Equal("model_not_found", (await AskAsync("/v1/models/other")).GetProperty("error").GetProperty("code").GetString());
+        Assert.Equal("m", (await AskAsync("/v1/models/m", anthropic: true)).GetProperty("display_name").GetString());
+        Assert.Equal("m", (await AskAsync("/v1/models", anthropic: true)).GetProperty("last_id").GetString());
+        Assert.Equal("not_found_error", (await AskAsync("/v1/models/other", anthropic: true)).GetProperty("error").GetProperty("type").GetString());
+        Assert.Equal("NOT_FOUND", (await AskAsync("/v1beta/other")).GetProperty("error").GetProperty("status").GetString());
+        Assert.Empty(rig.LogLines());
+
+        async Task<JsonElement> AskAsync(string path, bool anthropic = false)
+        {
+            using var request = new HttpRequestMessage(HttpMethod.Get, new Uri(rig.Server.Root, path));
+            if (anthropic)
+                request.Headers.Add("anthropic-version", "2023-06-01");
+            using var response = await Client.SendAsync(request);
+            return JsonDocument.Parse(await response.Content.ReadAsStringAsync()).RootElement;
+        }
+    }
+
+    [Fact]
+    public async Task The_root_says_that_somebody_is_here()
+    {
+        await using var rig = await Rig.StartAsync(Script);
+        using var request = new HttpRequestMessage(HttpMethod.Head, rig.Server.Root);
+
+        using var response = await Client.SendAsync(request);
+
+        Assert.Equal(HttpStatusCode.OK, response.StatusCode);
+    }
+
     [Theory]
     [InlineData("{", "the body is no JSON")]
     [InlineData("[]", "the body is no request of the wire openai.chat")]
