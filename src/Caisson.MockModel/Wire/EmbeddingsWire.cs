@@ -74,7 +74,7 @@ internal sealed class EmbeddingsWire : IWire
     private static List<string> Inputs(JsonElement request)
     {
         var input = request.GetProperty("input");
-        var many = input.ValueKind == JsonValueKind.Array && input.GetArrayLength() > 0 && input[0].ValueKind != JsonValueKind.Number;
+        var many = input.ValueKind == JsonValueKind.Array && (input.GetArrayLength() == 0 || input[0].ValueKind != JsonValueKind.Number);
         return many ? [.. input.EnumerateArray().Select(One)] : [One(input)];
 
         static string One(JsonElement item) => item.ValueKind == JsonValueKind.String ? item.GetString()! : item.GetRawText();

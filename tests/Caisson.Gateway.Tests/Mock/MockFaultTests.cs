@@ -70,7 +70,7 @@ public sealed class MockFaultTests
 
     [Theory]
     [InlineData("fail: { hang: 2 }")]
-    [InlineData("pace: 1h")]
+    [InlineData("pace: 60m")]
     public async Task A_stream_can_stand_still(string trouble)
     {
         await using var rig = await Rig.StartAsync($"turns: [{{ say: {Text}, {trouble} }}]");
