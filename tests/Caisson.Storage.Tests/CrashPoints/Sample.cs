@@ -44,7 +44,7 @@ internal sealed class Sample
     internal bool Approves { get; init; } = true;
 
     /// <summary>A report and junk, after each of two tools.</summary>
-    private static readonly ReadOnlyMemory<byte>[] s_workspaces = [.. Enumerable.Range(1, 2).Select(turn => new ReadOnlyMemory<byte>(TreeNode.Encode(
+    private static readonly ReadOnlyMemory<byte>[] Workspaces = [.. Enumerable.Range(1, 2).Select(turn => new ReadOnlyMemory<byte>(TreeNode.Encode(
         new[] { "junk", "report.md" }.Select(name => new TreeEntry(Encoding.UTF8.GetBytes(name), TreeKind.File, 0x1a4, 1, TreeContent.Inline, [(byte)('0' + turn)])))))];
 
     internal static readonly IReadOnlyDictionary<string, Sample> All = new Dictionary<string, Sample>
@@ -56,7 +56,7 @@ internal sealed class Sample
         ["approvals"] = new() { Agent = AskingAsync, Approvers = ["ann", "bob"] },
         ["nested branches and effects"] = new() { Agent = NestedAsync },
         ["the last answer at a limit"] = new() { IsBusy = true, Manifest = "name: test\nloop: {model: mock/m, instructions: go}\nlimits: {steps: 6, on_limit: wrap_up}\n" },
-        ["kept artifacts"] = new() { Agent = FilesAsync, Manifest = "name: test\ncode: test\nworkspace: { artifacts: [report.md], keep: artifacts }\n", Blobs = s_workspaces },
+        ["kept artifacts"] = new() { Agent = FilesAsync, Manifest = "name: test\ncode: test\nworkspace: { artifacts: [report.md], keep: artifacts }\n", Blobs = Workspaces },
         ["snapshots"] = new() { Agent = SnapshotsAsync, Signals = ["go#1", "go#2"] },
     };
 
@@ -194,7 +194,7 @@ internal sealed class Sample
 
     private static async Task<string> FilesAsync(IRunContext context, Act act, IReadOnlyDictionary<string, int> effects)
     {
-        foreach (var (turn, tree) in s_workspaces.Index())
+        foreach (var (turn, tree) in Workspaces.Index())
         {
             var name = string.Create(CultureInfo.InvariantCulture, $"tool {turn}");
             await ((RunContext)context).ToolAsync(new StepKey(StepHash.Of(name)), new StepSubject(StepKind.Tool, "files", "", null, null), async (_, _) =>
