@@ -78,7 +78,8 @@ internal sealed partial class Box : ISandbox
     {
         var counters = _cgroup.Counters();
         return new SandboxInfo(Id, Kind, isReady || Spec.Origin is not null ? null : Spec.Run, Spec.Epoch, isReady ? SandboxState.Ready : IsFrozen ? SandboxState.Frozen : SandboxState.Running,
-            Image, Made, new SandboxStats(counters.MemoryBytes, counters.Cpu, counters.Processes) { OutputBytes = _link.OutputBytes }) { Origin = Spec.Origin };
+            Image, Made, new SandboxStats(counters.MemoryBytes, counters.Cpu, counters.Processes) { OutputBytes = _link.OutputBytes })
+        { Origin = Spec.Origin };
     }
 
     public bool IsLost => _link.Lost.IsCompleted;
