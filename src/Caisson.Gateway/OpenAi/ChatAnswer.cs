@@ -149,6 +149,8 @@ internal static class ChatAnswer
             return null;
         if (Count(usage, "prompt_tokens") is not (> 0 and var input) || Count(usage, "completion_tokens") is not { } output)
             return null;
+        // Some servers leave thoughts out of the output and in the total; they are billed as output.
+        output = Math.Max(output, (Count(usage, "total_tokens") ?? 0) - input);
         var details = usage.TryGetProperty("prompt_tokens_details", out var d) && d.ValueKind == JsonValueKind.Object ? d : default;
         var cached = Count(details, "cached_tokens") ?? Count(usage, "prompt_cache_hit_tokens") ?? 0;
         var written = Count(details, "cache_write_tokens") ?? 0;

@@ -1,3 +1,4 @@
+using System.Collections.Frozen;
 using System.Runtime.InteropServices;
 using System.Text.Json;
 
@@ -6,6 +7,8 @@ namespace Caisson.Gateway.Wires;
 /// <summary>Ways into a stranger's JSON that cannot fail: what is not there, or of another kind, is nothing.</summary>
 internal static class Json
 {
+    private static readonly FrozenSet<string> NoText = ["role", "id", "type", "call_id", "item_id", "signature", "thoughtSignature", "encrypted_content", "data"];
+
     public static JsonElement At(this JsonElement element, string name) =>
         element.ValueKind == JsonValueKind.Object && element.TryGetProperty(name, out var value) ? value : default;
 
@@ -37,12 +40,12 @@ internal static class Json
             ? count
             : null;
 
-    /// <summary>Bytes of all texts below, as they came. Escapes count as written: never too little.</summary>
+    /// <summary>Bytes of all texts below, as they came, but for what no model writes. Escapes count as written: never too little.</summary>
     public static long TextBytes(this JsonElement element) => element.ValueKind switch
     {
         JsonValueKind.String => JsonMarshal.GetRawUtf8Value(element).Length - 2,
         JsonValueKind.Array => element.EnumerateArray().Sum(TextBytes),
-        JsonValueKind.Object => element.EnumerateObject().Where(p => p.Name is not ("role" or "id" or "type" or "call_id" or "item_id")).Sum(p => p.Value.TextBytes()),
+        JsonValueKind.Object => element.EnumerateObject().Where(p => !NoText.Contains(p.Name)).Sum(p => p.Value.TextBytes()),
         _ => 0,
     };
 }

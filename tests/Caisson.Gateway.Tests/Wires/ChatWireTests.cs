@@ -219,6 +219,10 @@ public sealed class ChatWireTests
     }
 
     [Fact]
+    public void Thoughts_that_stand_only_in_the_total_are_output() =>
+        Assert.Equal(new TokenUsage(5, 45), WireRig.Answer(WireRig.Call(Path, Plain), """{"choices":[{"message":{"content":"x"}}],"usage":{"prompt_tokens":5,"completion_tokens":3,"total_tokens":50}}""").End.Usage);
+
+    [Fact]
     public void A_cut_stream_ends_well_formed()
     {
         var call = WireRig.Call(Path, Streamed);

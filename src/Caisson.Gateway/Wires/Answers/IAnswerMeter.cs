@@ -36,8 +36,11 @@ internal interface IAnswerMeter
 
 internal static class AnswerText
 {
+    /// <summary>The error that stands in an answer's place, if one does.</summary>
+    public static string? ErrorIn(JsonElement root) => root.At("error") is var error && error.IsNothing() ? null : Error(error);
+
     /// <summary>What a provider says about its error, in one line.</summary>
-    public static string Error(JsonElement error)
+    private static string Error(JsonElement error)
     {
         var text = error.Text("message") ?? error.At("error").Text("message") ?? error.Text();
         return "an error: " + ProviderText.Quote(text ?? error.GetRawText());

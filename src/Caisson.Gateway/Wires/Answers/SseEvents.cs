@@ -2,29 +2,46 @@ using System.Buffers;
 
 namespace Caisson.Gateway.Wires.Answers;
 
+/// <summary>Cuts a stream into its parts, each held until it is whole. At most one is held.</summary>
+internal interface IAnswerEvents
+{
+    /// <summary>The beginning of a part that is not whole yet.</summary>
+    ReadOnlySpan<byte> Raw { get; }
+
+    ReadOnlyMemory<byte> Data { get; }
+
+    string Name { get; }
+
+    /// <summary>The present part is larger than anything a provider sends.</summary>
+    bool IsFull { get; }
+
+    /// <summary>Takes bytes up to the end of a part.</summary>
+    /// <param name="raw">The part's own bytes, until the next call.</param>
+    bool TryNext(ref ReadOnlySpan<byte> bytes, out ReadOnlySpan<byte> raw);
+
+    /// <summary>At the stream's end: what is left.</summary>
+    bool TryLast(out ReadOnlySpan<byte> raw);
+}
+
 /// <summary>
 /// Puts the events of a stream together again, wherever its bytes were cut. An event keeps the bytes it came as, comments
-/// and line ends included. At most one is held.
+/// and line ends included.
 /// </summary>
-internal sealed class SseEvents(int maxBytes)
+internal sealed class SseEvents(int maxBytes) : IAnswerEvents
 {
     private readonly ArrayBufferWriter<byte> _raw = new(4096);
     private readonly ArrayBufferWriter<byte> _data = new(4096);
     private int _lineStart;
     private bool _handedOut;
 
-    /// <summary>The event as it came, or the beginning of one.</summary>
     public ReadOnlySpan<byte> Raw => _handedOut ? [] : _raw.WrittenSpan;
 
     public ReadOnlyMemory<byte> Data => _data.WrittenMemory;
 
     public string Name { get; private set; } = "";
 
-    /// <summary>The present event is larger than anything a provider sends.</summary>
     public bool IsFull => Raw.Length > maxBytes;
 
-    /// <summary>Takes bytes up to the end of an event.</summary>
-    /// <param name="raw">The event's own bytes, until the next call.</param>
     public bool TryNext(ref ReadOnlySpan<byte> bytes, out ReadOnlySpan<byte> raw)
     {
         Begin();
@@ -49,7 +66,7 @@ internal sealed class SseEvents(int maxBytes)
         return false;
     }
 
-    /// <summary>At the stream's end: takes what came as an event, also without its last line ends.</summary>
+    /// <summary>Takes what came as an event, also without its last line ends.</summary>
     public bool TryLast(out ReadOnlySpan<byte> raw)
     {
         Begin();

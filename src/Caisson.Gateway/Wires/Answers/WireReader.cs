@@ -7,13 +7,14 @@ namespace Caisson.Gateway.Wires.Answers;
 /// Bytes go on to the client at once, but for those of an event that is not whole yet: it might not be for the client.
 /// Whatever is not understood passes too, and makes the answer one that is not whole: metered, not replayed.
 /// </summary>
-internal sealed class WireReader(IAnswerMeter meter, bool isStream) : AnswerReader
+/// <param name="isList">Whether the wire's streams may come as one JSON list.</param>
+internal sealed class WireReader(IAnswerMeter meter, bool isStream, bool isList = false) : AnswerReader
 {
     private const int MaxEventBytes = 4 << 20;
     private const int MaxDocumentBytes = 16 << 20;
 
-    private readonly SseEvents _events = new(MaxEventBytes);
     private readonly ArrayBufferWriter<byte> _document = new();
+    private IAnswerEvents _events = new SseEvents(MaxEventBytes);
     private Form _form;
     private string? _problem;
     private long _unread;
@@ -25,6 +26,8 @@ internal sealed class WireReader(IAnswerMeter meter, bool isStream) : AnswerRead
         Document,
         Opaque,
     }
+
+    internal static ReadOnlySpan<byte> Done => "[DONE]"u8;
 
     public override long OutputBytes => meter.OutputBytes + _unread;
 
@@ -53,7 +56,7 @@ internal sealed class WireReader(IAnswerMeter meter, bool isStream) : AnswerRead
         if (_form == Form.Document)
             ReadDocument();
         var problem = _problem ?? meter.Problem;
-        if (_form == Form.Unknown)
+        if (_form == Form.Unknown && !meter.IsFinished)
             problem ??= "nothing came";
         if (_form == Form.Events && !meter.IsFinished)
             problem ??= "the stream ended before its end";
@@ -66,7 +69,12 @@ internal sealed class WireReader(IAnswerMeter meter, bool isStream) : AnswerRead
         if (_form == Form.Document || (_form == Form.Unknown && !isStream))
             return;
         if (_form == Form.Opaque)
+        {
+            if (_events is ListItems)
+                return;
             client.Write("\n\n"u8);
+        }
+
         meter.Terminate(client);
     }
 
@@ -76,8 +84,12 @@ internal sealed class WireReader(IAnswerMeter meter, bool isStream) : AnswerRead
         var blank = start < 0 ? bytes : bytes[..start];
         client.Write(blank);
         bytes = bytes[blank.Length..];
-        if (!bytes.IsEmpty)
-            _form = bytes[0] is (byte)'{' or (byte)'[' ? Form.Document : Form.Events;
+        if (bytes.IsEmpty)
+            return;
+        var isListed = isList && isStream && bytes[0] == (byte)'[';
+        if (isListed)
+            _events = new ListItems(MaxEventBytes);
+        _form = bytes[0] is (byte)'{' or (byte)'[' && !isListed ? Form.Document : Form.Events;
     }
 
     private void TakeEvents(ReadOnlySpan<byte> bytes, IBufferWriter<byte> client)
@@ -101,7 +113,7 @@ internal sealed class WireReader(IAnswerMeter meter, bool isStream) : AnswerRead
         var data = _events.Data;
         if (data.Length == 0)
             return true;
-        if (data.Span.SequenceEqual("[DONE]"u8))
+        if (data.Span.SequenceEqual(Done))
         {
             meter.Done();
             return true;

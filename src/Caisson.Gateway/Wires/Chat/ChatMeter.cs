@@ -31,8 +31,7 @@ internal sealed class ChatMeter(ChatCall call) : IAnswerMeter
 
     public bool Event(string name, JsonElement chunk)
     {
-        if (chunk.At("error") is { ValueKind: not (JsonValueKind.Undefined or JsonValueKind.Null) } error)
-            Problem ??= AnswerText.Error(error);
+        Problem ??= AnswerText.ErrorIn(chunk);
         Common(chunk);
         foreach (var choice in chunk.At("choices").Items())
         {
@@ -52,10 +51,7 @@ internal sealed class ChatMeter(ChatCall call) : IAnswerMeter
         Common(root);
         foreach (var choice in root.At("choices").Items())
             OutputBytes += choice.At("message").TextBytes();
-        if (root.At("error") is { ValueKind: not (JsonValueKind.Undefined or JsonValueKind.Null) } error)
-            Problem ??= AnswerText.Error(error);
-        else if (root.At("choices").Count() == 0)
-            Problem ??= "no choices";
+        Problem ??= AnswerText.ErrorIn(root) ?? (root.At("choices").Count() == 0 ? "no choices" : null);
     }
 
     public void Terminate(IBufferWriter<byte> client)

@@ -62,14 +62,14 @@ internal sealed class ChatWire : Wire
         var (keys, conversation) = Matching.Of(Name, "", root, head.UserAgent);
         var messages = root.At("messages").Count();
         var tools = root.At("tools").Count() + root.At("functions").Count();
-        int? max = oldMax is null && newMax is null ? null : (int)Math.Min(int.MaxValue, Math.Min(oldMax ?? long.MaxValue, newMax ?? long.MaxValue));
+        long? max = oldMax is null && newMax is null ? null : Math.Min(oldMax ?? long.MaxValue, newMax ?? long.MaxValue);
         return new WireRead.Call(new ChatCall(body)
         {
             Wire = this,
             Model = model!,
             IsStream = root.IsTrue("stream"),
-            MaxOutput = max,
-            LeastOutput = Math.Min(256, max ?? 256),
+            MaxOutput = OpenAiChecks.Max(max),
+            LeastOutput = OpenAiChecks.LeastOutput(max, null),
             Choices = (int)(n ?? 1),
             MostInput = body.Length + CallBounds.Overhead(messages, tools) + ChatChecks.Media(root.At("messages"), model!),
             Match = keys,

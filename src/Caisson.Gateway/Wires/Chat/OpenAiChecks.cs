@@ -31,6 +31,12 @@ internal static class OpenAiChecks
         return list.Items().Index().Where(i => i.Item.ValueKind != JsonValueKind.Object).Select(i => FieldRules.Invalid($"{at}[{i.Index}]", "expected an object")).FirstOrDefault();
     }
 
+    /// <summary>Where an answer must be long enough to be of use: all that the client asks for, or what lies behind its thoughts.</summary>
+    public static int LeastOutput(long? max, long? thinking) =>
+        (int)Math.Min(int.MaxValue, thinking is > 0 ? thinking.Value + 1 : Math.Min(256, max ?? 256));
+
+    public static int? Max(long? max) => max is { } bound ? (int)Math.Min(int.MaxValue, bound) : null;
+
     public static string Summary(int items, string word, int tools)
     {
         var text = string.Create(CultureInfo.InvariantCulture, $"{items} {word}{(items == 1 ? "" : "s")}");

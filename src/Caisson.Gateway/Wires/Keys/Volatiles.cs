@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text;
 using System.Text.RegularExpressions;
 
 namespace Caisson.Gateway.Wires.Keys;
@@ -22,10 +23,20 @@ internal sealed class Volatiles(Regex pattern)
     /// <summary>In the order of first appearance.</summary>
     public IReadOnlyList<string> Tokens => _tokens;
 
-    public string Scrub(string text) =>
-        text.Length > DataLength && !text.AsSpan(0, DataLength).ContainsAny(" \n\t")
-            ? text
-            : pattern.Replace(text, match => Stand(Kind(match), match.Value));
+    public string Scrub(string text)
+    {
+        if (text.Length > DataLength && !text.AsSpan(0, DataLength).ContainsAny(" \n\t"))
+            return text;
+        var scrubbed = new StringBuilder();
+        var from = 0;
+        foreach (var match in pattern.EnumerateMatches(text))
+        {
+            scrubbed.Append(text, from, match.Index - from).Append(Stand(text.AsSpan(match.Index, match.Length)));
+            from = match.Index + match.Length;
+        }
+
+        return from == 0 ? text : scrubbed.Append(text, from, text.Length - from).ToString();
+    }
 
     public string Stand(string kind, string token)
     {
@@ -40,5 +51,12 @@ internal sealed class Volatiles(Regex pattern)
         return stand;
     }
 
-    private static string Kind(Match match) => match.Groups.Values.Skip(1).First(g => g.Success).Name;
+    // Which rule it was is asked once for each token and not at each match: that is dear, and a conversation is long.
+    private string Stand(ReadOnlySpan<char> token)
+    {
+        if (_stands.GetAlternateLookup<ReadOnlySpan<char>>().TryGetValue(token, out var stand))
+            return stand;
+        var text = token.ToString();
+        return Stand(pattern.Match(text).Groups.Values.Skip(1).FirstOrDefault(g => g.Success)?.Name ?? "", text);
+    }
 }
