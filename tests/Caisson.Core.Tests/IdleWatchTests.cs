@@ -34,6 +34,13 @@ public sealed class IdleWatchTests
     }
 
     [Fact]
+    public void A_kernel_of_its_own_that_ticks_is_no_life_and_work_beside_it_is()
+    {
+        Assert.Equal(300, HangsAfter(second => Stats(cpu: second * 0.06) with { KernelCpu = TimeSpan.FromSeconds(second * 0.06) }));
+        Assert.Null(HangsAfter(second => Stats(cpu: second * 0.08) with { KernelCpu = TimeSpan.FromSeconds(second * 0.06) }));
+    }
+
+    [Fact]
     public void A_busy_loop_a_slow_copy_and_a_line_every_four_minutes_are_life()
     {
         Assert.Null(HangsAfter(second => Stats(cpu: second * 0.9)));

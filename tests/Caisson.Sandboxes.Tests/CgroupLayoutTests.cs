@@ -94,7 +94,10 @@ public sealed class CgroupLayoutTests
     [Fact]
     public void What_a_process_read_and_wrote_is_one_sum()
     {
-        Assert.Equal(30, CgroupLayout.ProcessIo("rchar: 10\nwchar: 20\nsyscr: 5\nread_bytes: 4096\n"));
+        Assert.Equal(1_000 + 2_000 - 8 * 8, CgroupLayout.ProcessIo("rchar: 1000\nwchar: 2000\nsyscr: 5\nsyscw: 3\nread_bytes: 4096\n"));
+        Assert.Equal(0, CgroupLayout.ProcessIo("rchar: 800\nwchar: 800\nsyscr: 100\nsyscw: 100\n"));
+        Assert.Equal(TimeSpan.FromMilliseconds(90), CgroupLayout.ProcessCpu("7 (a ) b) S 1 7 7 0 -1 4194304 90 0 0 0 4 5 0 0 20 0 1 0 100"));
+        Assert.Equal(TimeSpan.Zero, CgroupLayout.ProcessCpu(null));
         Assert.Equal(0, CgroupLayout.ProcessIo(null));
     }
 

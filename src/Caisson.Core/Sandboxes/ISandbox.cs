@@ -140,7 +140,10 @@ public abstract record WorkspaceSaveOutcome
 /// <param name="Cpu">Of all its processes since its start, those of the sandbox's own kernel included.</param>
 public sealed record SandboxStats(long MemoryBytes, TimeSpan Cpu, int Processes)
 {
-    /// <summary>Read and written by its processes since its start, in files, pipes and sockets; 0 where the host does not tell.</summary>
+    /// <summary>The part of <see cref="Cpu"/> that its own kernel used, also while nothing happens in it; 0 where it has none that can be told apart.</summary>
+    public TimeSpan KernelCpu { get; init; }
+
+    /// <summary>Read and written by its processes since its start, in files, pipes and sockets, without what only wakes threads; 0 where the host does not tell.</summary>
     public long IoBytes { get; init; }
 
     /// <summary>Written by its commands since its start, also where it was cut.</summary>

@@ -3,10 +3,11 @@ namespace Caisson.Core.Sandboxes;
 /// <summary>
 /// Tells a command that hangs from one that works. Hung is not dead: its process is there and answers nothing.
 /// <para>
-/// It hangs when for the whole time-out it wrote nothing and its box's counters of CPU and I/O stood still. They never
-/// stand quite still: the sandbox's own kernel keeps its clocks. So what passes for still is a hundredth of a core and
-/// some hundred bytes a second, measured since the last sign of life: honest work, even slow, is far above it, and
-/// whoever does less for minutes does nothing. Pure: looks in, a word out.
+/// It hangs when for the whole time-out it wrote nothing and its box's counters of CPU and I/O stood still. What the
+/// sandbox's own kernel uses does not count: idle, it takes 0.1 to 6 % of a core, depending on the machine. Still the
+/// counters never stand quite still, so what passes for still is a hundredth of a core and some hundred bytes a second,
+/// measured since the last sign of life: honest work, even slow, is far above it, and whoever does less for minutes does
+/// nothing. Pure: looks in, a word out.
 /// </para>
 /// </summary>
 internal sealed class IdleWatch(TimeSpan timeout, SandboxStats start)
@@ -34,10 +35,12 @@ internal sealed class IdleWatch(TimeSpan timeout, SandboxStats start)
             _alive = _alive with { IoBytes = now.IoBytes };
         var quiet = at - _aliveAt;
         var lives = now.OutputBytes != _alive.OutputBytes
-            || now.Cpu - _alive.Cpu > QuietCpu + quiet * QuietCores
+            || Work(now) - Work(_alive) > QuietCpu + quiet * QuietCores
             || now.IoBytes - _alive.IoBytes > QuietBytes + (long)(quiet.TotalSeconds * QuietBytesPerSecond);
         if (lives)
             (_alive, _aliveAt) = (now, at);
         return !lives && quiet >= timeout;
     }
+
+    private static TimeSpan Work(SandboxStats stats) => stats.Cpu - stats.KernelCpu;
 }

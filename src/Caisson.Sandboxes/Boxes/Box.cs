@@ -216,7 +216,7 @@ internal sealed partial class Box : ISandbox
     public Task<SandboxStats> StatsAsync(CancellationToken cancellationToken)
     {
         var counters = _cgroup.Counters();
-        return Task.FromResult(new SandboxStats(counters.MemoryBytes, counters.Cpu, counters.Processes) { IoBytes = _cgroup.IoBytes(), OutputBytes = _link.OutputBytes });
+        return Task.FromResult(new SandboxStats(counters.MemoryBytes, counters.Cpu, counters.Processes) { KernelCpu = _cgroup.KernelCpu(_parts.Kernel), IoBytes = _cgroup.IoBytes(), OutputBytes = _link.OutputBytes });
     }
 
     public Task DestroyAsync()
@@ -351,6 +351,9 @@ internal sealed record BoxParts(
 {
     /// <summary>How it is kept and in which folder, where it can be.</summary>
     public (IBoxCheckpoints Kind, string Folder)? Checkpoints { get; init; }
+
+    /// <summary>How its own kernel's command line begins, where it has one.</summary>
+    public string? Kernel { get; init; }
 
     /// <summary>That it brought with it from a checkpoint.</summary>
     public IReadOnlyList<StreamTicket> Commands { get; init; } = [];

@@ -120,6 +120,7 @@ internal sealed class BoxStart(BoxSetup setup, BoxRegistry registry, IBoxKind ki
             new BoxParts(_folder, _cgroup, _process, _link, plan, workspaceFolder, new Workspace(setup.Blobs, setup.Time, spec.Limits.DiskBytes))
             {
                 Checkpoints = kind.Checkpoints is { } checkpoints ? (checkpoints, setup.Checkpoints) : null,
+                Kernel = kind.Kernel,
                 Commands = commands,
             },
             kind.Name, image.Digest, spec, setup.Time, setup.Logger, box => registry.Forget(box.Id));

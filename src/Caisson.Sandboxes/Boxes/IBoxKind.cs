@@ -17,6 +17,9 @@ internal interface IBoxKind
     /// <summary>Whether memory, cores and processes are set at a box's start and cannot be changed when it is given to a run.</summary>
     bool FixesLimits { get; }
 
+    /// <summary>How the command line of its own kernel begins, where that is a process beside those of the box's programs.</summary>
+    string? Kernel => null;
+
     /// <summary>What to do where <see cref="PrepareAsync"/> finds something missing.</summary>
     string Remedy { get; }
 

@@ -43,6 +43,12 @@ internal sealed class BoxCgroup(CgroupLayout layout, string box, TimeProvider ti
     /// </summary>
     public long IoBytes() => Processes().Sum(pid => CgroupLayout.ProcessIo(TryRead($"/proc/{pid}/io")));
 
+    /// <summary>What the box's own kernel has used; nothing where it has none.</summary>
+    /// <param name="kernel">What its command line begins with.</param>
+    public TimeSpan KernelCpu(string? kernel) => kernel is null ? TimeSpan.Zero : Processes()
+        .Where(pid => TryRead($"/proc/{pid}/cmdline")?.StartsWith(kernel, StringComparison.Ordinal) == true)
+        .Aggregate(TimeSpan.Zero, (sum, pid) => sum + CgroupLayout.ProcessCpu(TryRead($"/proc/{pid}/stat")));
+
     public CgroupCounters Counters() => layout.Counters(box, TryRead);
 
     public async Task FreezeAsync(CancellationToken cancellationToken)

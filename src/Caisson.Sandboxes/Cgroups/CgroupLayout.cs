@@ -27,6 +27,9 @@ internal sealed record CgroupWrite(string File, string Value, bool Optional = fa
 /// </summary>
 internal abstract record CgroupLayout(string Prefix)
 {
+    private const int WakeBytes = 8;
+    private const int TickMilliseconds = 10;
+
     private const int CpuPeriodMicroseconds = 100_000;
 
     private static readonly string[] Needed = ["memory", "cpu", "cpuacct", "pids", "freezer"];
@@ -89,8 +92,18 @@ internal abstract record CgroupLayout(string Prefix)
         return 0;
     }
 
-    /// <summary>Bytes in both directions, of a process's <c>io</c> file.</summary>
-    internal static long ProcessIo(string? text) => Field(text, "rchar:") + Field(text, "wchar:");
+    /// <summary>
+    /// Bytes in both directions, of a process's <c>io</c> file, beyond eight a call: so many has a call by which threads
+    /// wake each other, of which a sandbox's own kernel makes hundreds a second while nothing happens in it.
+    /// </summary>
+    internal static long ProcessIo(string? text) =>
+        Math.Max(0, Field(text, "rchar:") + Field(text, "wchar:") - WakeBytes * (Field(text, "syscr:") + Field(text, "syscw:")));
+
+    /// <summary>What a process has used, of its <c>stat</c> file; its ended threads included.</summary>
+    internal static TimeSpan ProcessCpu(string? text) =>
+        text?[(text.LastIndexOf(')') + 1)..].Split(' ', StringSplitOptions.RemoveEmptyEntries) is { Length: > 12 } fields
+            ? TimeSpan.FromMilliseconds(TickMilliseconds * (Number(fields[11]) + Number(fields[12])))
+            : TimeSpan.Zero;
 
     private static long Number(string? text) => long.TryParse(text.AsSpan().Trim(), out var value) ? value : 0;
 

@@ -12,6 +12,9 @@ internal sealed class GVisorKind(SandboxOptions options, TimeProvider time) : IB
 
     public IsolationTier Tier => IsolationTier.Kernel;
 
+    // Programs of the box are processes of its platform beside it.
+    public string Kernel => "runsc-sandbox";
+
     public bool FixesLimits => false;
 
     public string Remedy => "Run scripts/setup as root: it installs runsc and builds the guest agent into " + SandboxOptions.ToolsDirectory + ".";
