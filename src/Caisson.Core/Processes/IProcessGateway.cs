@@ -29,6 +29,9 @@ public interface IProcessRun
 
     AgentManifest Manifest { get; }
 
+    /// <summary>What the run was given: words of it are the task, and stand for nothing else.</summary>
+    string Input { get; }
+
     bool MoneyIsCapped { get; }
 
     /// <summary>Ends when the ownership does.</summary>

@@ -52,6 +52,8 @@ internal sealed class ProcessTurn : IProcessRun
 
     public AgentManifest Manifest => _session.Manifest;
 
+    public string Input => _session.History.Created!.Input;
+
     public bool MoneyIsCapped => _session.MoneyIsCapped;
 
     public CancellationToken Owned => _session.Owned;
@@ -162,7 +164,7 @@ internal sealed class ProcessTurn : IProcessRun
         var environment = StepEnvironment.Of(Run.ToString(), attempt);
         foreach (var (name, value) in _process.Environment)
             environment[name] = value;
-        var input = System.Text.Encoding.UTF8.GetBytes(_session.History.Created!.Input);
+        var input = System.Text.Encoding.UTF8.GetBytes(Input);
         return await box.ExecAsync(new ExecRequest(_process.Command, null, environment, input, Forever, MaxOutputBytes), attempt.Cancellation);
     }
 

@@ -18,7 +18,7 @@ internal sealed class ProcessStart : IBoxDoors, IBoxService
     public ProcessStart(ProcessCalls calls, BoxListener listener)
     {
         (Calls, _listener) = (calls, listener);
-        Pool = new ReplayPool(calls.Run.Recorded);
+        Pool = new ReplayPool(calls.Run.Recorded, calls.Run.Input);
         Forwards = [new BoxForward(Port, "gateway", this)];
     }
 

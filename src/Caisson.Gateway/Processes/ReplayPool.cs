@@ -24,20 +24,25 @@ internal sealed record ReplayHit(RecordedCall Call, ReplayLevel Level);
 /// What one start of a program may still be answered from the journal.
 /// <para>
 /// A multiset, not a sequence: clients call side by side. A record answers once in each start. A looser level answers
-/// only where exactly one record fits, or where one alone continues a conversation that was already recognised: ten
-/// sub-agents whose prompts differ by one id must not swap their answers.
+/// only where exactly one record fits, or where one alone continues a conversation that was already recognised. Sub-agents
+/// whose prompts differ by one id must not swap their answers, also where only one of them is recorded: so until a
+/// conversation is recognised its ids stand for themselves, and from then on for what they stood for when it was.
 /// </para>
 /// </summary>
 internal sealed class ReplayPool
 {
     private readonly Lock _lock = new();
+    private readonly string _input;
     private readonly List<RecordedCall> _open;
+
+    // The conversations that were recognised, each up to where it was.
     private readonly HashSet<string> _recognised = new(StringComparer.Ordinal);
     private readonly Dictionary<string, string> _forward = new(StringComparer.Ordinal);
     private readonly Dictionary<string, string> _back = new(StringComparer.Ordinal);
 
-    public ReplayPool(IEnumerable<StepRecord> records) => _open =
-        [.. records.Where(r => r.Failure is null).Select(r => (Record: r, Exchange: RecordedExchange.Decode(r.Result.Span))).Where(r => r.Exchange is not null).Select(r => new RecordedCall(r.Record, r.Exchange!))];
+    /// <param name="input">Of the run. What changes and stands in it is the task itself: it stands for nothing else.</param>
+    public ReplayPool(IEnumerable<StepRecord> records, string input) => (_input, _open) = (input,
+        [.. records.Where(r => r.Failure is null).Select(r => (Record: r, Exchange: RecordedExchange.Decode(r.Result.Span))).Where(r => r.Exchange is not null).Select(r => new RecordedCall(r.Record, r.Exchange!))]);
 
     /// <summary>Records that nothing asked for yet.</summary>
     public int Left
@@ -80,7 +85,7 @@ internal sealed class ReplayPool
     {
         if (fitting.Count <= 1 || fitting.All(c => c.Exchange.Match.L0 == fitting[0].Exchange.Match.L0))
             return fitting.FirstOrDefault();
-        var next = fitting.Where(c => c.Exchange.Match.Prefixes is [.., var before] && _recognised.Contains(before)).ToList();
+        var next = fitting.Where(c => Continues(c.Exchange.Match)).ToList();
         return next is [var only] ? only : null;
     }
 
@@ -88,22 +93,28 @@ internal sealed class ReplayPool
     {
         ReplayLevel.L0 => was.L0 == now.L0,
         ReplayLevel.L1 => was.L1 == now.L1,
-        ReplayLevel.L2 => was.L2 == now.L2 && Maps(was.Volatile, now.Volatile),
-        ReplayLevel.L3 => was.L3 == now.L3 && (was.Prefixes.Count == 0 || _recognised.Contains(was.Prefixes[^1])) && Maps(was.Volatile, now.Volatile, partly: true),
+        ReplayLevel.L2 => was.L2 == now.L2 && Maps(was, now),
+        ReplayLevel.L3 => was.L3 == now.L3 && Continues(was) && CarriesOn(was, now),
         _ => false,
     };
 
+    /// <summary>Whether it goes on from a request that was recognised.</summary>
+    private bool Continues(MatchKeys keys) => keys.Prefixes.SkipLast(1).Any(_recognised.Contains);
+
     /// <summary>Whether the one's changing words can stand for the other's, one to one and as earlier requests of this start had it.</summary>
-    private bool Maps(IReadOnlyList<string> was, IReadOnlyList<string> now, bool partly = false)
+    private bool Maps(MatchKeys was, MatchKeys now)
     {
-        if (was.Count != now.Count && !partly)
+        if (was.Volatile.Count != now.Volatile.Count)
             return false;
+        var isKnown = Continues(was);
         var (forward, back) = (new Dictionary<string, string>(StringComparer.Ordinal), new Dictionary<string, string>(StringComparer.Ordinal));
-        for (var i = 0; i < Math.Min(was.Count, now.Count) && !partly; i++)
+        foreach (var (from, to) in was.Volatile.Zip(now.Volatile))
         {
-            if (Known(_forward, forward, was[i]) is { } to && to != now[i] || Known(_back, back, now[i]) is { } from && from != was[i])
+            if (from != to && (IsTask(from) || IsTask(to) || (!isKnown && (IsId(from) || IsId(to)))))
                 return false;
-            (forward[was[i]], back[now[i]]) = (now[i], was[i]);
+            if ((Known(_forward, forward, from) ?? to) != to || (Known(_back, back, to) ?? from) != from)
+                return false;
+            (forward[from], back[to]) = (to, from);
         }
 
         return true;
@@ -112,12 +123,22 @@ internal sealed class ReplayPool
             settled.GetValueOrDefault(word) ?? here.GetValueOrDefault(word);
     }
 
+    /// <summary>Whether the ids by which the record's conversation was recognised are this one's: another conversation has its own.</summary>
+    private bool CarriesOn(MatchKeys was, MatchKeys now) =>
+        was.Volatile.Where(IsId).All(id => !_forward.TryGetValue(id, out var known) || now.Volatile.Contains(known));
+
+    private bool IsTask(string word) => _input.Contains(word, StringComparison.Ordinal);
+
+    /// <summary>Times change between two starts, and nobody is told apart by them; ids tell apart.</summary>
+    private static bool IsId(string word) => Guid.TryParse(word, out _);
+
     private void Recognise(MatchKeys was, MatchKeys now)
     {
-        _recognised.Add(was.L3);
-        foreach (var prefix in was.Prefixes)
-            _recognised.Add(prefix);
-        for (var i = 0; was.Volatile.Count == now.Volatile.Count && i < was.Volatile.Count; i++)
-            (_forward[was.Volatile[i]], _back[now.Volatile[i]]) = (now.Volatile[i], was.Volatile[i]);
+        if (was.Prefixes is [.., var whole])
+            _recognised.Add(whole);
+        if (was.Volatile.Count != now.Volatile.Count)
+            return;
+        foreach (var (from, to) in was.Volatile.Zip(now.Volatile))
+            (_forward[from], _back[to]) = (to, from);
     }
 }
