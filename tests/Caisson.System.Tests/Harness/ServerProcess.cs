@@ -117,13 +117,18 @@ internal sealed class ServerProcess : IAsyncDisposable
     internal Task<Answer> LaunchRefusedAsync() => CaissonProgram.RunAsync(_command, directory: _folder.Path, environment: _environment);
 
     /// <summary>Step keys of a run's calls that the provider answered, by its own log: the idempotency key is RUN.STEP.</summary>
-    internal IReadOnlyList<string> AnsweredCalls(string run)
+    internal IReadOnlyList<string> AnsweredCalls(string run) => Calls(run, "answered");
+
+    /// <summary>Likewise those that it was asked for, answered or not.</summary>
+    internal IReadOnlyList<string> AskedCalls(string run) => Calls(run, "request");
+
+    private List<string> Calls(string run, string kind)
     {
         var keys = new List<string>();
         foreach (var line in File.ReadLines(Path.Combine(_folder.Path, ModelLog)))
         {
             using var entry = JsonDocument.Parse(line);
-            if (entry.RootElement.GetProperty("event").GetString() == "answered"
+            if (entry.RootElement.GetProperty("event").GetString() == kind
                 && entry.RootElement.GetProperty("idempotency_key").GetString()?.Split('.') is [var of, var key] && of == run)
                 keys.Add(key);
         }
