@@ -152,6 +152,9 @@ public sealed class ModelCallPipeline : IModels, IDisposable
         var speaking = _order.Where(name => _providers[name].Provider.Family == call.Wire.Family).ToList();
         if (speaking.Count == 0)
             return new Resolution.Refused(new Failure(ErrorCodes.ModelUnknown, $"no configured provider speaks the wire {call.Wire.Name}; add one with wire = '{call.Wire.Family.ToString().ToLowerInvariant()}'"));
+        var (first, upstream) = _providers[speaking[0]];
+        if (call.Model.Length == 0)
+            return first.KeyProblem is { } keyless ? new Resolution.Refused(keyless) : new Resolution.Found(first, upstream, "", null);
         var named = speaking.FirstOrDefault(name => call.Model.StartsWith(name + "/", StringComparison.Ordinal));
         return Resolve(named is not null ? call.Model : $"{speaking[0]}/{call.Model}", moneyIsCapped && call.IsBilled);
     }

@@ -40,7 +40,7 @@ public interface IProcessRun
     /// <summary>Whether the run is about to halt: nothing more is answered, and nothing begun.</summary>
     bool IsHalting { get; }
 
-    /// <summary>Every model call that is completed, in the journal's order: of earlier starts, and of this one so far.</summary>
+    /// <summary>Every step that is completed, in the journal's order: of earlier starts, and of this one so far.</summary>
     IReadOnlyList<StepRecord> Recorded { get; }
 
     /// <summary>A call that nothing recorded answers: its step's key is the next free one of this identity.</summary>

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Caisson.Core.Journal;
 using Caisson.Core.Lifecycle;
 
@@ -12,9 +13,9 @@ internal sealed class ProcessRecords
     private readonly Lock _lock = new();
     private readonly Dictionary<string, int> _asked = new(StringComparer.Ordinal);
     private readonly Dictionary<string, StepRecord> _steps = new(StringComparer.Ordinal);
-    private IReadOnlyList<StepRecord> _calls = [];
+    private ImmutableList<StepRecord> _calls = [];
 
-    /// <summary>Completed model calls, in the journal's order.</summary>
+    /// <summary>Completed steps, in the journal's order.</summary>
     internal IReadOnlyList<StepRecord> Calls => Volatile.Read(ref _calls);
 
     internal void Add(Arrival arrival)
@@ -25,8 +26,7 @@ internal sealed class ProcessRecords
         lock (_lock)
         {
             _steps[arrival.Key!] = record;
-            if (completed.Step.Kind == StepKind.Model)
-                Volatile.Write(ref _calls, [.. _calls, record]);
+            Volatile.Write(ref _calls, _calls.Add(record));
         }
     }
 

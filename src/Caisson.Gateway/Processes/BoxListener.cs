@@ -46,16 +46,28 @@ internal sealed class BoxListener : IConnectionListener, IConnectionListenerFact
         public override string ToString() => "boxes";
     }
 
+    /// <summary>
+    /// Read ahead of the server, within a pipe's bound: a client that hangs up while it waits for an answer shows only to
+    /// whoever reads.
+    /// </summary>
     private sealed class BoxConnection : DefaultConnectionContext
     {
         private readonly TaskCompletionSource _closed = new(TaskCreationOptions.RunContinuationsAsynchronously);
-        private readonly CancellationTokenSource _aborted = new();
+        private readonly CancellationTokenSource _gone = new();
+        private readonly CancellationTokenSource _end = new();
+        private readonly Task _reading;
 
         public BoxConnection(string id, Stream stream, ProcessStart start)
-            : base(id, new StreamPipe(stream), new StreamPipe(Stream.Null))
+            : this(id, stream, start, new Pipe())
+        {
+        }
+
+        private BoxConnection(string id, Stream stream, ProcessStart start, Pipe input)
+            : base(id, new Duplex(input.Reader, PipeWriter.Create(stream, new StreamPipeWriterOptions(leaveOpen: true))), new Duplex(PipeReader.Create(Stream.Null), PipeWriter.Create(Stream.Null)))
         {
             Features.Set(start);
-            ConnectionClosed = _aborted.Token;
+            ConnectionClosed = _gone.Token;
+            _reading = ReadAsync(stream, input.Writer);
         }
 
         public Task Closed => _closed.Task;
@@ -64,22 +76,37 @@ internal sealed class BoxListener : IConnectionListener, IConnectionListenerFact
 
         public override void Abort()
         {
-            _aborted.Cancel();
-            Transport.Input.CancelPendingRead();
+            _end.Cancel();
             _closed.TrySetResult();
         }
 
         public override async ValueTask DisposeAsync()
         {
-            _closed.TrySetResult();
+            Abort();
+            await _reading;
             await base.DisposeAsync();
+        }
+
+        private async Task ReadAsync(Stream stream, PipeWriter input)
+        {
+            try
+            {
+                while (await stream.ReadAsync(input.GetMemory(), _end.Token) is > 0 and var read)
+                {
+                    input.Advance(read);
+                    if ((await input.FlushAsync(_end.Token)).IsCompleted)
+                        break;
+                }
+            }
+            catch (Exception e) when (e is IOException or OperationCanceledException or ObjectDisposedException)
+            {
+                // Closed by either side: there is nothing more to read.
+            }
+
+            await input.CompleteAsync();
+            await _gone.CancelAsync();
         }
     }
 
-    private sealed class StreamPipe(Stream stream) : IDuplexPipe
-    {
-        public PipeReader Input { get; } = PipeReader.Create(stream, new StreamPipeReaderOptions(leaveOpen: true));
-
-        public PipeWriter Output { get; } = PipeWriter.Create(stream, new StreamPipeWriterOptions(leaveOpen: true));
-    }
+    private sealed record Duplex(PipeReader Input, PipeWriter Output) : IDuplexPipe;
 }

@@ -1,10 +1,13 @@
+using Caisson.Core.Journal;
+
 namespace Caisson.Gateway.Processes;
 
 /// <summary>
 /// An answer on its way: written by the one who reads the upstream, read by whoever asked, from its beginning, as far as
 /// it has come. The last piece is held back until it is recorded: a client that acts on a whole answer must find it again.
 /// </summary>
-internal sealed class LiveCall(string wire, string identity)
+/// <param name="unheard">Called where it is recorded and no client has got it whole: whoever asks again is answered by the record.</param>
+internal sealed class LiveCall(string wire, string identity, Action<StepKey> unheard)
 {
     private readonly Lock _lock = new();
     private readonly List<ReadOnlyMemory<byte>> _pieces = [];
@@ -12,6 +15,7 @@ internal sealed class LiveCall(string wire, string identity)
     private (int Status, string? ContentType)? _head;
     private int _readers;
     private bool _recorded;
+    private bool _isHeard;
     private LiveEnd? _end;
 
     public string Wire => wire;
@@ -59,11 +63,29 @@ internal sealed class LiveCall(string wire, string identity)
     });
 
     /// <summary>It is over; what is recorded may be read to its end.</summary>
-    public void End(LiveEnd end) => Change(() =>
+    public void End(LiveEnd end)
     {
-        _end ??= end;
-        _recorded = _end is LiveEnd.Recorded;
-    });
+        Change(() =>
+        {
+            _end ??= end;
+            _recorded = _end is LiveEnd.Recorded;
+        });
+        GiveUp();
+    }
+
+    /// <summary>Once, when nobody is left who could still get it.</summary>
+    private void GiveUp()
+    {
+        StepKey key;
+        lock (_lock)
+        {
+            if (_readers > 0 || _isHeard || _end is not LiveEnd.Recorded recorded)
+                return;
+            (_isHeard, key) = (true, recorded.Key);
+        }
+
+        unheard(key);
+    }
 
     /// <summary>Takes part in it. Disposing of the answer leaves it.</summary>
     public Reader Join()
@@ -130,10 +152,18 @@ internal sealed class LiveCall(string wire, string identity)
             }
         }
 
+        /// <summary>The client has all of it.</summary>
+        public void Heard()
+        {
+            lock (call._lock)
+                call._isHeard = true;
+        }
+
         public void Dispose()
         {
             lock (call._lock)
                 call._readers--;
+            call.GiveUp();
         }
     }
 }
@@ -143,7 +173,7 @@ internal sealed record LiveHead(int Status, string? ContentType);
 internal abstract record LiveEnd
 {
     /// <summary>All of it came and stands in the journal.</summary>
-    internal sealed record Recorded : LiveEnd;
+    internal sealed record Recorded(StepKey Key) : LiveEnd;
 
     /// <summary>The provider refused: its own words go to the client, and nothing is recorded.</summary>
     internal sealed record Refused(int Status, string? ContentType, ReadOnlyMemory<byte> Body) : LiveEnd;

@@ -25,6 +25,19 @@ internal sealed class ModelDoor(ModelCallPipeline pipeline)
     {
         var start = http.Features.Get<ProcessStart>() ?? throw new InvalidOperationException("a request that came from no box");
         var head = new WireHead(http.Request.Method, http.Request.Path.Value ?? "/", http.Request.QueryString.Value ?? "", http.Request.Headers.UserAgent);
+        if (head is { Method: "HEAD", Path: "/" })
+        {
+            // Clients ask whether somebody is there; somebody is.
+            return;
+        }
+
+        if (http.Request.Headers.Upgrade.Count > 0)
+        {
+            // Clients that are refused a socket go on with server-sent events.
+            http.Response.StatusCode = StatusCodes.Status426UpgradeRequired;
+            return;
+        }
+
         if (Wires.Wires.Route(head) is not { } wire)
         {
             await WriteAsync(http, 501, "application/json", ErrorOf(null, new WireError(WireProblem.Unknown, $"caisson: {head.Method} {Shown(head.Path)} is no route of the gateway: it serves the model providers' own routes, and nothing that could pass the budget by"), head).Body);
@@ -64,29 +77,30 @@ internal sealed class ModelDoor(ModelCallPipeline pipeline)
             return;
         }
 
-        var identity = StepIdentity.Of(call);
+        var identity = StepHash.Of("http", call.Wire.Name, call.Match.L0);
         var reader = calls.JoinLeft(call.Wire.Name, identity);
         if (reader is null)
         {
-            if (pipeline.ResolveFor(call, run.MoneyIsCapped) is not ModelCallPipeline.Resolution.Found found)
+            switch (pipeline.ResolveFor(call, run.MoneyIsCapped))
             {
-                var refusal = ((ModelCallPipeline.Resolution.Refused)pipeline.ResolveFor(call, run.MoneyIsCapped)).Failure;
-                await AnswerAsync(http, call.Wire, new WireError(WireProblem.NoModel, $"caisson: {refusal.Message}"), head);
-                return;
+                case ModelCallPipeline.Resolution.Refused(var failure):
+                    await AnswerAsync(http, call.Wire, new WireError(WireProblem.NoModel, $"caisson: {failure.Message}"), head);
+                    return;
+                case ModelCallPipeline.Resolution.Found found:
+                    reader = calls.Begin(call.Wire.Name, identity, start.Pool, live => BuyAsync(run, call, found, headers, live));
+                    break;
             }
-
-            reader = calls.Begin(call.Wire.Name, identity, live => BuyAsync(run, call, found, headers, live));
         }
 
         using (reader)
-            await DeliverAsync(http, call.Wire, reader, head);
+            await DeliverAsync(http, call.Wire, reader!, head);
     }
 
     private async Task BuyAsync(IProcessRun run, WireCall call, ModelCallPipeline.Resolution.Found found, IReadOnlyList<(string, string)> headers, LiveCall live)
     {
         var log = run.NewCall(live.Identity);
         var key = log.ModelStep(live.Identity);
-        var subject = new StepSubject(StepKind.Model, $"{found.Provider.Name}/{found.Model}", live.Identity, null, $"{call.Wire.Name}: {call.Summary}");
+        var subject = new StepSubject(call.IsBilled ? StepKind.Model : StepKind.Named, $"{found.Provider.Name}/{found.Model}", live.Identity, null, $"{call.Wire.Name}: {call.Summary}");
         var priorAttempts = log.Find(key, subject) is StepLookup.NotRecorded(var prior) ? prior : 0;
         var most = CallBounds.ClampOutput(call.MaxOutput, found.Provider.MaxOutputTokens, found.Price?.Context);
         var (path, body) = call.For(found.Model, most);
@@ -97,7 +111,7 @@ internal sealed class ModelDoor(ModelCallPipeline pipeline)
         switch (await paid.BuyAsync(priorAttempts, run.Owned))
         {
             case null:
-                live.End(new LiveEnd.Recorded());
+                live.End(new LiveEnd.Recorded(key));
                 break;
             case ModelOutcome.LimitReached(var denial) when run.Manifest.Limits.OnLimit == LimitPolicy.Stop:
                 live.End(new LiveEnd.Denied(new WireError(WireProblem.Limit, $"caisson: {Budget(denial)}")));
@@ -158,6 +172,10 @@ internal sealed class ModelDoor(ModelCallPipeline pipeline)
 
             switch (end)
             {
+                case LiveEnd.Recorded:
+                    await http.Response.CompleteAsync();
+                    reader.Heard();
+                    break;
                 case LiveEnd.Refused refused:
                     await WriteAsync(http, refused.Status, refused.ContentType, refused.Body);
                     break;
@@ -230,9 +248,3 @@ internal sealed class ModelDoor(ModelCallPipeline pipeline)
 
 [System.Text.Json.Serialization.JsonSerializable(typeof(string))]
 internal sealed partial class WireJson : System.Text.Json.Serialization.JsonSerializerContext;
-
-/// <summary>What makes a program's call what it is: its wire and the strictest of its keys.</summary>
-internal static class StepIdentity
-{
-    public static string Of(WireCall call) => StepHash.Of("http", call.Wire.Name, call.Match.L0);
-}

@@ -32,9 +32,10 @@ internal sealed class ProcessCalls(IProcessRun run, BoxListener listener) : IPro
     }
 
     /// <summary>Begins a call that goes on whatever becomes of its client, and joins it.</summary>
-    public LiveCall.Reader Begin(string wire, string identity, Func<LiveCall, Task> buy)
+    /// <param name="pool">Of the start that asks: it may ask again for what it did not get.</param>
+    public LiveCall.Reader Begin(string wire, string identity, ReplayPool pool, Func<LiveCall, Task> buy)
     {
-        var live = new LiveCall(wire, identity);
+        var live = new LiveCall(wire, identity, key => pool.Add(run.Recorded.First(r => r.Key == key)));
         var reader = live.Join();
         lock (_lock)
         {

@@ -41,8 +41,12 @@ internal sealed class ReplayPool
     private readonly Dictionary<string, string> _back = new(StringComparer.Ordinal);
 
     /// <param name="input">Of the run. What changes and stands in it is the task itself: it stands for nothing else.</param>
-    public ReplayPool(IEnumerable<StepRecord> records, string input) => (_input, _open) = (input,
-        [.. records.Where(r => r.Failure is null).Select(r => (Record: r, Exchange: RecordedExchange.Decode(r.Result.Span))).Where(r => r.Exchange is not null).Select(r => new RecordedCall(r.Record, r.Exchange!))]);
+    public ReplayPool(IEnumerable<StepRecord> records, string input)
+    {
+        (_input, _open) = (input, []);
+        foreach (var record in records)
+            Add(record);
+    }
 
     /// <summary>Records that nothing asked for yet.</summary>
     public int Left
@@ -71,6 +75,15 @@ internal sealed class ReplayPool
 
             return null;
         }
+    }
+
+    /// <summary>One more record that nobody was answered by.</summary>
+    public void Add(StepRecord record)
+    {
+        if (record.Failure is not null || RecordedExchange.Decode(record.Result.Span) is not { } exchange)
+            return;
+        lock (_lock)
+            _open.Add(new RecordedCall(record, exchange));
     }
 
     /// <summary>It was not delivered: the client went away in the middle, and may ask again.</summary>

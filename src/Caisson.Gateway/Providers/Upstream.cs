@@ -63,7 +63,7 @@ internal sealed class Upstream : IDisposable
         using var limit = new CancellationTokenSource(_provider.Timeout, _time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellationToken);
         using var content = new GuardedContent(body, log);
-        using var request = NewRequest(target, content, key, attempt, log);
+        using var request = NewRequest(target, body.IsEmpty ? null : content, key, attempt, log);
         foreach (var (name, value) in headers)
             request.Headers.TryAddWithoutValidation(name, value);
         try
@@ -95,9 +95,9 @@ internal sealed class Upstream : IDisposable
         }
     }
 
-    private HttpRequestMessage NewRequest(Uri target, HttpContent content, StepKey key, int attempt, IStepLog log)
+    private HttpRequestMessage NewRequest(Uri target, HttpContent? content, StepKey key, int attempt, IStepLog log)
     {
-        var request = new HttpRequestMessage(HttpMethod.Post, target) { Content = content };
+        var request = new HttpRequestMessage(content is null ? HttpMethod.Get : HttpMethod.Post, target) { Content = content };
         Authenticate(request);
         request.Headers.Accept.Add(new MediaTypeWithQualityHeaderValue("application/json"));
         request.Headers.UserAgent.Add(new ProductInfoHeaderValue("caisson", null));

@@ -115,6 +115,39 @@ public sealed class ProcessAgentTests
         await server.AssertSoundAsync();
     }
 
+    /// <summary>Clients give up waiting and ask again: in the middle of a call, and where its answer came meanwhile.</summary>
+    [Fact]
+    public async Task A_client_that_goes_and_asks_again_gets_the_call_that_is_under_way_or_its_record()
+    {
+        const string impatient = """
+            import json, os, socket, time, urllib.request
+            base = os.environ["OPENAI_BASE_URL"]
+            print(sorted(m["id"] for m in json.load(urllib.request.urlopen(base + "/models"))["data"]))
+            def ask(text, patience):
+                body = json.dumps({"model": "late", "messages": [{"role": "user", "content": text}]}).encode()
+                try:
+                    return json.load(urllib.request.urlopen(urllib.request.Request(base + "/chat/completions", body, {"content-type": "application/json"}), timeout=patience))["choices"][0]["message"]["content"]
+                except (TimeoutError, socket.timeout):
+                    return None
+            print(ask("under way", 0.5), ask("under way", 30))
+            print(ask("over", 0.5))
+            time.sleep(3)
+            print(ask("over", 30), ask("over", 30))
+            try:
+                urllib.request.urlopen(urllib.request.Request(base + "/fine_tuning/jobs", b"{}"))
+            except urllib.error.HTTPError as problem:
+                print(problem.code, "not_implemented" in problem.read().decode())
+            """;
+        await using var server = await ServerProcess.StartAsync(script: "scripts:\n  - model: late\n    turns: [{ say: \"at last\", delay: 2s }]\n");
+
+        var run = await server.EndedAsync(await server.CreateAsync($"name: impatient\nprocess: {{ command: [python3, -c, {JsonSerializer.Serialize(impatient)}] }}\nsandbox: {{ memory: 256MiB, disk: 32MiB }}\n"));
+
+        Assert.Equal("['late']\nNone at last\nNone\nat last at last\n501 True", run.Result);
+
+        // The last one is another call: its record had answered already.
+        Assert.Equal(3, server.AskedCalls(run.Id).Count);
+    }
+
     [Fact]
     public async Task At_a_limit_it_waits_unanswered_until_somebody_gives_more_or_is_told_once()
     {
