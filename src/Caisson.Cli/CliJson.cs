@@ -10,5 +10,6 @@ namespace Caisson.Cli;
 [JsonSourceGenerationOptions(JsonSerializerDefaults.Web, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
 [JsonSerializable(typeof(VersionView))]
 [JsonSerializable(typeof(Trace))]
+[JsonSerializable(typeof(LoopReport))]
 [JsonSerializable(typeof(DoctorReport))]
 internal sealed partial class CliJson : JsonSerializerContext;
