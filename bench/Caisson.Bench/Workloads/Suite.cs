@@ -15,6 +15,7 @@ internal static class Suite
         ["replay"] = ReplayWorkload.MeasureAsync,
         ["memory"] = MemoryWorkload.MeasureAsync,
         ["recovery"] = RecoveryWorkload.MeasureAsync,
+        ["gateway"] = GatewayWorkload.MeasureAsync,
     };
 
     /// <summary>What the hot path decides, for a quick look.</summary>

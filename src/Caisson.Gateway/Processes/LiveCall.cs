@@ -4,7 +4,7 @@ namespace Caisson.Gateway.Processes;
 
 /// <summary>
 /// An answer on its way: written by the one who reads the upstream, read by whoever asked, from its beginning, as far as
-/// it has come. The last piece is held back until it is recorded: a client that acts on a whole answer must find it again.
+/// it has come. What makes it whole is held back until it is recorded: a client that acts on a whole answer must find it again.
 /// </summary>
 /// <param name="unheard">Called where it is recorded and no client has got it whole: whoever asks again is answered by the record.</param>
 internal sealed class LiveCall(string wire, string identity, Action<StepKey> unheard)
@@ -13,6 +13,8 @@ internal sealed class LiveCall(string wire, string identity, Action<StepKey> unh
     private readonly List<ReadOnlyMemory<byte>> _pieces = [];
     private TaskCompletionSource _changed = New();
     private (int Status, string? ContentType)? _head;
+    private int _free;
+    private bool _isHeld;
     private int _readers;
     private bool _recorded;
     private bool _isHeard;
@@ -47,19 +49,25 @@ internal sealed class LiveCall(string wire, string identity, Action<StepKey> unh
         get
         {
             lock (_lock)
-                return _pieces.Count > 1;
+                return _free > 0;
         }
     }
 
     public void Begin(int status, string? contentType) => Change(() => _head = (status, contentType));
 
-    public void Add(ReadOnlyMemory<byte> piece) => Change(() => _pieces.Add(piece));
+    /// <param name="mayBeWhole">With this piece the answer may have come to its end: it waits for the record, and what follows too.</param>
+    public void Add(ReadOnlyMemory<byte> piece, bool mayBeWhole) => Change(() =>
+    {
+        _pieces.Add(piece);
+        _isHeld |= mayBeWhole;
+        _free = _isHeld ? _free : _pieces.Count;
+    });
 
     /// <summary>Before another attempt, while nobody has seen anything of this one.</summary>
     public void Forget() => Change(() =>
     {
         _pieces.Clear();
-        _head = null;
+        (_head, _free, _isHeld) = (null, 0, false);
     });
 
     /// <summary>It is over; what is recorded may be read to its end.</summary>
@@ -123,7 +131,7 @@ internal sealed class LiveCall(string wire, string identity, Action<StepKey> unh
                 {
                     if (call._end is { } end and not LiveEnd.Recorded)
                         return (null, end);
-                    if (call._head is { } head && (call._pieces.Count > 1 || call._recorded))
+                    if (call._head is { } head && (call._free > 0 || call._recorded))
                         return (new LiveHead(head.Status, head.ContentType), null);
                     changed = call._changed.Task;
                 }
@@ -140,8 +148,7 @@ internal sealed class LiveCall(string wire, string identity, Action<StepKey> unh
                 Task changed;
                 lock (call._lock)
                 {
-                    // All but the last, until there is no other.
-                    if (_at < call._pieces.Count - (call._recorded ? 0 : 1))
+                    if (_at < (call._recorded ? call._pieces.Count : call._free))
                         return (call._pieces[_at++], null);
                     if (call._end is { } end)
                         return (null, end);

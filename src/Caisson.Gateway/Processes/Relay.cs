@@ -74,7 +74,7 @@ internal sealed class Relay(Upstream upstream, string model, WireCall call, IRea
         {
             if (output.WrittenCount == 0)
                 return;
-            live.Add(output.WrittenSpan.ToArray());
+            live.Add(output.WrittenSpan.ToArray(), reader.MayBeWhole);
             output.ResetWrittenCount();
         }
     }

@@ -134,6 +134,9 @@ internal abstract class AnswerReader
     /// <summary>The upstream's end. Writes what is left for the client.</summary>
     public abstract AnswerEnd End(IBufferWriter<byte> client);
 
+    /// <summary>Whether what was taken so far may be all of the answer, to a client that looks no further.</summary>
+    public abstract bool MayBeWhole { get; }
+
     /// <summary>Bytes of text, thoughts and arguments so far.</summary>
     public abstract long OutputBytes { get; }
 

@@ -31,6 +31,8 @@ internal sealed class WireReader(IAnswerMeter meter, bool isStream, bool isList 
 
     public override long OutputBytes => meter.OutputBytes + _unread;
 
+    public override bool MayBeWhole => _form != Form.Events || meter.IsFinished;
+
     public override void Take(ReadOnlySpan<byte> bytes, IBufferWriter<byte> client)
     {
         if (_form == Form.Unknown)
