@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Caisson.Cli.Commands;
+using Caisson.Cli.Prices;
 using Caisson.Cli.Traces;
 using Caisson.Server.Diagnosis;
 
@@ -11,4 +12,6 @@ namespace Caisson.Cli;
 [JsonSerializable(typeof(VersionView))]
 [JsonSerializable(typeof(Trace))]
 [JsonSerializable(typeof(DoctorReport))]
+[JsonSerializable(typeof(PriceListView))]
+[JsonSerializable(typeof(PriceImportView))]
 internal sealed partial class CliJson : JsonSerializerContext;

@@ -1,3 +1,6 @@
+using System.Globalization;
+using System.Security.Cryptography;
+using System.Text;
 using Caisson.Contracts;
 using Caisson.Gateway.Prices;
 using Caisson.Gateway.Wires;
@@ -31,7 +34,7 @@ internal sealed class Provider
         Timeout = options.Timeout;
         _table = table;
         _pricesAs = options.PricesAs ?? options.Name;
-        _ownPrices = options.Prices.Select(p => (p.Key, ToPrice(p.Value))).ToArray();
+        _ownPrices = options.Prices.Select(p => (p.Key, ToPrice(p.Value, Name, p.Key))).ToArray();
     }
 
     public string Name { get; }
@@ -70,8 +73,13 @@ internal sealed class Provider
             ? "max_completion_tokens"
             : "max_tokens";
 
-    private static ModelPrice ToPrice(PriceOptions price) =>
-        new(new TokenRates(Pico(price.Input), Pico(price.Output), price.CachedInput is { } cached ? Pico(cached) : null));
+    internal static ModelPrice ToPrice(PriceOptions price, string provider, string pattern)
+    {
+        var where = $"providers.{provider}.prices.{ProviderText.Quote(pattern, 64)}";
+        var rates = new TokenRates(Pico(price.Input), Pico(price.Output), price.CachedInput is { } cached ? Pico(cached) : null);
+        var figures = string.Create(CultureInfo.InvariantCulture, $"{where} {rates.Input} {rates.Output} {rates.Cached}");
+        return new ModelPrice(rates) { Origin = new PriceOrigin(where, Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(figures)))) };
+    }
 
     private static long Pico(decimal usdPerMillion) => (long)decimal.Ceiling(usdPerMillion * 1_000_000m);
 }

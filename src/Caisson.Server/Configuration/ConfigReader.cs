@@ -16,7 +16,7 @@ public abstract record ConfigOutcome
 public static class ConfigReader
 {
     private const string Known =
-        "server.listen, data.directory, engine.max_concurrent_runs, engine.drain_limit, " +
+        "server.listen, data.directory, prices, engine.max_concurrent_runs, engine.drain_limit, " +
         SandboxServerOptions.Keys + ", " + StorageOptions.Keys + ", " + EgressSection.Keys + ", " +
         "providers.NAME.base_url, .wire, .api_key_env, .api_key, .max_tokens_field, .max_output_tokens, .connect_timeout, .timeout, .prices_as, " +
         "providers.NAME.prices.MODEL.input, .output, .cached_input";
@@ -70,6 +70,8 @@ public static class ConfigReader
                 return Listen(text, value => options.Listen = value);
             case ["data", "directory"]:
                 return Path(text, value => options.DataDirectory = value);
+            case ["prices"]:
+                return PricesSetting.Apply(text, value => options.Prices = value);
             case ["sandbox", var key]:
                 return options.Sandbox.Apply(key, text);
             case ["sandbox", "images", var name]:
