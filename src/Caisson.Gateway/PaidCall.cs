@@ -38,7 +38,7 @@ internal sealed class PaidCall(
         while (true)
         {
             // 4.
-            if (!held && await log.BeginAsync(key, subject, hold, cancellationToken) is BeginOutcome.Denied(var denial))
+            if (!held && await log.BeginAsync(key, subject, hold is null ? null : hold with { Prices = price?.Origin?.Digest }, cancellationToken) is BeginOutcome.Denied(var denial))
                 return new ModelOutcome.LimitReached(denial);
             held = true;
 
@@ -56,7 +56,7 @@ internal sealed class PaidCall(
             {
                 // 6.
                 var tokens = paid.Usage;
-                var usage = new Usage(price?.Cost(tokens) ?? 0, tokens.Input, tokens.Output, tokens.Cached, tokens.Estimated);
+                var usage = new Usage(price?.Cost(tokens) ?? 0, tokens.Input, tokens.Output, tokens.Cached, tokens.Estimated) { Prices = hold is null ? null : price?.Origin?.Digest };
                 await log.CompleteAsync(key, subject, new StepResult(paid.Result, usage, attempt, startedAt), cancellationToken);
                 return null;
             }

@@ -173,6 +173,7 @@ internal sealed class TraceBuilder
         private readonly List<string> _retries = [];
         private string _state = "open";
         private long _ms;
+        private string? _prices = Digest(first.Body, "hold");
 
         internal string? Key { get; } = first.Key;
 
@@ -201,11 +202,14 @@ internal sealed class TraceBuilder
             _ms = entry.Body.Number("ms");
             Tokens = entry.Body.Number("usage", "input_tokens") + entry.Body.Number("usage", "output_tokens");
             NanoUsd = entry.Body.Number("usage", "nano_usd");
+            _prices = Digest(entry.Body, "usage") ?? _prices;
             if (entry.Body.Has("failure"))
                 _retries.Add(StepLines.Failure(entry.Body));
         }
 
         internal TraceItem Item() => new(
-            "step", first.Seq, first.Body.Word("step", "kind"), EntryReader.Subject(first.Body, SubjectWidth), _state, _ms, Tokens, NanoUsd, 0, _retries, []);
+            "step", first.Seq, first.Body.Word("step", "kind"), EntryReader.Subject(first.Body, SubjectWidth), _state, _ms, Tokens, NanoUsd, 0, _retries, []) { Prices = _prices };
+
+        private static string? Digest(JsonElement body, string of) => body.Text(of, "prices") is { Length: > 0 } digest ? digest : null;
     }
 }

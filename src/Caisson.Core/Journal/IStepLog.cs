@@ -81,6 +81,9 @@ public sealed record Hold(long NanoUsd, long Tokens)
     /// <summary>The parts of <see cref="Tokens"/>, held where a node caps one of them.</summary>
     public long InputTokens { get; init; }
     public long OutputTokens { get; init; }
+
+    /// <summary>Digest of the price table that the money was computed with; <c>null</c> where there is no price, and in older entries.</summary>
+    public string? Prices { get; init; }
 }
 
 public enum HoldFate
@@ -98,6 +101,9 @@ public enum HoldFate
 public sealed record Usage(long NanoUsd, long InputTokens, long OutputTokens, long CachedInputTokens = 0, bool Estimated = false)
 {
     public static readonly Usage None = new(0, 0, 0);
+
+    /// <summary>Digest of the price table that the bill was made with; <c>null</c> where there is no price, and in older entries.</summary>
+    public string? Prices { get; init; }
 }
 
 /// <param name="Result">JSON, as it will be answered on replay.</param>
