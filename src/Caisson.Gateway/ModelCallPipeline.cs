@@ -87,7 +87,7 @@ public sealed class ModelCallPipeline : IModels, IDisposable
         ReadOnlyMemory<byte> body;
         try
         {
-            body = ChatRequest.Write(request, found.Model, found.Provider.MaxTokensField, maxOutput);
+            body = ChatRequest.Write(request, found.Provider.NameOf(found.Model), found.Provider.MaxTokensField, maxOutput);
         }
         catch (JsonException e)
         {

@@ -103,7 +103,7 @@ internal sealed class ModelDoor(ModelCallPipeline pipeline)
         var subject = new StepSubject(call.IsBilled ? StepKind.Model : StepKind.Named, $"{found.Provider.Name}/{found.Model}", live.Identity, null, $"{call.Wire.Name}: {call.Summary}");
         var priorAttempts = log.Find(key, subject) is StepLookup.NotRecorded(var prior) ? prior : 0;
         var most = CallBounds.ClampOutput(call.MaxOutput, found.Provider.MaxOutputTokens, found.Price?.Context);
-        var (path, body) = call.For(found.Model, most);
+        var (path, body) = found.Provider.Write(call, found.Model, most);
         var output = (long)most * call.Choices;
         var hold = call.IsBilled ? new Hold(found.Price?.UpperBound(call.MostInput, output) ?? 0, call.MostInput + output) { InputTokens = call.MostInput, OutputTokens = output } : null;
         var relay = new Relay(found.Upstream, call, path, body, headers, live, log);

@@ -4,6 +4,7 @@ using System.Text;
 using Caisson.Contracts;
 using Caisson.Gateway.Prices;
 using Caisson.Gateway.Wires;
+using Caisson.Gateway.Wires.Chat;
 
 namespace Caisson.Gateway.Providers;
 
@@ -11,6 +12,8 @@ namespace Caisson.Gateway.Providers;
 internal sealed class Provider
 {
     private readonly string? _keyVariable;
+    private readonly string? _maxTokensField;
+    private readonly AzureOptions? _azure;
     private readonly PriceTable _table;
     private readonly string _pricesAs;
     private readonly (string Pattern, ModelPrice Price)[] _ownPrices;
@@ -19,7 +22,8 @@ internal sealed class Provider
     {
         Name = options.Name;
         Base = options.BaseUrl.TrimEnd('/');
-        Endpoint = new Uri(Base + "/chat/completions");
+        _azure = options.Azure;
+        Endpoint = new Uri(Base + PathOf("", "/chat/completions"));
         Family = options.Wire switch
         {
             "anthropic" => WireFamily.Anthropic,
@@ -28,7 +32,8 @@ internal sealed class Provider
         };
         _keyVariable = options.ApiKeyEnvironment;
         Key = options.ApiKey ?? (_keyVariable is null ? null : environment(_keyVariable)?.Trim());
-        MaxTokensField = options.MaxTokensField ?? FieldFor(Endpoint.Host);
+        _maxTokensField = options.MaxTokensField ?? (_azure is null ? null : "max_completion_tokens");
+        MaxTokensField = _maxTokensField ?? FieldFor(Endpoint.Host);
         MaxOutputTokens = options.MaxOutputTokens;
         ConnectTimeout = options.ConnectTimeout;
         Timeout = options.Timeout;
@@ -65,6 +70,24 @@ internal sealed class Provider
         _ when !ProviderOptions.IsHeaderSafe(Key) => new(ErrorCodes.ConfigInvalid, $"providers.{Name}: the value of {_keyVariable} (api_key_env) must be printable ASCII without spaces"),
         _ => null,
     };
+
+    /// <summary>In which header the key goes.</summary>
+    public bool IsAzure => _azure is not null;
+
+    /// <summary>What the provider calls a model: on Azure, the deployment.</summary>
+    public string NameOf(string model) => _azure?.Deployment ?? model;
+
+    /// <summary>The path of a call of this model, below <see cref="Base"/>.</summary>
+    /// <param name="path">As the wire has it, below the version.</param>
+    public string PathOf(string model, string path) => _azure?.PathOf(NameOf(model), path) ?? path;
+
+    /// <summary>A program's call as this provider gets it.</summary>
+    public (string Path, ReadOnlyMemory<byte> Body) Write(WireCall call, string model, int maxOutput)
+    {
+        var asked = call is ChatCall chat && _maxTokensField is not null ? chat with { MaxTokensField = _maxTokensField } : call;
+        var (path, body) = asked.For(NameOf(model), maxOutput);
+        return (PathOf(model, path), body);
+    }
 
     public ModelPrice? PriceOf(string model) => ModelPattern.Best(_ownPrices, model) ?? _table.Find(_pricesAs, model);
 

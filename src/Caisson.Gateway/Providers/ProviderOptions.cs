@@ -15,6 +15,9 @@ public sealed partial class ProviderOptions
     /// <summary><c>openai</c> (chat completions, responses, embeddings), <c>anthropic</c> or <c>gemini</c>. Default <c>openai</c>. Loop agents speak <c>openai</c> only.</summary>
     public string? Wire { get; set; }
 
+    /// <summary>Set where the endpoint is Azure OpenAI; <see cref="BaseUrl"/> is then the resource's address, without version. Default: it is not.</summary>
+    public AzureOptions? Azure { get; set; }
+
     /// <summary>Name of the environment variable that holds the key. Preferred: the key is then in no file.</summary>
     public string? ApiKeyEnvironment { get; set; }
 
@@ -71,6 +74,8 @@ public sealed partial class ProviderOptions
             yield return "base_url must have no user, query or fragment; a key goes into api_key_env";
         if (Wire is not (null or "openai" or "anthropic" or "gemini"))
             yield return $"wire must be openai, anthropic or gemini, not '{ProviderText.Quote(Wire, 64)}'";
+        foreach (var problem in Azure?.Problems(this) ?? [])
+            yield return problem;
         if (ApiKey is not null && ApiKeyEnvironment is not null)
             yield return "set api_key_env or api_key, not both";
         if (ApiKey is not null && !IsHeaderSafe(ApiKey))

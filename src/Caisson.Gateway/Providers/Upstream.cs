@@ -37,7 +37,7 @@ internal sealed class Upstream : IDisposable
     public void Dispose() => _client.Dispose();
 
     public Task<UpstreamReply> SendAsync(string model, ReadOnlyMemory<byte> body, StepKey key, int attempt, IStepLog log, CancellationToken cancellationToken) =>
-        SendAsync(_provider.Endpoint, body, [], key, attempt, log, (response, cancellation) => response.IsSuccessStatusCode
+        SendAsync(new Uri(_provider.Base + _provider.PathOf(model, "/chat/completions")), body, [], key, attempt, log, (response, cancellation) => response.IsSuccessStatusCode
             ? ReadAnswerAsync(response, model, cancellation)
             : ReadRefusalAsync(response, cancellation), cancellationToken);
 
@@ -120,6 +120,9 @@ internal sealed class Upstream : IDisposable
                 break;
             case WireFamily.Gemini:
                 request.Headers.Add("x-goog-api-key", key);
+                break;
+            case WireFamily.OpenAi when _provider.IsAzure:
+                request.Headers.Add("api-key", key);
                 break;
             default:
                 request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", key);

@@ -37,6 +37,7 @@ public sealed class ConfigTests
             base_url = "https://api.openai.com/v1"
             api_key_env = "OPENAI_API_KEY"
             timeout = "2m"
+            azure = { api_version = "2024-10-21", deployment = "team" }
             [providers.openai.prices."gpt-5.1*"]
             input = 0.25
             output = 2
@@ -52,6 +53,7 @@ public sealed class ConfigTests
         Assert.Equal((TimeSpan.FromDays(7), TimeSpan.FromMinutes(10)), (options.Storage.KeepEnded, options.Storage.SweepEvery));
         var provider = Assert.Single(options.Providers);
         Assert.Equal(("openai", "OPENAI_API_KEY", TimeSpan.FromMinutes(2)), (provider.Name, provider.ApiKeyEnvironment, provider.Timeout));
+        Assert.Equal(("2024-10-21", "team"), (provider.Azure?.ApiVersion, provider.Azure?.Deployment));
         var price = provider.Prices["gpt-5.1*"];
         Assert.Equal((0.25m, 2m, 0.025m), (price.Input, price.Output, price.CachedInput));
     }
