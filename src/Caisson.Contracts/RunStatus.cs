@@ -30,6 +30,8 @@ public enum WaitReason
     Child = 5,
     /// <summary>A person's decision.</summary>
     Approval = 6,
+    /// <summary>Room under a budget that only the holds of other calls take.</summary>
+    Budget = 7,
 }
 
 /// <summary>Why a run stands paused.</summary>

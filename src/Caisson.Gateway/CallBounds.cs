@@ -1,4 +1,3 @@
-using Caisson.Core.Journal;
 using Caisson.Core.Models;
 using Caisson.Gateway.Prices;
 
@@ -32,12 +31,10 @@ internal static class CallBounds
         return Math.Max(bound, 1);
     }
 
+    /// <summary>Of an agent's own loop. An answer that is cut short would pass for its last word: what does not fit whole is denied.</summary>
     /// <param name="price"><c>null</c>: unpriced, where no money is capped; tokens are held all the same.</param>
-    public static Hold Hold(ModelRequest request, int bodyBytes, int maxOutput, ModelPrice? price)
-    {
-        var input = MaxInput(request, bodyBytes);
-        return new Hold(price?.UpperBound(input, maxOutput) ?? 0, input + maxOutput) { InputTokens = input, OutputTokens = maxOutput };
-    }
+    public static CallSize Size(ModelRequest request, int bodyBytes, int maxOutput, ModelPrice? price) =>
+        new(MaxInput(request, bodyBytes), maxOutput, LeastOutput: maxOutput, Choices: 1, price);
 
     public static long MaxInput(ModelRequest request, int bodyBytes) =>
         bodyBytes + Overhead(request.Messages.Count, request.Tools.Count);

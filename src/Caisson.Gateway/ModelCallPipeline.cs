@@ -96,9 +96,9 @@ public sealed class ModelCallPipeline : IModels, IDisposable
 
         if (body.Length > CallBounds.MaxRequestBytes)
             return new ModelOutcome.Failed(new Failure(ErrorCodes.PayloadTooLarge, $"the request to {ProviderText.Quote(request.Model, 128)} has {body.Length} bytes; at most {CallBounds.MaxRequestBytes} are sent"));
-        var hold = CallBounds.Hold(request, body.Length, maxOutput, found.Price);
+        var size = CallBounds.Size(request, body.Length, maxOutput, found.Price);
         ModelAnswer? answer = null;
-        var call = new PaidCall(this, request.Retry, found.Price, hold, key, subject, log, async (attempt, cancellation) =>
+        var call = new PaidCall(this, request.Retry, found.Price, size, key, subject, log, async (attempt, _, cancellation) =>
         {
             var reply = await found.Upstream.SendAsync(found.Model, body, key, attempt, log, cancellation);
             if (reply is not UpstreamReply.Answered answered)

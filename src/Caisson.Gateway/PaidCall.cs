@@ -15,18 +15,21 @@ internal readonly record struct PaidResult(ReadOnlyMemory<byte> Result, TokenUsa
 /// One call that is not in the journal yet, through all its attempts: steps 4 to 7 of <see cref="ModelCallPipeline"/>,
 /// whoever asked and on whichever wire.
 /// </summary>
-/// <param name="send">Makes one attempt. Of an answer it says what is recorded and what is billed.</param>
+/// <param name="size">What is held for it; <c>null</c>: it costs nothing.</param>
+/// <param name="send">Makes one attempt, with the bound of the output that is held. Of an answer it says what is recorded and what is billed.</param>
 internal sealed class PaidCall(
     ModelCallPipeline pipeline,
     RetrySettings retry,
     ModelPrice? price,
-    Hold? hold,
+    CallSize? size,
     StepKey key,
     StepSubject subject,
     IStepLog log,
-    Func<int, CancellationToken, Task<(UpstreamReply Reply, PaidResult Paid)>> send)
+    Func<int, int, CancellationToken, Task<(UpstreamReply Reply, PaidResult Paid)>> send)
 {
     private static readonly TimeSpan LeaseLook = TimeSpan.FromMilliseconds(50);
+
+    private CallSize? _fitted;
 
     /// <returns>What kept it from being answered; <c>null</c> once its answer is recorded.</returns>
     public async Task<ModelOutcome?> BuyAsync(int priorAttempts, CancellationToken cancellationToken)
@@ -38,7 +41,7 @@ internal sealed class PaidCall(
         while (true)
         {
             // 4.
-            if (!held && await log.BeginAsync(key, subject, hold is null ? null : hold with { Prices = price?.Origin?.Digest }, cancellationToken) is BeginOutcome.Denied(var denial))
+            if (!held && await ReserveAsync(cancellationToken) is { } denial)
                 return new ModelOutcome.LimitReached(denial);
             held = true;
 
@@ -51,12 +54,12 @@ internal sealed class PaidCall(
             }
 
             var startedAt = pipeline.Time.GetUtcNow();
-            var (reply, paid) = await send(attempt, cancellationToken);
+            var (reply, paid) = await send(attempt, _fitted?.MaxOutput ?? 0, cancellationToken);
             if (reply is UpstreamReply.Done)
             {
                 // 6.
                 var tokens = paid.Usage;
-                var usage = new Usage(price?.Cost(tokens) ?? 0, tokens.Input, tokens.Output, tokens.Cached, tokens.Estimated) { Prices = hold is null ? null : price?.Origin?.Digest };
+                var usage = new Usage(price?.Cost(tokens) ?? 0, tokens.Input, tokens.Output, tokens.Cached, tokens.Estimated) { Prices = size is null ? null : price?.Origin?.Digest };
                 await log.CompleteAsync(key, subject, new StepResult(paid.Result, usage, attempt, startedAt), cancellationToken);
                 return null;
             }
@@ -77,6 +80,20 @@ internal sealed class PaidCall(
                 return GiveUp(failed, failures, elapsed);
             held = fate == HoldFate.Keep;
             await DelayUntilAsync(retryAt.Value, log.Halting, cancellationToken);
+        }
+    }
+
+    /// <summary>With less output where that is what is left: each denial says what would fit under the limit that it met.</summary>
+    private async Task<LimitDenial?> ReserveAsync(CancellationToken cancellationToken)
+    {
+        _fitted = size;
+        while (true)
+        {
+            if (await log.BeginAsync(key, subject, _fitted?.Hold, cancellationToken) is not BeginOutcome.Denied(var denial))
+                return null;
+            if (_fitted?.Within(denial) is not { } smaller)
+                return denial;
+            _fitted = smaller;
         }
     }
 

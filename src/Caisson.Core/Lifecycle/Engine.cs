@@ -64,6 +64,7 @@ public sealed class Engine : IAsyncDisposable
             Builds = parts.Builds,
             Spawner = new Spawner(parts.Clock, parts.NewRuns),
             Tree = new TreeLedger(parts.Budgets, parts.Reader),
+            Lines = new Budgets.HoldLines(_tasks),
             Dice = Dice,
             Options = options,
         };

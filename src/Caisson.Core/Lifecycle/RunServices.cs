@@ -19,6 +19,7 @@ internal sealed record RunServices(IRunStore Store, IRunReader Reader, IBlobStor
     internal required AgentBuilds Builds { get; init; }
     internal required Spawner Spawner { get; init; }
     internal required TreeLedger Tree { get; init; }
+    internal required Budgets.HoldLines Lines { get; init; }
     /// <summary>Makes the ways out of boxes; <c>null</c>: there are none.</summary>
     internal required IBoxEgress? Egress { get; init; }
     /// <summary>Serves programs' calls; <c>null</c>: there are no process agents.</summary>

@@ -3,6 +3,7 @@ using Caisson.Core.Agents;
 using Caisson.Core.Budgets;
 using Caisson.Core.Journal;
 using Caisson.Core.Stores;
+using Caisson.Core.Turns;
 
 namespace Caisson.Core.Lifecycle;
 
@@ -12,10 +13,29 @@ internal sealed partial class RunSession
     /// <summary>When somebody else would look after a run whose owner died while it stood in line.</summary>
     private static readonly TimeSpan BoxLook = TimeSpan.FromSeconds(10);
 
+    /// <summary>After it a call is denied though it would fit: no client waits much longer for the first byte.</summary>
+    private static readonly TimeSpan LinePatience = TimeSpan.FromSeconds(60);
+
+    /// <summary>How often the first in line looks for what other processes settled.</summary>
+    private static readonly TimeSpan LineLook = TimeSpan.FromSeconds(1);
+
     private static readonly TimeSpan LeaseLook = TimeSpan.FromMilliseconds(100);
 
     /// <param name="last">The last call of a run that wraps up: it may use what is kept back.</param>
     internal async Task<BeginOutcome> BeginAsync(StepCall call, Hold? hold, EffectClass? effect, CancellationToken cancellationToken, bool last = false)
+    {
+        if (hold is null || _services.Lines.Waited(_path) is not { } line)
+        {
+            var outcome = await TryBeginAsync(call, hold, effect, last, cancellationToken);
+            if (hold is null || outcome is not BeginOutcome.Denied(var denial) || !denial.FreesItself())
+                return outcome;
+            line = denial.Node;
+        }
+
+        return await BeginInLineAsync(line, () => TryBeginAsync(call, hold, effect, last, cancellationToken));
+    }
+
+    private async Task<BeginOutcome> TryBeginAsync(StepCall call, Hold? hold, EffectClass? effect, bool last, CancellationToken cancellationToken)
     {
         await RefuseIfKilledAsync();
         var now = _services.Clock.GetUtcNow();
@@ -45,6 +65,63 @@ internal sealed partial class RunSession
             Close_NeedsLock(call.Key, completed: false);
         return new BeginOutcome.Denied(denied.Denial);
     }
+
+    /// <summary>Only what other calls hold stands in the way of this one: it waits for them, up to <see cref="LinePatience"/>.</summary>
+    private async Task<BeginOutcome> BeginInLineAsync(string node, Func<Task<BeginOutcome>> begin)
+    {
+        var until = _services.Clock.GetUtcNow() + LinePatience;
+        var place = _services.Lines.Join(node);
+        try
+        {
+            // Its turn may have come between the denial and the line.
+            if (place.IsFirst)
+                place.Wake.Set();
+            while (true)
+            {
+                var isSeen = !await IsSetSoonAsync(place.Wake, LineLook);
+                var isLast = _services.Clock.GetUtcNow() >= until;
+                Halting.ThrowIfCancellationRequested();
+                if (isSeen)
+                    await AwaitBudgetAsync(place.Node, until);
+                if (!place.IsFirst && !isLast)
+                    continue;
+                var outcome = await begin();
+                if (outcome is not BeginOutcome.Denied(var denial))
+                    return outcome;
+                if (isLast || !denial.FreesItself())
+                {
+                    await WriteAsync(new Unit { Transition = s => s.Waiting == WaitReason.Budget ? Proceed(s) : null, Update = s => s with { Detail = null } }, Owned);
+                    return outcome;
+                }
+
+                if (denial.Node == place.Node)
+                    continue;
+                place.Dispose();
+                place = _services.Lines.Join(denial.Node);
+            }
+        }
+        finally
+        {
+            place.Dispose();
+        }
+    }
+
+    /// <returns>Whether it was set before the time was over.</returns>
+    private async Task<bool> IsSetSoonAsync(Wake wake, TimeSpan time)
+    {
+        using var over = CancellationTokenSource.CreateLinkedTokenSource(Halting);
+        var delay = _services.Tasks.DelayAsync(time, _services.Clock, over.Token);
+        await Task.WhenAny(wake.Next, delay);
+        over.End();
+        return wake.Take();
+    }
+
+    /// <summary>Who waits for longer than a moment shows it.</summary>
+    private Task<AppendOutcome> AwaitBudgetAsync(string node, DateTimeOffset until) => WriteAsync(new Unit
+    {
+        Transition = s => s.Status == RunStatus.Running ? RunStateMachine.Apply(s, new RunCommand.Wait(WaitReason.Budget, until)) : null,
+        Update = s => s with { Detail = $"the next call waits for what others hold of {node}" },
+    }, Owned);
 
     /// <summary>
     /// Until the lease surely holds. What was journaled before may have been acknowledged late, and an owner of the past

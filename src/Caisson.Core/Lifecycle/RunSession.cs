@@ -345,6 +345,8 @@ internal sealed partial class RunSession : IDisposable
             }
         }
 
+        _services.Lines.Freed(_path);
+
         // The execution that a step's end belongs to wakes the turn itself, when it is through.
         if (unit.Done is null)
             Nudge();

@@ -17,6 +17,7 @@ internal static class WhyWaiting
             WaitReason.Timer => Timer(run, work, due),
             WaitReason.Child => Child(run, work),
             WaitReason.Approval => Approval(run, work, now),
+            WaitReason.Budget => Budget(run, due),
             _ => new WhyStory("waits", run.UpdatedAt, due ?? "an input"),
         };
         if (run.Summary.Detail is { } detail && !story.Facts.Contains(detail))
@@ -42,6 +43,13 @@ internal static class WhyWaiting
     {
         var story = new WhyStory("waits for a sandbox: none could be started", run.UpdatedAt, due ?? "the next sweep");
         story.Do("caisson doctor", "says what keeps sandboxes from starting");
+        return story;
+    }
+
+    private static WhyStory Budget(RunRecord run, string? due)
+    {
+        var story = new WhyStory("waits for room under a budget that other calls hold", run.UpdatedAt, due is null ? "the end of one of them" : $"the end of one of them, or {due}");
+        story.Do($"caisson budget get {run.Id}", "shows what is spent and held");
         return story;
     }
 

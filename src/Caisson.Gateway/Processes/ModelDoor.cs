@@ -87,7 +87,7 @@ internal sealed class ModelDoor(ModelCallPipeline pipeline)
                     await AnswerAsync(http, call.Wire, new WireError(WireProblem.NoModel, $"caisson: {failure.Message}"), head);
                     return;
                 case ModelCallPipeline.Resolution.Found found:
-                    reader = calls.Begin(call.Wire.Name, identity, start.Pool, live => BuyAsync(run, call, found, headers, live));
+                    reader = calls.Begin(call.Wire.Name, identity, start.Pool, live => BuyAsync(calls, call, found, headers, live));
                     break;
             }
         }
@@ -96,24 +96,24 @@ internal sealed class ModelDoor(ModelCallPipeline pipeline)
             await DeliverAsync(http, call.Wire, reader!, head);
     }
 
-    private async Task BuyAsync(IProcessRun run, WireCall call, ModelCallPipeline.Resolution.Found found, IReadOnlyList<(string, string)> headers, LiveCall live)
+    private async Task BuyAsync(ProcessCalls calls, WireCall call, ModelCallPipeline.Resolution.Found found, IReadOnlyList<(string, string)> headers, LiveCall live)
     {
+        var run = calls.Run;
         var log = run.NewCall(live.Identity);
         var key = log.ModelStep(live.Identity);
         var subject = new StepSubject(call.IsBilled ? StepKind.Model : StepKind.Named, $"{found.Provider.Name}/{found.Model}", live.Identity, null, $"{call.Wire.Name}: {call.Summary}");
         var priorAttempts = log.Find(key, subject) is StepLookup.NotRecorded(var prior) ? prior : 0;
         var most = CallBounds.ClampOutput(call.MaxOutput, found.Provider.MaxOutputTokens, found.Price?.Context);
-        var (path, body) = found.Provider.Write(call, found.Model, most);
-        var output = (long)most * call.Choices;
-        var hold = call.IsBilled ? new Hold(found.Price?.UpperBound(call.MostInput, output) ?? 0, call.MostInput + output) { InputTokens = call.MostInput, OutputTokens = output } : null;
-        var relay = new Relay(found.Upstream, call, path, body, headers, live, log);
-        var paid = new PaidCall(pipeline, run.Manifest.Retry, found.Price, hold, key, subject, log, (attempt, cancellation) => relay.SendAsync(key, attempt, cancellation));
+        var size = call.IsBilled ? new CallSize(call.MostInput, most, Math.Min(call.LeastOutput, most), call.Choices, found.Price) : null;
+        var relay = new Relay(found.Upstream, found.Model, call, headers, live, log);
+        var paid = new PaidCall(pipeline, run.Manifest.Retry, found.Price, size, key, subject, log, (attempt, output, cancellation) => relay.SendAsync(key, attempt, output, cancellation));
         switch (await paid.BuyAsync(priorAttempts, run.Owned))
         {
             case null:
+                calls.Admitted();
                 live.End(new LiveEnd.Recorded(key));
                 break;
-            case ModelOutcome.LimitReached(var denial) when run.Manifest.Limits.OnLimit == LimitPolicy.Stop:
+            case ModelOutcome.LimitReached(var denial) when run.Manifest.Limits.OnLimit == LimitPolicy.Stop && !calls.Denied():
                 live.End(new LiveEnd.Denied(new WireError(WireProblem.Limit, $"caisson: {Budget(denial)}")));
                 break;
             case ModelOutcome.Failed { Failure.Retryable: false } when relay.Refusal is { } refusal:

@@ -16,13 +16,23 @@ namespace Caisson.Gateway.Processes;
 /// </summary>
 internal sealed class ProcessCalls(IProcessRun run, BoxListener listener) : IProcessCalls
 {
+    private const int MostDenials = 3;
+
     private readonly Lock _lock = new();
     private readonly List<LiveCall> _live = [];
     private readonly HashSet<Task> _underWay = [];
+    private int _denied;
 
     public IProcessRun Run => run;
 
     public IBoxDoors Open() => new ProcessStart(this, listener);
+
+    /// <summary>One more call that a limit denied.</summary>
+    /// <returns>Whether the program was told often enough: one that goes on asking has to be ended.</returns>
+    public bool Denied() => Interlocked.Increment(ref _denied) >= MostDenials;
+
+    /// <summary>A call came to its end: the denials before it are no row any more.</summary>
+    public void Admitted() => Volatile.Write(ref _denied, 0);
 
     /// <summary>A call of this identity that is under way and that nobody reads any more, joined.</summary>
     public LiveCall.Reader? JoinLeft(string wire, string identity)

@@ -7,7 +7,7 @@ using Caisson.Gateway.Wires;
 namespace Caisson.Gateway.Processes;
 
 /// <summary>One attempt of a program's call at its upstream: the request as it is, its answer piece by piece.</summary>
-internal sealed class Relay(Upstream upstream, WireCall call, string path, ReadOnlyMemory<byte> body, IReadOnlyList<(string Name, string Value)> headers, LiveCall live, IStepLog log)
+internal sealed class Relay(Upstream upstream, string model, WireCall call, IReadOnlyList<(string Name, string Value)> headers, LiveCall live, IStepLog log)
 {
     /// <summary>An answer is held in memory until it is recorded.</summary>
     private const int MostBytes = 15 << 20;
@@ -16,13 +16,15 @@ internal sealed class Relay(Upstream upstream, WireCall call, string path, ReadO
     /// <summary>What the provider refused with, where it did.</summary>
     public LiveEnd.Refused? Refusal { get; private set; }
 
-    public async Task<(UpstreamReply Reply, PaidResult Paid)> SendAsync(StepKey key, int attempt, CancellationToken cancellationToken)
+    /// <param name="output">The bound of the output in force.</param>
+    public async Task<(UpstreamReply Reply, PaidResult Paid)> SendAsync(StepKey key, int attempt, int output, CancellationToken cancellationToken)
     {
         live.Forget();
+        var (path, body) = upstream.Provider.Write(call, model, output);
         PaidResult paid = default;
         var reply = await upstream.RelayAsync(path, body, headers, key, attempt, log, async (response, cancellation) =>
         {
-            (var answer, paid) = await ReadAsync(response, cancellation);
+            (var answer, paid) = await ReadAsync(response, body.Length, cancellation);
             return answer;
         }, (status, contentType, text) => Refusal = new LiveEnd.Refused(status, contentType, text), cancellationToken);
         if (reply is UpstreamReply.Failed { Retry: not RetryClass.Never } failed && live.IsShown)
@@ -30,7 +32,7 @@ internal sealed class Relay(Upstream upstream, WireCall call, string path, ReadO
         return (reply, paid);
     }
 
-    private async Task<(UpstreamReply Reply, PaidResult Paid)> ReadAsync(HttpResponseMessage response, CancellationToken cancellationToken)
+    private async Task<(UpstreamReply Reply, PaidResult Paid)> ReadAsync(HttpResponseMessage response, int requestBytes, CancellationToken cancellationToken)
     {
         var contentType = response.Content.Headers.ContentType?.ToString();
         var status = (int)response.StatusCode;
@@ -56,7 +58,7 @@ internal sealed class Relay(Upstream upstream, WireCall call, string path, ReadO
             Flush();
             if (!end.IsWhole)
                 return (upstream.Malformed(end.Problem ?? "an answer that is not whole"), default);
-            var usage = end.Usage ?? CallBounds.EstimateBytes(body.Length, reader.OutputBytes);
+            var usage = end.Usage ?? CallBounds.EstimateBytes(requestBytes, reader.OutputBytes);
             var result = RecordedExchange.Of(call.Wire.Name, status, contentType, live.Pieces, call.Match).Encode();
             return (new UpstreamReply.Relayed(), new PaidResult(result, call.IsBilled ? usage : new TokenUsage(0, 0)));
         }

@@ -34,6 +34,8 @@ internal sealed class Upstream : IDisposable
         };
     }
 
+    public Provider Provider => _provider;
+
     public void Dispose() => _client.Dispose();
 
     public Task<UpstreamReply> SendAsync(string model, ReadOnlyMemory<byte> body, StepKey key, int attempt, IStepLog log, CancellationToken cancellationToken) =>

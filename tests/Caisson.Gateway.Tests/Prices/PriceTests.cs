@@ -47,7 +47,7 @@ public sealed class PriceTests
             {
                 var request = Rig.Request(ModelMessage.User(text));
                 var bytes = Encoding.UTF8.GetByteCount(text) + 200;
-                var hold = CallBounds.Hold(request, bytes, clamp, All[model].Price);
+                var hold = CallBounds.Size(request, bytes, clamp, All[model].Price).Hold;
                 var input = (long)(CallBounds.MaxInput(request, bytes) * inputPart);
                 var bill = new TokenUsage(input, clamp, (long)(input * cachedPart), (long)(input * writePart));
                 return All[model].Price.Cost(bill) <= hold.NanoUsd && bill.Input <= hold.InputTokens && bill.Output <= hold.OutputTokens && hold.InputTokens + hold.OutputTokens == hold.Tokens;
