@@ -66,7 +66,7 @@ internal sealed class ServerProcess : IAsyncDisposable
     internal ConcurrentQueue<string> Log { get; } = new();
 
     /// <param name="data">The data directory. Default: one in the folder.</param>
-    /// <param name="more">More of the configuration.</param>
+    /// <param name="more">More of the configuration; <c>MODEL</c> in it stands for the scripted model's address.</param>
     internal static async Task<ServerProcess> StartAsync(bool supervise = false, string? script = null, string? data = null, string more = "", IReadOnlyDictionary<string, string>? environment = null)
     {
         var folder = new Folder();
@@ -78,7 +78,7 @@ internal sealed class ServerProcess : IAsyncDisposable
             listen = "127.0.0.1:0"
             [data]
             directory = "{{data}}"
-            {{more}}
+            {{more.Replace("MODEL", model.Root.ToString().TrimEnd('/'), StringComparison.Ordinal)}}
             [providers.mock]
             base_url = "{{model.BaseUri}}"
             [providers.mock.prices."*"]
@@ -122,18 +122,17 @@ internal sealed class ServerProcess : IAsyncDisposable
     /// <summary>Likewise those that it was asked for, answered or not.</summary>
     internal IReadOnlyList<string> AskedCalls(string run) => Calls(run, "request");
 
-    private List<string> Calls(string run, string kind)
+    private List<string> Calls(string run, string kind) =>
+        [.. ModelEvents().Where(e => e.GetProperty("event").GetString() == kind).Select(e => e.GetProperty("idempotency_key").GetString()?.Split('.')).Where(k => k is [var of, _] && of == run).Select(k => k![1])];
+
+    /// <summary>The provider's own log, whoever asked.</summary>
+    internal IEnumerable<JsonElement> ModelEvents()
     {
-        var keys = new List<string>();
         foreach (var line in File.ReadLines(Path.Combine(_folder.Path, ModelLog)))
         {
             using var entry = JsonDocument.Parse(line);
-            if (entry.RootElement.GetProperty("event").GetString() == kind
-                && entry.RootElement.GetProperty("idempotency_key").GetString()?.Split('.') is [var of, var key] && of == run)
-                keys.Add(key);
+            yield return entry.RootElement.Clone();
         }
-
-        return keys;
     }
 
     /// <summary>Runs a command of the client against this server.</summary>
