@@ -21,4 +21,7 @@ internal sealed record TraceItem(
 {
     /// <summary>Digest of the price table that a model call was billed by, as <c>caisson prices show</c> has it.</summary>
     public string? Prices { get; init; }
+
+    /// <summary>The model that stood in for the one that was asked.</summary>
+    public string? AnsweredBy { get; init; }
 }

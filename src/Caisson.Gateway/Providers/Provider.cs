@@ -37,6 +37,9 @@ internal sealed class Provider
         MaxOutputTokens = options.MaxOutputTokens;
         ConnectTimeout = options.ConnectTimeout;
         Timeout = options.Timeout;
+        Fallback = [.. options.Fallback];
+        FallbackAfter = options.FallbackAfter;
+        (MaxConcurrent, RequestsPerMinute) = (options.MaxConcurrent, options.RequestsPerMinute);
         _table = table;
         _pricesAs = options.PricesAs ?? options.Name;
         _ownPrices = options.Prices.Select(p => (p.Key, ToPrice(p.Value, Name, p.Key))).ToArray();
@@ -61,6 +64,16 @@ internal sealed class Provider
     public TimeSpan ConnectTimeout { get; }
 
     public TimeSpan Timeout { get; }
+
+    /// <summary>What stands in for this provider's models.</summary>
+    public IReadOnlyList<string> Fallback { get; }
+
+    /// <summary>How long it is tried where something stands in.</summary>
+    public TimeSpan FallbackAfter { get; }
+
+    public int? MaxConcurrent { get; }
+
+    public int? RequestsPerMinute { get; }
 
     /// <summary>A key that is named but not there is told at the call, not at start: a server may know providers that it has no key for.</summary>
     public Failure? KeyProblem => _keyVariable switch

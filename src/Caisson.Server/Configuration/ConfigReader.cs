@@ -54,6 +54,7 @@ public static class ConfigReader
         options.Providers = [.. providers.Values.Select(p => p.Options)];
         foreach (var (provider, where) in providers.Values)
             problems.AddRange(ProviderOptions.Validate([provider]).Select(f => new ConfigProblem(where, f.Message)));
+        problems.AddRange(ProviderOptions.UnknownFallbacks(options.Providers).Select(f => new ConfigProblem(providers.First(p => f.Message.StartsWith($"providers.{p.Key}:", StringComparison.Ordinal)).Value.Where, f.Message)));
         (options.Egress, var unusable) = egress.Finish();
         problems.AddRange(unusable);
         return problems.Count > 0 ? new ConfigOutcome.Invalid(problems) : new ConfigOutcome.Valid(options);

@@ -7,7 +7,7 @@ namespace Caisson.Server.Configuration;
 internal static class ProviderSection
 {
     internal const string Keys =
-        "providers.NAME.base_url, .wire, .api_key_env, .api_key, .max_tokens_field, .max_output_tokens, .connect_timeout, .timeout, .prices_as, " +
+        "providers.NAME.base_url, .wire, .api_key_env, .api_key, .max_tokens_field, .max_output_tokens, .connect_timeout, .timeout, .prices_as, .fallback, .fallback_after, .max_concurrent, .requests_per_minute, " +
         "providers.NAME.azure.api_version, .deployment, providers.NAME.prices.MODEL.input, .output, .cached_input";
 
     /// <summary>What is wrong with the setting, or <c>null</c>.</summary>
@@ -45,11 +45,22 @@ internal static class ProviderSection
                 return ConfigReader.Duration(text, TimeSpan.FromMinutes(5), value => provider.ConnectTimeout = value);
             case ["timeout"]:
                 return ConfigReader.Duration(text, TimeSpan.FromHours(2), value => provider.Timeout = value);
-            case ["prices", var model, var rate and ("input" or "output" or "cached_input")]:
+            case ["fallback"]:
+                provider.Fallback.Clear();
+                foreach (var model in text.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))
+                    provider.Fallback.Add(model);
+                return null;
+            case ["fallback_after"]:
+                return ConfigReader.Duration(text, TimeSpan.FromHours(1), value => provider.FallbackAfter = value);
+            case ["max_concurrent"]:
+                return ConfigReader.Whole(text, 1, 100_000, value => provider.MaxConcurrent = value);
+            case ["requests_per_minute"]:
+                return ConfigReader.Whole(text, 1, 1_000_000, value => provider.RequestsPerMinute = value);
+            case ["prices", var name, var rate and ("input" or "output" or "cached_input")]:
                 if (!decimal.TryParse(text, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var usd))
                     return $"found '{text}', allowed is an amount of US dollars per million tokens, as 0.25";
-                if (!provider.Prices.TryGetValue(model, out var price))
-                    provider.Prices[model] = price = new PriceOptions();
+                if (!provider.Prices.TryGetValue(name, out var price))
+                    provider.Prices[name] = price = new PriceOptions();
                 (price.Input, price.Output, price.CachedInput) = rate switch
                 {
                     "input" => (usd, price.Output, price.CachedInput),
