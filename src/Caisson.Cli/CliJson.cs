@@ -11,6 +11,7 @@ namespace Caisson.Cli;
 [JsonSourceGenerationOptions(JsonSerializerDefaults.Web, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
 [JsonSerializable(typeof(VersionView))]
 [JsonSerializable(typeof(Trace))]
+[JsonSerializable(typeof(LoopReport))]
 [JsonSerializable(typeof(DoctorReport))]
 [JsonSerializable(typeof(PriceListView))]
 [JsonSerializable(typeof(PriceImportView))]

@@ -42,7 +42,21 @@ public sealed record LoopSettings(string Model, string Instructions, IReadOnlyLi
 
 /// <param name="Command">Program and arguments, started in the workspace without a shell. The run's input is its standard input, the run's result its standard output.</param>
 /// <param name="Environment">More variables for it.</param>
-public sealed record ProcessSettings(IReadOnlyList<string> Command, IReadOnlyDictionary<string, string> Environment);
+public sealed record ProcessSettings(IReadOnlyList<string> Command, IReadOnlyDictionary<string, string> Environment)
+{
+    /// <summary>Default <see cref="DivergencePolicy.Live"/>.</summary>
+    public DivergencePolicy OnDivergence { get; init; } = DivergencePolicy.Live;
+}
+
+/// <summary>What becomes of a restarted program that asks for something else than its journal has.</summary>
+[JsonConverter(typeof(WordConverter<DivergencePolicy>))]
+public enum DivergencePolicy
+{
+    /// <summary>It goes on, and what it asks anew is paid for; unless something recorded after the parting must not be repeated: then the run pauses.</summary>
+    Live = 1,
+    Pause = 2,
+    Fail = 3,
+}
 
 /// <summary>The box that the run's tools work in.</summary>
 public sealed record SandboxSettings

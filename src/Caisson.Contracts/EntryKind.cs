@@ -40,4 +40,6 @@ public enum EntryKind
     EgressIntended = 27,
     /// <summary>The run ends, and this is all that stays of its files: workspaces that earlier entries name are let go. The end follows in the same write.</summary>
     WorkspaceKept = 28,
+    /// <summary>Requests of a program that were answered from the journal since the last one: how many at which level of likeness.</summary>
+    Replayed = 29,
 }

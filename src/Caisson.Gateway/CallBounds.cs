@@ -49,6 +49,9 @@ internal static class CallBounds
     /// <summary>The same for an answer that was only handed through.</summary>
     public static TokenUsage EstimateBytes(long bodyBytes, long outputBytes) => new(Tokens(bodyBytes), Tokens(outputBytes), Estimated: true);
 
+    /// <summary>A word that is added to a request.</summary>
+    public static long OfNote(string? note) => note is null ? 0 : Bytes(note) + PerMessage * 2;
+
     /// <summary>What providers add around the messages and tools of one call.</summary>
     internal static long Overhead(int messages, int tools) =>
         ForCall + (long)PerMessage * (messages + 1) + (tools > 0 ? ForTools + (long)PerTool * tools : 0);

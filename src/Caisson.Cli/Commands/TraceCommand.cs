@@ -9,10 +9,11 @@ namespace Caisson.Cli.Commands;
 internal static class TraceCommand
 {
     private static readonly Argument<string> Run = RunArgument.Create();
+    private static readonly Option<bool> Loops = new("--loops") { Description = "Only where it went round in circles, with their tokens and money" };
 
     internal static Command Create(Shell shell)
     {
-        var command = new Command("trace", "Show a run as a tree of steps, across crashes") { Run };
+        var command = new Command("trace", "Show a run as a tree of steps, across crashes") { Run, Loops };
         shell.Bind(command, ShowAsync);
         return command;
     }
@@ -23,6 +24,8 @@ internal static class TraceCommand
         var entries = new List<JournalEntryView>();
         await foreach (var entry in context.Client.ReadJournalAsync(run.Id, 0, payloads: false, context.Interrupted))
             entries.Add(entry);
+        if (context.Get(Loops))
+            return ShowLoops(context, LoopFinder.Find(run.Id, entries));
         var trace = TraceBuilder.Build(run.Id, entries);
         if (context.IsJson)
         {
@@ -33,6 +36,19 @@ internal static class TraceCommand
         foreach (var line in TraceLines.Draw(trace, context.Format == OutputFormat.Wide))
             context.Terminal.WriteLine(line);
         await EgressLines.WriteAsync(context, run.Id);
+        return ExitCodes.Ok;
+    }
+
+    private static int ShowLoops(CommandContext context, LoopReport report)
+    {
+        if (context.IsJson)
+        {
+            context.Json(report, CliJson.Default.LoopReport);
+            return ExitCodes.Ok;
+        }
+
+        foreach (var line in LoopFinder.Draw(report))
+            context.Terminal.WriteLine(line);
         return ExitCodes.Ok;
     }
 }

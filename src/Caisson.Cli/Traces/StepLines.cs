@@ -29,7 +29,8 @@ internal static class StepLines
             "limit_hit" => $"{"LIMIT",-10} {body.Word("dimension")} of {PlainText.Line(body.Text("node"))}: {Limit(body)}",
             "limit_raised" => $"{"raised",-10} {PlainText.Line(body.At("limits")?.GetRawText() ?? "", SubjectWidth)} by {PlainText.Line(body.Text("by"))}",
             "loop_suspected" => $"{"LOOP",-10} {PlainText.Line(body.Text("tool"))}: {Loop(body)}{(body.Flag("acted") ? "" : " (warned)")}",
-            "drift" => $"{"DRIFT",-10} {PlainText.Line(body.At("report")?.GetRawText() ?? "", SubjectWidth)}",
+            "drift" => $"{"DRIFT",-10} {Drift(body)}",
+            "replayed" => $"{"replayed",-10} {Replayed(body)}",
             "cancel_requested" => $"{"cancel",-10} by {PlainText.Line(body.Text("by"))}{Reason(body)}",
             "paused" => $"{"PAUSED",-10} {body.Word("cause")}: {PlainText.Line(body.Text("detail"))}",
             "resumed" => $"{"resumed",-10} by {PlainText.Line(body.Text("by"))}",
@@ -57,6 +58,21 @@ internal static class StepLines
         };
         var secret = body.Text("secret") is { Length: > 0 } name ? $" with secret {name}" : "";
         return PlainText.Line($"{verb} to {body.Text("host")}:{body.Number("port")}{body.Text("path")}{secret}{(body.Flag("more") ? ", and more that is not listed" : "")}", SubjectWidth + 40);
+    }
+
+    internal static string Drift(JsonElement body) =>
+        PlainText.Line($"asks for {body.Text("report", "asked")} where entry {body.Number("report", "seq")} has {body.Text("report", "recorded")}", SubjectWidth * 2);
+
+    /// <summary>How many at which level of likeness, and which entries answered loosely.</summary>
+    internal static string Replayed(JsonElement body)
+    {
+        var levels = body.At("levels") is { ValueKind: JsonValueKind.Object } counts
+            ? string.Join(", ", counts.EnumerateObject().Where(l => l.Value.ValueKind == JsonValueKind.Number).Select(l => $"{l.Value.GetRawText()} at {PlainText.Line(l.Name, 10)}"))
+            : "";
+        var loose = body.At("loose") is { ValueKind: JsonValueKind.Array } list
+            ? "; by likeness: " + string.Join(", ", list.EnumerateArray().Select(l => $"entry {l.Number("seq")} ({PlainText.Line(l.Text("level"), 10)})"))
+            : "";
+        return PlainText.Line(levels + loose, SubjectWidth * 4);
     }
 
     internal static string Limit(JsonElement body)

@@ -67,6 +67,12 @@ internal sealed class TraceBuilder
             case "loop_suspected":
                 Note(entry, $"loop: {PlainText.Line(body.Text("tool"))}, {StepLines.Loop(body)}");
                 break;
+            case "replayed":
+                Note(entry, $"answered from the journal: {StepLines.Replayed(body)}");
+                break;
+            case "drift":
+                Note(entry, $"parts from its journal: {StepLines.Drift(body)}");
+                break;
             case "run_ended":
                 _end = _status = body.Word("status");
                 if (body.Has("failure"))

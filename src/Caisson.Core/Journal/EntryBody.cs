@@ -114,7 +114,14 @@ internal abstract record EntryBody
     /// <param name="Secret">Its name; the value is nowhere.</param>
     /// <param name="More">The last one of its attempt that is written: what follows stands under it.</param>
     internal sealed record EgressIntended(StepSubject Step, EgressKind What, string Host, int Port, string? Method, string? Path, string? Secret, bool More = false) : EntryBody;
+
+    /// <param name="Levels">How many at each level, <c>L0</c> to <c>L3</c>.</param>
+    /// <param name="Loose">Those that were not asked for in the recorded words; the first hundred.</param>
+    internal sealed record Replayed(IReadOnlyDictionary<string, int> Levels, IReadOnlyList<LooseReplay>? Loose) : EntryBody;
 }
+
+/// <param name="Seq">The entry that answered.</param>
+internal sealed record LooseReplay(long Seq, string Level);
 
 /// <param name="Until">The last entry of this run that belongs to it.</param>
 internal sealed record SeedSpan(string Run, long Until);
@@ -163,6 +170,7 @@ internal sealed record RaisedLimits(long? NanoUsd = null, long? Tokens = null, l
 [JsonSerializable(typeof(EntryBody.ForkedFrom))]
 [JsonSerializable(typeof(EntryBody.VersionAdopted))]
 [JsonSerializable(typeof(EntryBody.EgressIntended))]
+[JsonSerializable(typeof(EntryBody.Replayed))]
 [JsonSerializable(typeof(InputBody.Signal))]
 [JsonSerializable(typeof(InputBody.Approval))]
 [JsonSerializable(typeof(InputBody.ChildEnd))]
@@ -223,6 +231,7 @@ internal static class EntryBodies
         EntryKind.ForkedFrom => JournalJson.Read<EntryBody.ForkedFrom>(json),
         EntryKind.VersionAdopted => JournalJson.Read<EntryBody.VersionAdopted>(json),
         EntryKind.EgressIntended => JournalJson.Read<EntryBody.EgressIntended>(json),
+        EntryKind.Replayed => JournalJson.Read<EntryBody.Replayed>(json),
         _ => throw new CaissonException(ErrorCodes.DatabaseCorrupt, $"the journal has an entry of kind {(int)kind}, which this server does not know: use the server version that wrote it"),
     };
 

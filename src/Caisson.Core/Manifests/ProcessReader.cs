@@ -11,7 +11,7 @@ internal static class ProcessReader
 
     internal static ProcessSettings Read(YamlSection process)
     {
-        process.Allow("command", "env");
+        process.Allow("command", "env", "on_divergence");
         var command = process.List("command", MostArguments);
         if (command.Count == 0)
             throw process.Bad("command", "nothing", "a program and its arguments, as [node, agent.js]");
@@ -37,6 +37,6 @@ internal static class ProcessReader
             }
         }
 
-        return new ProcessSettings([.. command.Select(c => c.Value)], variables);
+        return new ProcessSettings([.. command.Select(c => c.Value)], variables) { OnDivergence = process.Word("on_divergence", DivergencePolicy.Live) };
     }
 }

@@ -46,6 +46,22 @@ public interface IProcessRun
     /// <summary>A call that nothing recorded answers: its step's key is the next free one of this identity.</summary>
     IStepLog NewCall(string identity);
 
+    /// <summary>A request was answered from the journal.</summary>
+    /// <param name="seq">The entry that answered.</param>
+    /// <param name="level"><c>L0</c> to <c>L3</c>.</param>
+    void Replayed(long seq, string level, bool isExact);
+
+    /// <summary>Something is asked for that no record answers: what was answered from records so far is written down first.</summary>
+    Task GoLiveAsync();
+
+    /// <summary>The program parts from its journal. Halts the run where its policy says so.</summary>
+    Task DivergeAsync(DriftReport report);
+
+    /// <summary>Looks for a program that goes round in circles. Halts the run where its policy says so.</summary>
+    /// <param name="recorded">The request is answered from the journal: it counts, and nothing acts.</param>
+    /// <returns>A word of warning for the model, or <c>null</c>.</returns>
+    Task<string?> WatchAsync(ConversationSeen seen, bool recorded);
+
     /// <summary>The run cannot go on like this: the program is ended, unanswered, and the run pauses or fails.</summary>
     void Halt(ModelOutcome why);
 }

@@ -3,6 +3,7 @@ using Caisson.Core.Agents;
 using Caisson.Core.Agents.Tools;
 using Caisson.Core.Journal;
 using Caisson.Core.Lifecycle;
+using Caisson.Core.Loops;
 using Caisson.Core.Models;
 using Caisson.Core.Sandboxes;
 using Caisson.Core.Turns;
@@ -34,6 +35,8 @@ internal sealed class ProcessTurn : IProcessRun
     private readonly RunBox _box;
     private readonly StepRunner _steps;
     private readonly ProcessRecords _records = new();
+    private readonly ProcessLoops _loops;
+    private readonly ProcessReplays _replays;
     private readonly ProcessSettings _process;
     private readonly StepCall _call;
     private readonly Wake _wake;
@@ -43,6 +46,8 @@ internal sealed class ProcessTurn : IProcessRun
     {
         (_session, _services, _box, _steps) = (session, services, box, steps);
         _wake = new Wake(services.Tasks);
+        _loops = new ProcessLoops(session);
+        _replays = new ProcessReplays(session);
         _process = session.Manifest.Process!;
         var identity = StepHash.Of(["process", .. _process.Command, session.History.Created!.Input]);
         _call = new StepCall(new StepKey(identity), new StepSubject(StepKind.Named, "process", identity, null, Shown(_process.Command)), "");
@@ -74,8 +79,33 @@ internal sealed class ProcessTurn : IProcessRun
             ModelOutcome.Drifted drifted => new RunHalt.Drifted(drifted.Report),
             _ => throw new ArgumentOutOfRangeException(nameof(why), why, "no reason to halt"),
         };
+        Halt(halt);
+    }
+
+    private void Halt(RunHalt halt)
+    {
         Interlocked.CompareExchange(ref _halt, halt, null);
         _wake.Set();
+    }
+
+    public void Replayed(long seq, string level, bool isExact) => _replays.Add(seq, level, isExact);
+
+    public Task GoLiveAsync() => _replays.WriteAsync();
+
+    public async Task DivergeAsync(DriftReport report)
+    {
+        if (await _replays.DivergeAsync(report, _process.OnDivergence) is { } halt)
+            Halt(halt);
+    }
+
+    public async Task<string?> WatchAsync(ConversationSeen seen, bool recorded)
+    {
+        var verdict = _loops.Observe(seen, recorded, _services.Clock.GetUtcNow());
+        if (verdict.Level == LoopLevel.Act && Manifest.LoopGuard.OnLoop != LoopPolicy.Warn)
+            Halt(new RunHalt.Looping(verdict));
+        else if (verdict.Level != LoopLevel.None)
+            await _session.JournalAsync([ProcessLoops.Suspected(verdict)], null);
+        return verdict.Note();
     }
 
     internal async Task<TurnEnd> RunAsync()
@@ -142,6 +172,7 @@ internal sealed class ProcessTurn : IProcessRun
     /// <summary>One start of the program, in a box of its own.</summary>
     private async Task<StepAttempt> StartAsync(IProcessCalls calls, StepContext attempt)
     {
+        _replays.Restart();
         var doors = calls.Open();
         switch (await _box.OpenFreshAsync(doors, _session.History.Created!.Workspace, attempt.Cancellation))
         {
@@ -150,6 +181,7 @@ internal sealed class ProcessTurn : IProcessRun
             case BoxOutcome.Ready ready:
                 var outcome = await RunAsync(ready.Box, attempt);
                 await calls.SettledAsync();
+                await _replays.WriteAsync();
                 return await CameToAsync(outcome, ready.Box, attempt);
             default:
                 throw new InvalidOperationException("unreachable");

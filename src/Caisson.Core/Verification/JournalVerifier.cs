@@ -108,6 +108,7 @@ internal sealed class JournalVerifier(RunId run)
         EntryBody.StepResolved { How: null } => "outcome",
         EntryBody.LimitRaised { Limits: null } => "limits",
         EntryBody.Drift { Report: null } => "report",
+        EntryBody.Replayed { Levels: null } => "levels",
         EntryBody.WorkspaceKept { Keep: not (WorkspaceKeep.Artifacts or WorkspaceKeep.None) } => "choice",
         EntryBody.RunEnded ended when !ended.Status.IsFinal() => "final status",
         _ when kind is EntryKind.StepStarted or EntryKind.StepCompleted or EntryKind.StepFailed or EntryKind.StepUnknown or EntryKind.StepResolved or EntryKind.EgressIntended

@@ -73,21 +73,33 @@ internal sealed class ModelDoor(ModelCallPipeline pipeline)
 
         if (start.Pool.Take(call.Wire.Name, call.Match) is { } hit)
         {
+            run.Replayed(hit.Call.Record.Seq, hit.Level.ToString(), isExact: hit.Level == ReplayLevel.L0);
+            await WatchAsync(run, call, recorded: true);
             await ReplayAsync(http, start, hit);
             return;
         }
 
         var identity = StepHash.Of("http", call.Wire.Name, call.Match.L0);
-        var reader = calls.JoinLeft(call.Wire.Name, identity);
+        var note = await WatchAsync(run, call, recorded: false);
+        var reader = run.IsHalting ? null : calls.JoinLeft(call.Wire.Name, identity);
         if (reader is null)
         {
+            await run.GoLiveAsync();
+            if (call.Conversation.Length > 0 && start.Pool.Parted(call.Wire.Name, call.Conversation, call.Match) is { } parted)
+                await run.DivergeAsync(new DriftReport(parted.Record.Seq, $"{parted.Exchange.Wire}: {parted.Record.Subject.Arguments}", $"{call.Wire.Name}: {call.Summary}"));
+            if (run.IsHalting)
+            {
+                await HoldAsync(http);
+                return;
+            }
+
             switch (pipeline.ResolveFor(call, run.MoneyIsCapped))
             {
                 case ModelCallPipeline.Resolution.Refused(var failure):
                     await AnswerAsync(http, call.Wire, new WireError(WireProblem.NoModel, $"caisson: {failure.Message}"), head);
                     return;
                 case ModelCallPipeline.Resolution.Found found:
-                    reader = calls.Begin(call.Wire.Name, identity, start.Pool, live => BuyAsync(calls, call, found, headers, live));
+                    reader = calls.Begin(call.Wire.Name, identity, start.Pool, live => BuyAsync(calls, call, found, headers, note, live));
                     break;
             }
         }
@@ -96,7 +108,7 @@ internal sealed class ModelDoor(ModelCallPipeline pipeline)
             await DeliverAsync(http, call.Wire, reader!, head);
     }
 
-    private async Task BuyAsync(ProcessCalls calls, WireCall call, ModelCallPipeline.Resolution.Found found, IReadOnlyList<(string, string)> headers, LiveCall live)
+    private async Task BuyAsync(ProcessCalls calls, WireCall call, ModelCallPipeline.Resolution.Found found, IReadOnlyList<(string, string)> headers, string? note, LiveCall live)
     {
         var run = calls.Run;
         var log = run.NewCall(live.Identity);
@@ -106,11 +118,11 @@ internal sealed class ModelDoor(ModelCallPipeline pipeline)
         var most = CallBounds.ClampOutput(call.MaxOutput, found.Provider.MaxOutputTokens, found.Price?.Context);
         var all = call.IsBilled ? pipeline.WithFallbacks(found, run.MoneyIsCapped) : [found];
         var input = call.MostInput * all.Max(to => MediaBounds.Factor(call.Model, to.Model));
-        var size = call.IsBilled ? new CallSize(input, most, Math.Min(call.LeastOutput, most), call.Choices, found.Price) { Fallbacks = ModelCallPipeline.PricesOf(all.Skip(1)) } : null;
+        var size = call.IsBilled ? new CallSize(input + CallBounds.OfNote(note), most, Math.Min(call.LeastOutput, most), call.Choices, found.Price) { Fallbacks = ModelCallPipeline.PricesOf(all.Skip(1)) } : null;
         Relay? last = null;
         var ways = all.Select(to => new Way(to, (attempt, output, cancellation) =>
         {
-            last = new Relay(to.Upstream, to.Model, call, headers, live, log);
+            last = new Relay(to.Upstream, to.Model, call, headers, note, live, log);
             return last.SendAsync(key, attempt, Math.Min(output, CallBounds.ClampOutput(call.MaxOutput, to.Provider.MaxOutputTokens, to.Price?.Context)), cancellation);
         }));
         var paid = new PaidCall(pipeline, run.Manifest.Retry, [.. ways], size, key, subject, log);
@@ -137,6 +149,11 @@ internal sealed class ModelDoor(ModelCallPipeline pipeline)
                 break;
         }
     }
+
+    /// <summary>Shows the guard what the conversation tells.</summary>
+    private static Task<string?> WatchAsync(IProcessRun run, WireCall call, bool recorded) => call.Conversation.Length == 0
+        ? Task.FromResult<string?>(null)
+        : run.WatchAsync(new ConversationSeen(call.Conversation, call.Match.L0, [.. call.Turns.Where(t => t.Result is not null).Select(t => new ConversationTurn(t.Tool, t.Signature, t.Result!, t.Failed))]), recorded);
 
     private static async Task ReplayAsync(HttpContext http, ProcessStart start, ReplayHit hit)
     {

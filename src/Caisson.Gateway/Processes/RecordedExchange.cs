@@ -16,10 +16,13 @@ namespace Caisson.Gateway.Processes;
 /// <param name="Match">Under which it is found again.</param>
 internal sealed record RecordedExchange(string Wire, int Status, string? ContentType, string? Body, byte[]? Bytes, IReadOnlyList<int> Cuts, MatchKeys Match)
 {
+    /// <summary>Of which conversation, where there is one.</summary>
+    public string? Conversation { get; init; }
+
     private static readonly JsonSerializerOptions Compact = new(RecordedExchangeJson.Default.Options) { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
     private static readonly UTF8Encoding Strict = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
 
-    public static RecordedExchange Of(string wire, int status, string? contentType, IReadOnlyList<ReadOnlyMemory<byte>> pieces, MatchKeys match)
+    public static RecordedExchange Of(WireCall call, int status, string? contentType, IReadOnlyList<ReadOnlyMemory<byte>> pieces)
     {
         var body = new byte[pieces.Sum(p => p.Length)];
         var cuts = new List<int>(pieces.Count);
@@ -31,7 +34,7 @@ internal sealed record RecordedExchange(string Wire, int Status, string? Content
         }
 
         var isText = System.Text.Unicode.Utf8.IsValid(body);
-        return new RecordedExchange(wire, status, contentType, isText ? Strict.GetString(body) : null, isText ? null : body, cuts, match);
+        return new RecordedExchange(call.Wire.Name, status, contentType, isText ? Strict.GetString(body) : null, isText ? null : body, cuts, call.Match) { Conversation = call.Conversation.Length == 0 ? null : call.Conversation };
     }
 
     /// <summary><c>null</c> for bytes that are no exchange.</summary>

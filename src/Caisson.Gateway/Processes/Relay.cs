@@ -7,7 +7,8 @@ using Caisson.Gateway.Wires;
 namespace Caisson.Gateway.Processes;
 
 /// <summary>One attempt of a program's call at its upstream: the request as it is, its answer piece by piece.</summary>
-internal sealed class Relay(Upstream upstream, string model, WireCall call, IReadOnlyList<(string Name, string Value)> headers, LiveCall live, IStepLog log)
+/// <param name="note">A word to the model that the program does not see.</param>
+internal sealed class Relay(Upstream upstream, string model, WireCall call, IReadOnlyList<(string Name, string Value)> headers, string? note, LiveCall live, IStepLog log)
 {
     /// <summary>An answer is held in memory until it is recorded.</summary>
     private const int MostBytes = 15 << 20;
@@ -21,6 +22,8 @@ internal sealed class Relay(Upstream upstream, string model, WireCall call, IRea
     {
         live.Forget();
         var (path, body) = upstream.Provider.Write(call, model, output);
+        if (note is not null && call.Say(note) is var (field, element))
+            body = Body.Append(body, field, element);
         PaidResult paid = default;
         var reply = await upstream.RelayAsync(path, body, headers, key, attempt, log, async (response, cancellation) =>
         {
@@ -59,7 +62,7 @@ internal sealed class Relay(Upstream upstream, string model, WireCall call, IRea
             if (!end.IsWhole)
                 return (upstream.Malformed(end.Problem ?? "an answer that is not whole"), default);
             var usage = end.Usage ?? CallBounds.EstimateBytes(requestBytes, reader.OutputBytes);
-            var result = RecordedExchange.Of(call.Wire.Name, status, contentType, live.Pieces, call.Match).Encode();
+            var result = RecordedExchange.Of(call, status, contentType, live.Pieces).Encode();
             return (new UpstreamReply.Relayed(), new PaidResult(result, call.IsBilled ? usage : new TokenUsage(0, 0)));
         }
         finally

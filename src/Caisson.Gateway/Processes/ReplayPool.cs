@@ -77,6 +77,17 @@ internal sealed class ReplayPool
         }
     }
 
+    /// <summary>
+    /// A record that this request parts from: of its own conversation, no longer than it, and not asked for yet. A
+    /// conversation is told from its beginning, so one that goes where it went has used up all that is shorter. What no
+    /// record answers because its call was under way when the last start ended, parts from nothing.
+    /// </summary>
+    public RecordedCall? Parted(string wire, string conversation, MatchKeys keys)
+    {
+        lock (_lock)
+            return _open.FirstOrDefault(c => c.Exchange.Wire == wire && c.Exchange.Conversation == conversation && c.Exchange.Match.Prefixes.Count <= keys.Prefixes.Count);
+    }
+
     /// <summary>One more record that nobody was answered by.</summary>
     public void Add(StepRecord record)
     {

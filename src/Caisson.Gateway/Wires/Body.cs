@@ -53,6 +53,21 @@ internal static class Body
         return bytes.WrittenMemory;
     }
 
+    /// <summary>One element more at the end of a list in the body. A text there is the list's first element, as a user's word.</summary>
+    public static ReadOnlyMemory<byte> Append(ReadOnlyMemory<byte> body, string field, string element)
+    {
+        using var document = JsonDocument.Parse(body, new JsonDocumentOptions { MaxDepth = MaxDepth });
+        var list = document.RootElement.At(field);
+        var raw = list.ValueKind switch
+        {
+            JsonValueKind.Array when list.GetArrayLength() == 0 => $"[{element}]",
+            JsonValueKind.Array => $"{list.GetRawText().TrimEnd()[..^1]},{element}]",
+            JsonValueKind.String => $$"""[{"role":"user","content":{{list.GetRawText()}}},{{element}}]""",
+            _ => $"[{element}]",
+        };
+        return With(body, (field, raw));
+    }
+
     public static string Quoted(string text) => $"\"{JavaScriptEncoder.UnsafeRelaxedJsonEscaping.Encode(text)}\"";
 
     private static void WriteObject(Utf8JsonWriter json, JsonElement element, IReadOnlyList<(string Path, string? Json)> edits)

@@ -93,6 +93,9 @@ internal abstract record WireCall
 
     public required MatchKeys Match { get; init; }
 
+    /// <summary>The same for all requests of one conversation: a hash of what it begins with. Empty where there is no conversation.</summary>
+    public string Conversation { get; init; } = "";
+
     /// <summary>For the loop guard: tool calls with their results, as the conversation tells them, oldest first.</summary>
     public IReadOnlyList<ToolTurn> Turns { get; init; } = [];
 
@@ -102,12 +105,14 @@ internal abstract record WireCall
     /// <summary>The request as the upstream gets it: its name of the model, the bound in force, usage asked for.</summary>
     /// <returns>Path below the upstream's base, with its query, and the body.</returns>
     public abstract (string Path, ReadOnlyMemory<byte> Body) For(string upstreamModel, int maxOutput);
+
+    /// <summary>Where the conversation stands, and how a word of the user's looks at its end. <c>null</c>: there is no conversation.</summary>
+    public virtual (string Field, string Element)? Say(string text) => null;
 }
 
-/// <param name="Conversation">The same for all requests of one conversation: a hash of what it begins with.</param>
 /// <param name="Signature">Hash of tool and canonical arguments.</param>
 /// <param name="Result">Hash of the result, <c>null</c> where it is not told yet.</param>
-internal sealed record ToolTurn(string Conversation, string Tool, string Signature, string? Result, bool Failed);
+internal sealed record ToolTurn(string Tool, string Signature, string? Result, bool Failed);
 
 /// <summary>
 /// Under which a recorded call is found again, the strictest first. Each is a SHA-256 in hex.

@@ -93,6 +93,14 @@ internal sealed class DoorRig : IAsyncDisposable
 
         public IStepLog NewCall(string identity) => log;
 
+        public void Replayed(long seq, string level, bool isExact) => throw new InvalidOperationException("nothing is recorded here");
+
+        public Task GoLiveAsync() => Task.CompletedTask;
+
+        public Task DivergeAsync(DriftReport report) => throw new InvalidOperationException($"{report}");
+
+        public Task<string?> WatchAsync(ConversationSeen seen, bool recorded) => Task.FromResult<string?>(null);
+
         public void Halt(ModelOutcome why) => throw new InvalidOperationException($"{why}");
     }
 }

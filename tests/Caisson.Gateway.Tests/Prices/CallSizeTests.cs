@@ -13,7 +13,7 @@ public sealed class CallSizeTests
         from least in Gen.Int[1, 512]
         from choices in Gen.Int[1, 4]
         from rates in Gen.Select(Gen.Long[0, 5_000_000], Gen.Long[0, 20_000_000])
-        from dimension in Gen.Int[0, 2].Select(i => i == 0 ? LimitDimension.NanoUsd : i == 1 ? LimitDimension.Tokens : LimitDimension.OutputTokens)
+        from dimension in Gen.Int[0, 2].Select(i => new[] { LimitDimension.NanoUsd, LimitDimension.Tokens, LimitDimension.OutputTokens }[i])
         let size = new CallSize(input, output, Math.Min(least, output), choices, new ModelPrice(new TokenRates(rates.Item1, rates.Item2)))
         from cap in Gen.Long[0, 2 * Math.Max(1, Of(size.Hold, dimension))]
         from spent in Gen.Long[0, cap]

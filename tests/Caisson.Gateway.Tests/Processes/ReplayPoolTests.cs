@@ -77,12 +77,32 @@ public sealed class ReplayPoolTests
         Assert.Equal(("one", ReplayLevel.L0), Take(pool, User("hi")));
     }
 
+    /// <summary>A program that asks something else than its last life did parts from its journal; one that asks what was under way when it died does not.</summary>
+    [Fact]
+    public void Who_parts_from_the_journal_is_told_from_who_goes_beyond_it()
+    {
+        var pool = Pool("", (User("hi"), "one"), (After("hi", "one", "result"), "two"), (User("another conversation"), "three"));
+        var first = Call(User("hi"));
+        var other = Call(After("hi", "another answer", "result"));
+        var longer = Call([.. After("hi", "one", "result"), new { role = "assistant", content = "two" }, new { role = "user", content = "more" }]);
+
+        Assert.NotNull(pool.Take("openai.chat", first.Match));
+        Assert.Equal(2, Parted(pool, other)?.Record.Seq);
+        Assert.Null(Parted(pool, Call(User("a third"))));
+
+        Assert.NotNull(pool.Take("openai.chat", Call(After("hi", "one", "result")).Match));
+        Assert.Null(Parted(pool, longer));
+        Assert.Null(Parted(pool, Call(User("hi"))));
+    }
+
+    private static RecordedCall? Parted(ReplayPool pool, WireCall call) => pool.Parted("openai.chat", call.Conversation, call.Match);
+
     private static (string, ReplayLevel)? Take(ReplayPool pool, object[] messages, string? field = null, string? value = null) =>
         pool.Take("openai.chat", Call(messages, field, value).Match) is { } hit ? (hit.Call.Exchange.Body!, hit.Level) : null;
 
     private static ReplayPool Pool(string input, params (object[] Messages, string Answer)[] recorded) => new(
         recorded.Select((r, i) => new StepRecord(i + 1, new StepKey($"k{i}"), new StepSubject(StepKind.Model, "mock/m", "x", null, null),
-            RecordedExchange.Of("openai.chat", 200, "application/json", [Encoding.UTF8.GetBytes(r.Answer)], Call(r.Messages).Match).Encode(), null, null)), input);
+            RecordedExchange.Of(Call(r.Messages), 200, "application/json", [Encoding.UTF8.GetBytes(r.Answer)]).Encode(), null, null)), input);
 
     private static object[] User(string text) => [new { role = "user", content = text }];
 

@@ -295,7 +295,6 @@ public sealed class ChatWireTests
         Assert.Equal(turns[0].Signature, turns[1].Signature);
         Assert.NotEqual(turns[0].Result, turns[1].Result);
         Assert.Null(turns[2].Result);
-        Assert.Single(turns.Select(t => t.Conversation).Distinct());
     }
 
     [Theory]

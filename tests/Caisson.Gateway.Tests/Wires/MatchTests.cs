@@ -131,7 +131,7 @@ public sealed class MatchTests
     [Fact]
     public void A_conversation_has_one_name_and_another_has_another()
     {
-        static string Name(string user, string more) => WireRig.Call(Path, $$$"""{"model":"m","messages":[{"role":"system","content":"now 2026-01-{{{(more.Length == 0 ? 11 : 12)}}}"},{{{User(user)}}},{"role":"assistant","tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}]}{{{more}}}]}""").Turns[0].Conversation;
+        static string Name(string user, string more) => WireRig.Call(Path, $$$"""{"model":"m","messages":[{"role":"system","content":"now 2026-01-{{{(more.Length == 0 ? 11 : 12)}}}"},{{{User(user)}}},{"role":"assistant","tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}]}{{{more}}}]}""").Conversation;
 
         Assert.Equal(Name("a", ""), Name("a", "," + User("b")));
         Assert.NotEqual(Name("you are 0b5e0d0e-0000-4000-8000-00000000000a", ""), Name("you are 0b5e0d0e-0000-4000-8000-00000000000b", ""));

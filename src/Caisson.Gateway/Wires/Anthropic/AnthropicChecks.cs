@@ -43,9 +43,9 @@ internal static class AnthropicChecks
 
     public static long Media(JsonElement messages, string model) => messages.Items().Sum(m => MediaIn(m.At("content"), model, levels: 3));
 
-    public static IReadOnlyList<ToolTurn> Turns(JsonElement messages, string conversation)
+    public static IReadOnlyList<ToolTurn> Turns(JsonElement messages)
     {
-        var log = new TurnLog(conversation);
+        var log = new TurnLog();
         foreach (var block in messages.Items().SelectMany(m => m.At("content").Items()))
         {
             if (block.Is("type", "tool_use"))

@@ -83,7 +83,8 @@ internal sealed class AnthropicWire : Wire
             LeastOutput = OpenAiChecks.LeastOutput(max, thinking),
             MostInput = Most(body, root, model!),
             Match = keys,
-            Turns = AnthropicChecks.Turns(root.At("messages"), conversation),
+            Conversation = conversation,
+            Turns = AnthropicChecks.Turns(root.At("messages")),
             Summary = summary,
         });
     }
@@ -102,4 +103,6 @@ internal sealed record AnthropicCall(ReadOnlyMemory<byte> Raw, string Target) : 
 {
     public override (string Path, ReadOnlyMemory<byte> Body) For(string upstreamModel, int maxOutput) =>
         (Target, Body.With(Raw, ("model", Body.Quoted(upstreamModel)), ("max_tokens", maxOutput.ToString(CultureInfo.InvariantCulture))));
+
+    public override (string Field, string Element)? Say(string text) => ("messages", $$"""{"role":"user","content":{{Body.Quoted(text)}}}""");
 }

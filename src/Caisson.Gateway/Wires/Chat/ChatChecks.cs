@@ -63,9 +63,9 @@ internal static class ChatChecks
             _ => 0,
         });
 
-    public static IReadOnlyList<ToolTurn> Turns(JsonElement messages, string conversation)
+    public static IReadOnlyList<ToolTurn> Turns(JsonElement messages)
     {
-        var log = new TurnLog(conversation);
+        var log = new TurnLog();
         foreach (var message in messages.Items())
         {
             foreach (var call in message.At("tool_calls").Items())

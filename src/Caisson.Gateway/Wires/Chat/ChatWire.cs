@@ -73,7 +73,8 @@ internal sealed class ChatWire : Wire
             Choices = (int)(n ?? 1),
             MostInput = body.Length + CallBounds.Overhead(messages, tools) + ChatChecks.Media(root.At("messages"), model!),
             Match = keys,
-            Turns = ChatChecks.Turns(root.At("messages"), conversation),
+            Conversation = conversation,
+            Turns = ChatChecks.Turns(root.At("messages")),
             Summary = OpenAiChecks.Summary(messages, "message", tools),
             AsksUsage = root.At("stream_options").IsTrue("include_usage"),
             Bounds = (oldMax, newMax) switch
@@ -114,6 +115,8 @@ internal sealed record ChatCall(ReadOnlyMemory<byte> Raw) : WireCall
             edits.Add(("stream_options.include_usage", "true"));
         return ("/chat/completions", Body.With(Raw, edits));
     }
+
+    public override (string Field, string Element)? Say(string text) => ("messages", $$"""{"role":"user","content":{{Body.Quoted(text)}}}""");
 
     private static string DefaultField(string model) =>
         model.StartsWith("gpt-", StringComparison.Ordinal) || model.StartsWith("chatgpt-", StringComparison.Ordinal)

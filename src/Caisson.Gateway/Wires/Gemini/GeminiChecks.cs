@@ -51,9 +51,9 @@ internal static class GeminiChecks
             .Where(p => !p.At("inlineData").IsNothing())
             .Sum(p => MediaBounds.Of(p.At("inlineData").Text("mimeType") ?? "", model));
 
-    public static IReadOnlyList<ToolTurn> Turns(JsonElement contents, string conversation)
+    public static IReadOnlyList<ToolTurn> Turns(JsonElement contents)
     {
-        var log = new TurnLog(conversation);
+        var log = new TurnLog();
         foreach (var part in contents.Items().SelectMany(c => c.At("parts").Items()))
         {
             if (part.At("functionCall") is { ValueKind: JsonValueKind.Object } call)

@@ -96,7 +96,8 @@ internal sealed class GeminiWire : Wire
             Choices = (int)(choices ?? 1),
             MostInput = body.Length + CallBounds.Overhead(messages, tools) + GeminiChecks.Media(root, model),
             Match = keys,
-            Turns = GeminiChecks.Turns(root.At("contents"), conversation),
+            Conversation = conversation,
+            Turns = GeminiChecks.Turns(root.At("contents")),
             Summary = summary,
         });
     }
@@ -108,4 +109,6 @@ internal sealed record GeminiCall(ReadOnlyMemory<byte> Raw, string Action, bool 
     public override (string Path, ReadOnlyMemory<byte> Body) For(string upstreamModel, int maxOutput) => (
         $"/models/{upstreamModel}:{Action}{(IsSse ? "?alt=sse" : "")}",
         Body.With(Raw, ("generationConfig.maxOutputTokens", maxOutput.ToString(CultureInfo.InvariantCulture)), ("model", null)));
+
+    public override (string Field, string Element)? Say(string text) => ("contents", $$"""{"role":"user","parts":[{"text":{{Body.Quoted(text)}}}]}""");
 }

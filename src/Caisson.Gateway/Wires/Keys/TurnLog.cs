@@ -5,7 +5,7 @@ using Caisson.Core.Journal;
 namespace Caisson.Gateway.Wires.Keys;
 
 /// <summary>Pairs the tool calls of a conversation with their results.</summary>
-internal sealed class TurnLog(string conversation)
+internal sealed class TurnLog
 {
     // The guard looks at 64.
     private const int Most = 256;
@@ -21,7 +21,7 @@ internal sealed class TurnLog(string conversation)
         if (!_open.TryGetValue(key ?? "", out var open))
             _open.Add(key ?? "", open = new Queue<int>());
         open.Enqueue(_turns.Count);
-        _turns.Add(new ToolTurn(conversation, tool ?? "", StepHash.Of(tool ?? "", signature), null, false));
+        _turns.Add(new ToolTurn(tool ?? "", StepHash.Of(tool ?? "", signature), null, false));
     }
 
     public void Result(string? key, JsonElement content, bool failed = false)

@@ -35,9 +35,9 @@ internal static class ResponsesChecks
             _ => 0,
         });
 
-    public static IReadOnlyList<ToolTurn> Turns(JsonElement input, string conversation)
+    public static IReadOnlyList<ToolTurn> Turns(JsonElement input)
     {
-        var log = new TurnLog(conversation);
+        var log = new TurnLog();
         foreach (var item in input.Items())
         {
             var type = item.Text("type") ?? "";

@@ -68,7 +68,8 @@ internal sealed class ResponsesWire : Wire
             MostInput = body.Length + CallBounds.Overhead(items, tools)
                 + ResponsesChecks.Media(root.At("instructions"), model!) + ResponsesChecks.Media(root.At("input"), model!),
             Match = keys,
-            Turns = ResponsesChecks.Turns(root.At("input"), conversation),
+            Conversation = conversation,
+            Turns = ResponsesChecks.Turns(root.At("input")),
             Summary = OpenAiChecks.Summary(items, "item", tools),
         });
     }
@@ -78,4 +79,6 @@ internal sealed record ResponsesCall(ReadOnlyMemory<byte> Raw) : WireCall
 {
     public override (string Path, ReadOnlyMemory<byte> Body) For(string upstreamModel, int maxOutput) =>
         ("/responses", Body.With(Raw, ("model", Body.Quoted(upstreamModel)), ("max_output_tokens", maxOutput.ToString(CultureInfo.InvariantCulture))));
+
+    public override (string Field, string Element)? Say(string text) => ("input", $$"""{"role":"user","content":{{Body.Quoted(text)}}}""");
 }
