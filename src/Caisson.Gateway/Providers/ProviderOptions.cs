@@ -76,7 +76,7 @@ public sealed partial class ProviderOptions
     {
         ArgumentNullException.ThrowIfNull(providers);
         return [.. providers.SelectMany(p => p.Fallback
-            .Where(model => !providers.Any(other => model.StartsWith(other.Name + "/", StringComparison.Ordinal)))
+            .Where(model => FallbackShape().IsMatch(model) && !providers.Any(other => model.StartsWith(other.Name + "/", StringComparison.Ordinal)))
             .Select(model => Invalid(p.Name, $"fallback '{ProviderText.Quote(model, 128)}' names no configured provider")))];
     }
 

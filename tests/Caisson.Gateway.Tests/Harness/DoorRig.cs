@@ -65,7 +65,7 @@ internal sealed class DoorRig : IAsyncDisposable
             try
             {
                 var socket = await _listener.AcceptSocketAsync(_end.Token);
-                _ = _start.ServeAsync(new NetworkStream(socket, ownsSocket: true), _end.Token);
+                _ = ServeAsync(socket);
             }
             catch (Exception e) when (e is OperationCanceledException or SocketException or ObjectDisposedException)
             {
@@ -73,6 +73,13 @@ internal sealed class DoorRig : IAsyncDisposable
                 return;
             }
         }
+    }
+
+    /// <summary>Closes the connection when the door is through with it, as a box does.</summary>
+    private async Task ServeAsync(Socket socket)
+    {
+        await using var connection = new NetworkStream(socket, ownsSocket: true);
+        await _start.ServeAsync(connection, _end.Token);
     }
 
     private sealed class Run(IStepLog log) : IProcessRun

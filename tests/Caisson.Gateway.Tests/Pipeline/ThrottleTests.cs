@@ -42,7 +42,7 @@ public sealed class ThrottleTests
         Assert.Equal(["begin", "complete"], second.Events);
         Assert.InRange(first.Failures[0].Wait!.Value, TimeSpan.FromSeconds(30), TimeSpan.FromSeconds(31));
         await end.CancelAsync();
-        await ((Task)told).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => told.WaitAsync(TestStepLog.Patience));
     }
 
     [Fact]

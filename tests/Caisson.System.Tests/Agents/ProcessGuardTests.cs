@@ -67,7 +67,7 @@ public sealed class ProcessGuardTests
         Assert.Equal(8, server.AnsweredCalls(stubborn.Id).Count);
         var loop = JsonSerializer.Deserialize<JsonElement>((await server.RunAsync("trace", stubborn.Id, "--loops", "-o", "json")).Out).GetProperty("loops").EnumerateArray().Single();
         Assert.Equal(("repeat", "cat", 8, true, 8), (loop.GetProperty("signal").GetString(), loop.GetProperty("tool").GetString(), loop.GetProperty("count").GetInt32(), loop.GetProperty("acted").GetBoolean(), loop.GetProperty("calls").GetInt32()));
-        Assert.True(loop.GetProperty("nano_usd").GetInt64() > 0 && loop.GetProperty("tokens").GetInt64() > 0);
+        Assert.True(loop.GetProperty("nanoUsd").GetInt64() > 0 && loop.GetProperty("tokens").GetInt64() > 0);
 
         Assert.Equal(0, (await server.RunAsync("resume", stubborn.Id)).Exit);
         await Until.AsyncValue("it pauses again", () => server.Client.GetRunAsync(stubborn.Id, CancellationToken.None), r => r.Status == RunStatus.Paused && server.AnsweredCalls(stubborn.Id).Count > 8);
