@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Caisson.Cli.Commands;
+using Caisson.Cli.Prices;
 using Caisson.Cli.Traces;
 using Caisson.Server.Diagnosis;
 
@@ -12,4 +13,6 @@ namespace Caisson.Cli;
 [JsonSerializable(typeof(Trace))]
 [JsonSerializable(typeof(LoopReport))]
 [JsonSerializable(typeof(DoctorReport))]
+[JsonSerializable(typeof(PriceListView))]
+[JsonSerializable(typeof(PriceImportView))]
 internal sealed partial class CliJson : JsonSerializerContext;

@@ -18,7 +18,7 @@ internal static class CommandTree
             DevCommand.Create, ServeCommand.Create, RunCommand.Create, ExecCommand.Create, PsCommand.Create, GetCommand.Create, LogsCommand.Create,
             WhyCommand.Create, TraceCommand.Create, JournalCommand.Create, BundleCommand.Create, SteerCommands.Cancel, SteerCommands.Pause,
             ResumeCommand.Create, RetryCommand.Create, SignalCommand.Create, ApprovalCommands.List, ApprovalCommands.Approve, ApprovalCommands.Deny,
-            ResolveCommand.Create, ForkCommand.Create, BudgetCommand.Create, KillSwitchCommands.Create, WaitCommand.Create, ScheduleCommands.Create, SandboxCommands.Create, DoctorCommand.Create, MockModelCommand.Create, VersionCommand.Create,
+            ResolveCommand.Create, ForkCommand.Create, BudgetCommand.Create, KillSwitchCommands.Create, WaitCommand.Create, ScheduleCommands.Create, SandboxCommands.Create, PricesCommands.Create, DoctorCommand.Create, MockModelCommand.Create, VersionCommand.Create,
         })
             root.Subcommands.Add(create(shell));
         return root;

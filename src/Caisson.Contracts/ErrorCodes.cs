@@ -48,6 +48,7 @@ public static class ErrorCodes
 
     public const string ModelUnknown = "model_unknown";
     public const string ModelUnpriced = "model_unpriced";
+    public const string PricesInvalid = "prices_invalid";
     public const string ProviderUnreachable = "provider_unreachable";
     public const string ProviderRejected = "provider_rejected";
     public const string ProviderThrottled = "provider_throttled";

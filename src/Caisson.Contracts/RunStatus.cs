@@ -32,6 +32,8 @@ public enum WaitReason
     Approval = 6,
     /// <summary>Room under a budget that only the holds of other calls take.</summary>
     Budget = 7,
+    /// <summary>A model provider that asked to be left alone for a while, or that has as many calls as it may.</summary>
+    Provider = 8,
 }
 
 /// <summary>Why a run stands paused.</summary>

@@ -15,12 +15,16 @@ namespace Caisson.Gateway;
 /// <param name="Price"><c>null</c>: unpriced, where no money is capped.</param>
 internal sealed record CallSize(long Input, int MaxOutput, int LeastOutput, int Choices, ModelPrice? Price)
 {
+    /// <summary>Prices of those that may answer instead: the dearest of all is held.</summary>
+    public IReadOnlyList<ModelPrice> Fallbacks { get; init; } = [];
+
     public Hold Hold
     {
         get
         {
             var output = (long)MaxOutput * Choices;
-            return new Hold(Price?.UpperBound(Input, output) ?? 0, Input + output) { InputTokens = Input, OutputTokens = output };
+            var dearest = Fallbacks.Prepend(Price).MaxBy(p => p?.UpperBound(Input, output) ?? -1);
+            return new Hold(dearest?.UpperBound(Input, output) ?? 0, Input + output) { InputTokens = Input, OutputTokens = output, Prices = dearest?.Origin?.Digest };
         }
     }
 

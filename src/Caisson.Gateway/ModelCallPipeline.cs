@@ -39,7 +39,7 @@ public sealed class ModelCallPipeline : IModels, IDisposable
     /// <param name="handler">Carries all traffic instead of the pipeline's own sockets, and stays the caller's.</param>
     public ModelCallPipeline(IReadOnlyList<ProviderOptions> providers, PriceTable prices, TimeProvider time, Random random, ILogger logger, HttpMessageHandler? handler = null)
     {
-        if (ProviderOptions.Validate(providers) is [var first, ..])
+        if (ProviderOptions.Validate(providers).Concat(ProviderOptions.UnknownFallbacks(providers)).FirstOrDefault() is { } first)
             throw new ArgumentException(first.Message, nameof(providers));
         _time = time;
         _random = random;
@@ -62,7 +62,9 @@ public sealed class ModelCallPipeline : IModels, IDisposable
 
     /// <inheritdoc />
     public long DearestOf(string model, long tokens) =>
-        Resolve(model, moneyIsCapped: false) is Resolution.Found { Price: { } price } ? Math.Max(price.UpperBound(tokens, 0), price.UpperBound(0, tokens)) : 0;
+        Resolve(model, moneyIsCapped: false) is Resolution.Found found
+            ? WithFallbacks(found, moneyIsCapped: false).Max(w => w.Price is { } price ? Math.Max(price.UpperBound(tokens, 0), price.UpperBound(0, tokens)) : 0)
+            : 0;
 
     /// <inheritdoc />
     public async Task<ModelOutcome> CallAsync(ModelRequest request, IStepLog log, CancellationToken cancellationToken)
@@ -83,31 +85,37 @@ public sealed class ModelCallPipeline : IModels, IDisposable
             return new ModelOutcome.Failed(Check(request.Model, request.MoneyIsCapped)!);
 
         // 3.
-        var maxOutput = CallBounds.ClampOutput(request.MaxOutputTokens, found.Provider.MaxOutputTokens, found.Price?.Context);
-        ReadOnlyMemory<byte> body;
+        var maxOutput = BoundOf(request, found);
+        var bodies = new List<(Resolution.Found To, ReadOnlyMemory<byte> Body)>();
         try
         {
-            body = ChatRequest.Write(request, found.Model, found.Provider.MaxTokensField, maxOutput);
+            foreach (var to in WithFallbacks(found, request.MoneyIsCapped))
+                bodies.Add((to, ChatRequest.Write(request, to.Provider.NameOf(to.Model), to.Provider.MaxTokensField, Math.Min(maxOutput, BoundOf(request, to)))));
         }
         catch (JsonException e)
         {
             return new ModelOutcome.Failed(new Failure(ErrorCodes.RequestInvalid, $"a tool's schema is no JSON: {ProviderText.Quote(e.Message)}"));
         }
 
-        if (body.Length > CallBounds.MaxRequestBytes)
-            return new ModelOutcome.Failed(new Failure(ErrorCodes.PayloadTooLarge, $"the request to {ProviderText.Quote(request.Model, 128)} has {body.Length} bytes; at most {CallBounds.MaxRequestBytes} are sent"));
-        var size = CallBounds.Size(request, body.Length, maxOutput, found.Price);
+        var longest = bodies.Max(b => b.Body.Length);
+        if (longest > CallBounds.MaxRequestBytes)
+            return new ModelOutcome.Failed(new Failure(ErrorCodes.PayloadTooLarge, $"the request to {ProviderText.Quote(request.Model, 128)} has {longest} bytes; at most {CallBounds.MaxRequestBytes} are sent"));
+        var size = CallBounds.Size(request, longest, maxOutput, found.Price) with { Fallbacks = PricesOf(bodies.Skip(1).Select(b => b.To)) };
         ModelAnswer? answer = null;
-        var call = new PaidCall(this, request.Retry, found.Price, size, key, subject, log, async (attempt, _, cancellation) =>
+        var ways = bodies.Select(b => new Way(b.To, async (attempt, _, cancellation) =>
         {
-            var reply = await found.Upstream.SendAsync(found.Model, body, key, attempt, log, cancellation);
+            var reply = await b.To.Upstream.SendAsync(b.To.Model, b.Body, key, attempt, log, cancellation);
             if (reply is not UpstreamReply.Answered answered)
                 return (reply, default);
             answer = answered.Answer;
-            return (reply, new PaidResult(RecordedAnswer.Encode(answer), answered.Usage ?? CallBounds.Estimate(body.Length, answer)));
-        });
+            return (reply, new PaidResult(RecordedAnswer.Encode(answer), answered.Usage ?? CallBounds.Estimate(b.Body.Length, answer)));
+        }));
+        var call = new PaidCall(this, request.Retry, [.. ways], size, key, subject, log);
         return await call.BuyAsync(priorAttempts, cancellationToken) ?? new ModelOutcome.Answered(answer!, key, Recorded: false);
     }
+
+    private static int BoundOf(ModelRequest request, Resolution.Found to) =>
+        CallBounds.ClampOutput(request.MaxOutputTokens, to.Provider.MaxOutputTokens, to.Price?.Context);
 
     private static ModelOutcome Recall(StepRecord record)
     {
@@ -158,6 +166,23 @@ public sealed class ModelCallPipeline : IModels, IDisposable
         var named = speaking.FirstOrDefault(name => call.Model.StartsWith(name + "/", StringComparison.Ordinal));
         return Resolve(named is not null ? call.Model : $"{speaking[0]}/{call.Model}", moneyIsCapped && call.IsBilled);
     }
+
+    /// <summary>What was asked for, then what stands in for it: all that can be had now and speak the same wire.</summary>
+    internal IReadOnlyList<Resolution.Found> WithFallbacks(Resolution.Found first, bool moneyIsCapped)
+    {
+        var all = new List<Resolution.Found> { first };
+        foreach (var named in first.Provider.Fallback)
+        {
+            // A star is the name that was asked for.
+            var model = named.EndsWith("/*", StringComparison.Ordinal) ? named[..^1] + first.Model : named;
+            if (Resolve(model, moneyIsCapped) is Resolution.Found other && other.Provider.Family == first.Provider.Family && !all.Contains(other))
+                all.Add(other);
+        }
+
+        return all;
+    }
+
+    internal static IReadOnlyList<ModelPrice> PricesOf(IEnumerable<Resolution.Found> models) => [.. models.Select(m => m.Price).OfType<ModelPrice>()];
 
     internal TimeProvider Time => _time;
 

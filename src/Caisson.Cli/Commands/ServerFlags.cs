@@ -33,7 +33,13 @@ internal sealed class ServerFlags
             flags.Add(new ConfigSetting(["data", "directory"], data, "--data"));
         if (context.Get(_listen) is [.., var listen])
             flags.Add(new ConfigSetting(["server", "listen"], listen, "--listen"));
-        switch (ConfigReader.Read(context.Get(_config), Environment.GetEnvironmentVariables(), flags, dataDirectory))
+        return Read(context, context.Get(_config), flags, dataDirectory);
+    }
+
+    /// <summary>The configuration, or its problems: all but the last as notes, that one as the failure.</summary>
+    internal static ServerOptions Read(CommandContext context, string? file, IReadOnlyList<ConfigSetting> flags, string? dataDirectory)
+    {
+        switch (ConfigReader.Read(file, Environment.GetEnvironmentVariables(), flags, dataDirectory))
         {
             case ConfigOutcome.Valid valid:
                 return valid.Options;

@@ -17,4 +17,11 @@ internal sealed record TraceSegment(
 /// <param name="Items">Of a loop: the steps inside.</param>
 internal sealed record TraceItem(
     string Type, long Seq, string Kind, string Text, string State, long Ms, long Tokens, long NanoUsd, int Count,
-    IReadOnlyList<string> Retries, IReadOnlyList<TraceItem> Items);
+    IReadOnlyList<string> Retries, IReadOnlyList<TraceItem> Items)
+{
+    /// <summary>Digest of the price table that a model call was billed by, as <c>caisson prices show</c> has it.</summary>
+    public string? Prices { get; init; }
+
+    /// <summary>The model that stood in for the one that was asked.</summary>
+    public string? AnsweredBy { get; init; }
+}

@@ -179,6 +179,8 @@ internal sealed class TraceBuilder
         private readonly List<string> _retries = [];
         private string _state = "open";
         private long _ms;
+        private string? _prices = Told(first.Body, "hold", "prices");
+        private string? _answeredBy;
 
         internal string? Key { get; } = first.Key;
 
@@ -207,11 +209,15 @@ internal sealed class TraceBuilder
             _ms = entry.Body.Number("ms");
             Tokens = entry.Body.Number("usage", "input_tokens") + entry.Body.Number("usage", "output_tokens");
             NanoUsd = entry.Body.Number("usage", "nano_usd");
+            _prices = Told(entry.Body, "usage", "prices") ?? _prices;
+            _answeredBy = Told(entry.Body, "usage", "answered_by");
             if (entry.Body.Has("failure"))
                 _retries.Add(StepLines.Failure(entry.Body));
         }
 
         internal TraceItem Item() => new(
-            "step", first.Seq, first.Body.Word("step", "kind"), EntryReader.Subject(first.Body, SubjectWidth), _state, _ms, Tokens, NanoUsd, 0, _retries, []);
+            "step", first.Seq, first.Body.Word("step", "kind"), EntryReader.Subject(first.Body, SubjectWidth), _state, _ms, Tokens, NanoUsd, 0, _retries, []) { Prices = _prices, AnsweredBy = _answeredBy };
+
+        private static string? Told(JsonElement body, string of, string name) => body.Text(of, name) is { Length: > 0 } text ? text : null;
     }
 }

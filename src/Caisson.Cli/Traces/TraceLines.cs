@@ -42,7 +42,7 @@ internal static class TraceLines
             default:
                 var mark = item.State switch { "ok" => "├", "failed" => "✗", _ => "…" };
                 var open = item.State == "open" ? "  (no end recorded)" : "";
-                yield return $"{indent}{mark} {item.Seq,4} {item.Kind,-5} {item.Text}  {Figures(item.Ms, item.Tokens, item.NanoUsd)}{open}";
+                yield return $"{indent}{mark} {item.Seq,4} {item.Kind,-5} {item.Text}  {Figures(item.Ms, item.Tokens, item.NanoUsd)}{(item.AnsweredBy is { } other ? $"  answered by {PlainText.Line(other)}" : "")}{open}";
                 foreach (var retry in item.Retries)
                     yield return $"{indent}│      ↻ {retry}";
                 break;

@@ -31,6 +31,9 @@ public interface IStepLog
     /// <summary>Checks every limit and, where there is a hold, reserves it and journals the intent, durably.</summary>
     Task<BeginOutcome> BeginAsync(StepKey key, StepSubject subject, Hold? hold, CancellationToken cancellationToken);
 
+    /// <summary>Shows that the run waits for something outside before it goes on with a step that has begun; <c>null</c>: it goes on. Nothing is journaled.</summary>
+    Task ShowWaitAsync(OutsideWait? wait, CancellationToken cancellationToken);
+
     /// <summary>Journals a failed attempt and what becomes of its hold. With a time, the run shows as waiting for the retry.</summary>
     Task FailAttemptAsync(StepKey key, StepSubject subject, int attempt, Failure failure, HoldFate fate, DateTimeOffset? retryAt, CancellationToken cancellationToken);
 
@@ -81,7 +84,14 @@ public sealed record Hold(long NanoUsd, long Tokens)
     /// <summary>The parts of <see cref="Tokens"/>, held where a node caps one of them.</summary>
     public long InputTokens { get; init; }
     public long OutputTokens { get; init; }
+
+    /// <summary>Digest of the price table that the money was computed with; <c>null</c> where there is no price, and in older entries.</summary>
+    public string? Prices { get; init; }
 }
+
+/// <param name="For">For people: what is waited for.</param>
+/// <param name="Until">At most, as far as is known.</param>
+public sealed record OutsideWait(string For, DateTimeOffset Until);
 
 public enum HoldFate
 {
@@ -98,6 +108,12 @@ public enum HoldFate
 public sealed record Usage(long NanoUsd, long InputTokens, long OutputTokens, long CachedInputTokens = 0, bool Estimated = false)
 {
     public static readonly Usage None = new(0, 0, 0);
+
+    /// <summary>The model that answered, <c>provider/model</c>, where another one stood in for it; else <c>null</c>.</summary>
+    public string? AnsweredBy { get; init; }
+
+    /// <summary>Digest of the price table that the bill was made with; <c>null</c> where there is no price, and in older entries.</summary>
+    public string? Prices { get; init; }
 }
 
 /// <param name="Result">JSON, as it will be answered on replay.</param>

@@ -123,6 +123,15 @@ internal sealed partial class RunSession
         Update = s => s with { Detail = $"the next call waits for what others hold of {node}" },
     }, Owned);
 
+    /// <summary>In memory, while the run's step goes on; the next write, of whatever the step came to, takes it out of the wait too.</summary>
+    internal Task ShowWaitAsync(OutsideWait? wait, CancellationToken cancellationToken) => WriteAsync(new Unit
+    {
+        Transition = s => wait is null
+            ? s.Waiting == WaitReason.Provider ? Proceed(s) : null
+            : s.Status == RunStatus.Running ? RunStateMachine.Apply(s, new RunCommand.Wait(WaitReason.Provider, wait.Until)) : null,
+        Update = s => s with { Detail = wait is null ? null : $"waiting for {wait.For} until {wait.Until:HH:mm:ss}" },
+    }, cancellationToken);
+
     /// <summary>
     /// Until the lease surely holds. What was journaled before may have been acknowledged late, and an owner of the past
     /// must not begin anything outside.

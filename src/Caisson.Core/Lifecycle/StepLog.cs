@@ -34,6 +34,8 @@ internal sealed class StepLog(RunSession session, StepKey key, string scope, Arr
     public Task<BeginOutcome> BeginAsync(StepKey step, StepSubject subject, Hold? hold, CancellationToken cancellationToken) =>
         session.BeginAsync(new StepCall(step, subject, scope), hold, null, cancellationToken, Last);
 
+    public Task ShowWaitAsync(OutsideWait? wait, CancellationToken cancellationToken) => session.ShowWaitAsync(wait, cancellationToken);
+
     public Task FailAttemptAsync(StepKey step, StepSubject subject, int attempt, Failure failure, HoldFate fate, DateTimeOffset? retryAt, CancellationToken cancellationToken) =>
         session.FailAttemptAsync(new StepCall(step, subject, scope), attempt, failure, fate, retryAt, cancellationToken);
 

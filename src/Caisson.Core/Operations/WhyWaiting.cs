@@ -18,6 +18,7 @@ internal static class WhyWaiting
             WaitReason.Child => Child(run, work),
             WaitReason.Approval => Approval(run, work, now),
             WaitReason.Budget => Budget(run, due),
+            WaitReason.Provider => Provider(run, due),
             _ => new WhyStory("waits", run.UpdatedAt, due ?? "an input"),
         };
         if (run.Summary.Detail is { } detail && !story.Facts.Contains(detail))
@@ -52,6 +53,9 @@ internal static class WhyWaiting
         story.Do($"caisson budget get {run.Id}", "shows what is spent and held");
         return story;
     }
+
+    private static WhyStory Provider(RunRecord run, string? due) =>
+        new("waits for a model provider that takes no more calls now", run.UpdatedAt, due is null ? "its turn" : $"its turn, or {due}");
 
     private static WhyStory Signal(RunRecord run, string? due)
     {

@@ -1,74 +1,62 @@
 using System.Collections.Frozen;
-using System.Globalization;
-using System.Security.Cryptography;
-using System.Text.Json;
 
 namespace Caisson.Gateway.Prices;
+
+/// <summary>A table that was read, or what is wrong with it.</summary>
+public abstract record PriceTableOutcome
+{
+    /// <summary>It is whole.</summary>
+    public sealed record Parsed(PriceTable Table) : PriceTableOutcome;
+
+    /// <param name="Message">One line: the place, what is there, what is allowed.</param>
+    public sealed record Refused(string Message) : PriceTableOutcome;
+}
 
 /// <summary>What a token of each known model costs. The file is our own: facts, no logic; see Prices/NOTICE.txt for their source.</summary>
 public sealed class PriceTable
 {
     private static readonly Lazy<PriceTable> Shipped = new(ReadShipped);
 
+    private readonly PriceTable? _under;
     private readonly FrozenDictionary<string, (string Pattern, ModelPrice Price)[]> _providers;
 
-    private PriceTable(string digest, DateOnly date, FrozenDictionary<string, (string, ModelPrice)[]> providers)
+    internal PriceTable(PriceOrigin origin, FrozenDictionary<string, (string, ModelPrice)[]> providers, PriceTable? under = null)
     {
-        Digest = digest;
-        Date = date;
+        Origin = origin;
         _providers = providers;
+        _under = under;
     }
 
     /// <summary>The table that ships with this build.</summary>
     public static PriceTable Embedded => Shipped.Value;
 
-    /// <summary>SHA-256 of the table's bytes, in hex: which prices a bill was made with.</summary>
-    public string Digest { get; }
+    /// <summary>What it is called, its digest, its source and date.</summary>
+    public PriceOrigin Origin { get; }
 
-    /// <summary>The day on which the facts were collected.</summary>
-    public DateOnly Date { get; }
+    /// <summary>All prices, those of this table before those of the one below it.</summary>
+    public IEnumerable<(string Provider, string Pattern, ModelPrice Price)> All =>
+        _providers.SelectMany(p => p.Value.Select(e => (p.Key, e.Pattern, e.Price))).Concat(_under?.All ?? []);
 
-    internal IEnumerable<(string Provider, string Pattern, ModelPrice Price)> All =>
-        _providers.SelectMany(p => p.Value.Select(e => (p.Key, e.Pattern, e.Price)));
+    /// <summary>Reads our own format, strictly: a member that is not understood could be a price that is not counted.</summary>
+    /// <param name="name">What errors and listings call it.</param>
+    public static PriceTableOutcome Read(ReadOnlyMemory<byte> json, string name) => PriceFile.Read(json, name);
 
-    internal ModelPrice? Find(string provider, string model) =>
-        _providers.TryGetValue(provider, out var entries) ? ModelPattern.Best(entries, model) : null;
+    /// <summary>This table before another one: where both know a model, this one's price holds.</summary>
+    public PriceTable Over(PriceTable under) => new(Origin, _providers, under);
 
-    internal static PriceTable Parse(ReadOnlyMemory<byte> json)
-    {
-        using var document = JsonDocument.Parse(json);
-        var root = document.RootElement;
-        var providers = root.GetProperty("providers").EnumerateObject().ToFrozenDictionary(
-            provider => provider.Name,
-            provider => provider.Value.EnumerateArray().SelectMany(ReadEntry).ToArray(),
-            StringComparer.OrdinalIgnoreCase);
-        var date = DateOnly.ParseExact(root.GetProperty("date").GetString()!, "yyyy-MM-dd", CultureInfo.InvariantCulture);
-        return new PriceTable(Convert.ToHexStringLower(SHA256.HashData(json.Span)), date, providers);
-    }
-
-    private static IEnumerable<(string, ModelPrice)> ReadEntry(JsonElement entry)
-    {
-        var over = entry.TryGetProperty("over", out var tier)
-            ? new LongContext(tier.GetProperty("tokens").GetInt64(), ReadRates(tier))
-            : null;
-        var price = new ModelPrice(ReadRates(entry), over, Optional(entry, "context"));
-        return entry.GetProperty("match").EnumerateArray().Select(pattern => (pattern.GetString()!, price)).ToArray();
-    }
-
-    private static TokenRates ReadRates(JsonElement element) => new(
-        element.GetProperty("input").GetInt64(),
-        element.GetProperty("output").GetInt64(),
-        Optional(element, "cached"),
-        Optional(element, "cache_write"));
-
-    private static long? Optional(JsonElement element, string name) =>
-        element.TryGetProperty(name, out var value) ? value.GetInt64() : null;
+    /// <summary>The price of a provider's model, or <c>null</c>.</summary>
+    public ModelPrice? Find(string provider, string model) =>
+        (_providers.TryGetValue(provider, out var entries) ? ModelPattern.Best(entries, model) : null) ?? _under?.Find(provider, model);
 
     private static PriceTable ReadShipped()
     {
         using var stream = typeof(PriceTable).Assembly.GetManifestResourceStream("model-prices.json")!;
         using var bytes = new MemoryStream();
         stream.CopyTo(bytes);
-        return Parse(bytes.ToArray());
+        return PriceFile.Read(bytes.ToArray(), "the built-in table") switch
+        {
+            PriceTableOutcome.Parsed(var table) => table,
+            var other => throw new InvalidOperationException($"{other}"),
+        };
     }
 }

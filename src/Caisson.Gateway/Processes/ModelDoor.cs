@@ -116,9 +116,16 @@ internal sealed class ModelDoor(ModelCallPipeline pipeline)
         var subject = new StepSubject(call.IsBilled ? StepKind.Model : StepKind.Named, $"{found.Provider.Name}/{found.Model}", live.Identity, null, $"{call.Wire.Name}: {call.Summary}");
         var priorAttempts = log.Find(key, subject) is StepLookup.NotRecorded(var prior) ? prior : 0;
         var most = CallBounds.ClampOutput(call.MaxOutput, found.Provider.MaxOutputTokens, found.Price?.Context);
-        var size = call.IsBilled ? new CallSize(call.MostInput + CallBounds.OfNote(note), most, Math.Min(call.LeastOutput, most), call.Choices, found.Price) : null;
-        var relay = new Relay(found.Upstream, found.Model, call, headers, note, live, log);
-        var paid = new PaidCall(pipeline, run.Manifest.Retry, found.Price, size, key, subject, log, (attempt, output, cancellation) => relay.SendAsync(key, attempt, output, cancellation));
+        var all = call.IsBilled ? pipeline.WithFallbacks(found, run.MoneyIsCapped) : [found];
+        var input = call.MostInput * all.Max(to => MediaBounds.Factor(call.Model, to.Model));
+        var size = call.IsBilled ? new CallSize(input + CallBounds.OfNote(note), most, Math.Min(call.LeastOutput, most), call.Choices, found.Price) { Fallbacks = ModelCallPipeline.PricesOf(all.Skip(1)) } : null;
+        Relay? last = null;
+        var ways = all.Select(to => new Way(to, (attempt, output, cancellation) =>
+        {
+            last = new Relay(to.Upstream, to.Model, call, headers, note, live, log);
+            return last.SendAsync(key, attempt, Math.Min(output, CallBounds.ClampOutput(call.MaxOutput, to.Provider.MaxOutputTokens, to.Price?.Context)), cancellation);
+        }));
+        var paid = new PaidCall(pipeline, run.Manifest.Retry, [.. ways], size, key, subject, log);
         switch (await paid.BuyAsync(priorAttempts, run.Owned))
         {
             case null:
@@ -128,7 +135,7 @@ internal sealed class ModelDoor(ModelCallPipeline pipeline)
             case ModelOutcome.LimitReached(var denial) when run.Manifest.Limits.OnLimit == LimitPolicy.Stop && !calls.Denied():
                 live.End(new LiveEnd.Denied(new WireError(WireProblem.Limit, $"caisson: {Budget(denial)}")));
                 break;
-            case ModelOutcome.Failed { Failure.Retryable: false } when relay.Refusal is { } refusal:
+            case ModelOutcome.Failed { Failure.Retryable: false } when last?.Refusal is { } refusal:
                 live.End(refusal);
                 break;
             case ModelOutcome.Failed(var failure) when failure.Retryable && !live.IsShown:

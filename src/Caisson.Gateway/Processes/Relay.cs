@@ -21,7 +21,7 @@ internal sealed class Relay(Upstream upstream, string model, WireCall call, IRea
     public async Task<(UpstreamReply Reply, PaidResult Paid)> SendAsync(StepKey key, int attempt, int output, CancellationToken cancellationToken)
     {
         live.Forget();
-        var (path, body) = call.For(model, output);
+        var (path, body) = upstream.Provider.Write(call, model, output);
         if (note is not null && call.Say(note) is var (field, element))
             body = Body.Append(body, field, element);
         PaidResult paid = default;

@@ -1,6 +1,10 @@
+using System.Globalization;
+using System.Security.Cryptography;
+using System.Text;
 using Caisson.Contracts;
 using Caisson.Gateway.Prices;
 using Caisson.Gateway.Wires;
+using Caisson.Gateway.Wires.Chat;
 
 namespace Caisson.Gateway.Providers;
 
@@ -8,6 +12,8 @@ namespace Caisson.Gateway.Providers;
 internal sealed class Provider
 {
     private readonly string? _keyVariable;
+    private readonly string? _maxTokensField;
+    private readonly AzureOptions? _azure;
     private readonly PriceTable _table;
     private readonly string _pricesAs;
     private readonly (string Pattern, ModelPrice Price)[] _ownPrices;
@@ -16,7 +22,8 @@ internal sealed class Provider
     {
         Name = options.Name;
         Base = options.BaseUrl.TrimEnd('/');
-        Endpoint = new Uri(Base + "/chat/completions");
+        _azure = options.Azure;
+        Endpoint = new Uri(Base + PathOf("", "/chat/completions"));
         Family = options.Wire switch
         {
             "anthropic" => WireFamily.Anthropic,
@@ -25,13 +32,17 @@ internal sealed class Provider
         };
         _keyVariable = options.ApiKeyEnvironment;
         Key = options.ApiKey ?? (_keyVariable is null ? null : environment(_keyVariable)?.Trim());
-        MaxTokensField = options.MaxTokensField ?? FieldFor(Endpoint.Host);
+        _maxTokensField = options.MaxTokensField ?? (_azure is null ? null : "max_completion_tokens");
+        MaxTokensField = _maxTokensField ?? FieldFor(Endpoint.Host);
         MaxOutputTokens = options.MaxOutputTokens;
         ConnectTimeout = options.ConnectTimeout;
         Timeout = options.Timeout;
+        Fallback = [.. options.Fallback];
+        FallbackAfter = options.FallbackAfter;
+        (MaxConcurrent, RequestsPerMinute) = (options.MaxConcurrent, options.RequestsPerMinute);
         _table = table;
         _pricesAs = options.PricesAs ?? options.Name;
-        _ownPrices = options.Prices.Select(p => (p.Key, ToPrice(p.Value))).ToArray();
+        _ownPrices = options.Prices.Select(p => (p.Key, ToPrice(p.Value, Name, p.Key))).ToArray();
     }
 
     public string Name { get; }
@@ -54,6 +65,16 @@ internal sealed class Provider
 
     public TimeSpan Timeout { get; }
 
+    /// <summary>What stands in for this provider's models.</summary>
+    public IReadOnlyList<string> Fallback { get; }
+
+    /// <summary>How long it is tried where something stands in.</summary>
+    public TimeSpan FallbackAfter { get; }
+
+    public int? MaxConcurrent { get; }
+
+    public int? RequestsPerMinute { get; }
+
     /// <summary>A key that is named but not there is told at the call, not at start: a server may know providers that it has no key for.</summary>
     public Failure? KeyProblem => _keyVariable switch
     {
@@ -63,6 +84,24 @@ internal sealed class Provider
         _ => null,
     };
 
+    /// <summary>In which header the key goes.</summary>
+    public bool IsAzure => _azure is not null;
+
+    /// <summary>What the provider calls a model: on Azure, the deployment.</summary>
+    public string NameOf(string model) => _azure?.Deployment ?? model;
+
+    /// <summary>The path of a call of this model, below <see cref="Base"/>.</summary>
+    /// <param name="path">As the wire has it, below the version.</param>
+    public string PathOf(string model, string path) => _azure?.PathOf(NameOf(model), path) ?? path;
+
+    /// <summary>A program's call as this provider gets it.</summary>
+    public (string Path, ReadOnlyMemory<byte> Body) Write(WireCall call, string model, int maxOutput)
+    {
+        var asked = call is ChatCall chat && _maxTokensField is not null ? chat with { MaxTokensField = _maxTokensField } : call;
+        var (path, body) = asked.For(NameOf(model), maxOutput);
+        return (PathOf(model, path), body);
+    }
+
     public ModelPrice? PriceOf(string model) => ModelPattern.Best(_ownPrices, model) ?? _table.Find(_pricesAs, model);
 
     private static string FieldFor(string host) =>
@@ -70,8 +109,13 @@ internal sealed class Provider
             ? "max_completion_tokens"
             : "max_tokens";
 
-    private static ModelPrice ToPrice(PriceOptions price) =>
-        new(new TokenRates(Pico(price.Input), Pico(price.Output), price.CachedInput is { } cached ? Pico(cached) : null));
+    internal static ModelPrice ToPrice(PriceOptions price, string provider, string pattern)
+    {
+        var where = $"providers.{provider}.prices.{ProviderText.Quote(pattern, 64)}";
+        var rates = new TokenRates(Pico(price.Input), Pico(price.Output), price.CachedInput is { } cached ? Pico(cached) : null);
+        var figures = string.Create(CultureInfo.InvariantCulture, $"{where} {rates.Input} {rates.Output} {rates.Cached}");
+        return new ModelPrice(rates) { Origin = new PriceOrigin(where, Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(figures)))) };
+    }
 
     private static long Pico(decimal usdPerMillion) => (long)decimal.Ceiling(usdPerMillion * 1_000_000m);
 }

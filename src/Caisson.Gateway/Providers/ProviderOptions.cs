@@ -15,6 +15,9 @@ public sealed partial class ProviderOptions
     /// <summary><c>openai</c> (chat completions, responses, embeddings), <c>anthropic</c> or <c>gemini</c>. Default <c>openai</c>. Loop agents speak <c>openai</c> only.</summary>
     public string? Wire { get; set; }
 
+    /// <summary>Set where the endpoint is Azure OpenAI; <see cref="BaseUrl"/> is then the resource's address, without version. Default: it is not.</summary>
+    public AzureOptions? Azure { get; set; }
+
     /// <summary>Name of the environment variable that holds the key. Preferred: the key is then in no file.</summary>
     public string? ApiKeyEnvironment { get; set; }
 
@@ -37,6 +40,21 @@ public sealed partial class ProviderOptions
     /// <summary>Time for a whole call, answer read. Default 10 minutes. A call that takes longer may have been billed and counts as spent.</summary>
     public TimeSpan Timeout { get; set; } = TimeSpan.FromMinutes(10);
 
+    /// <summary>
+    /// Models of other providers, or of this one, that are asked where this one cannot answer (429, 5xx, no connection), in
+    /// order: <c>PROVIDER/MODEL</c>, or <c>PROVIDER/*</c> for the same name. Of the same wire, at most 8. Default: none.
+    /// </summary>
+    public IList<string> Fallback { get; } = [];
+
+    /// <summary>After so long, or three failures that count, the first of <see cref="Fallback"/> is asked. Default 30 s.</summary>
+    public TimeSpan FallbackAfter { get; set; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>Calls under way at once, of all runs; others wait their turn. Default: as many as come.</summary>
+    public int? MaxConcurrent { get; set; }
+
+    /// <summary>Calls begun in a minute, of all runs, evenly spaced; others wait their turn. Default: as many as come.</summary>
+    public int? RequestsPerMinute { get; set; }
+
     /// <summary>The provider of the price table whose prices hold here. Default: <see cref="Name"/>.</summary>
     public string? PricesAs { get; set; }
 
@@ -53,7 +71,17 @@ public sealed partial class ProviderOptions
         return failures;
     }
 
+    /// <summary>Fallbacks that name a provider which is not configured, one line each. Empty is good.</summary>
+    public static IReadOnlyList<Failure> UnknownFallbacks(IReadOnlyList<ProviderOptions> providers)
+    {
+        ArgumentNullException.ThrowIfNull(providers);
+        return [.. providers.SelectMany(p => p.Fallback
+            .Where(model => FallbackShape().IsMatch(model) && !providers.Any(other => model.StartsWith(other.Name + "/", StringComparison.Ordinal)))
+            .Select(model => Invalid(p.Name, $"fallback '{ProviderText.Quote(model, 128)}' names no configured provider")))];
+    }
+
     internal const int MaxKeyLength = 2048;
+    private const int MostFallbacks = 8;
 
     internal static bool IsHeaderSafe(string key) => key.Length is > 0 and <= MaxKeyLength && key.All(c => c is > ' ' and < '\x7f');
 
@@ -71,6 +99,8 @@ public sealed partial class ProviderOptions
             yield return "base_url must have no user, query or fragment; a key goes into api_key_env";
         if (Wire is not (null or "openai" or "anthropic" or "gemini"))
             yield return $"wire must be openai, anthropic or gemini, not '{ProviderText.Quote(Wire, 64)}'";
+        foreach (var problem in Azure?.Problems(this) ?? [])
+            yield return problem;
         if (ApiKey is not null && ApiKeyEnvironment is not null)
             yield return "set api_key_env or api_key, not both";
         if (ApiKey is not null && !IsHeaderSafe(ApiKey))
@@ -85,6 +115,14 @@ public sealed partial class ProviderOptions
             yield return "connect_timeout must be more than 0 and at most 5 minutes";
         if (Timeout <= TimeSpan.Zero || Timeout > TimeSpan.FromHours(2))
             yield return "timeout must be more than 0 and at most 2 hours";
+        if (Fallback.Count > MostFallbacks || Fallback.Any(model => !FallbackShape().IsMatch(model)))
+            yield return $"fallback must be at most {MostFallbacks} names PROVIDER/MODEL or PROVIDER/*, separated by commas";
+        if (FallbackAfter <= TimeSpan.Zero || FallbackAfter > TimeSpan.FromHours(1))
+            yield return "fallback_after must be more than 0 and at most 1 hour";
+        if (MaxConcurrent is < 1 or > 100_000)
+            yield return $"max_concurrent must be 1 to 100000, not {MaxConcurrent}";
+        if (RequestsPerMinute is < 1 or > 1_000_000)
+            yield return $"requests_per_minute must be 1 to 1000000, not {RequestsPerMinute}";
         foreach (var (model, price) in Prices)
         {
             if (new[] { price.Input, price.Output, price.CachedInput ?? 0 }.Any(p => p is < 0 or > 1_000_000))
@@ -94,6 +132,9 @@ public sealed partial class ProviderOptions
 
     [GeneratedRegex(@"\A[a-z0-9][a-z0-9_-]{0,63}\z")]
     private static partial Regex NameShape();
+
+    [GeneratedRegex(@"\A[a-z0-9][a-z0-9_-]{0,63}/[^\s,]{1,256}\z")]
+    private static partial Regex FallbackShape();
 }
 
 /// <summary>US dollars per million tokens. Both 0: the model is free.</summary>

@@ -32,12 +32,22 @@ internal sealed class Upstream : IDisposable
             // The time limit is our own: it runs on the TimeProvider and covers the answer's body.
             Timeout = Timeout.InfiniteTimeSpan,
         };
+        Gate = new ProviderGate(provider.MaxConcurrent, provider.RequestsPerMinute, time);
     }
 
-    public void Dispose() => _client.Dispose();
+    public Provider Provider => _provider;
+
+    /// <summary>Every call goes through it.</summary>
+    public ProviderGate Gate { get; }
+
+    public void Dispose()
+    {
+        _client.Dispose();
+        Gate.Dispose();
+    }
 
     public Task<UpstreamReply> SendAsync(string model, ReadOnlyMemory<byte> body, StepKey key, int attempt, IStepLog log, CancellationToken cancellationToken) =>
-        SendAsync(_provider.Endpoint, body, [], key, attempt, log, (response, cancellation) => response.IsSuccessStatusCode
+        SendAsync(new Uri(_provider.Base + _provider.PathOf(model, "/chat/completions")), body, [], key, attempt, log, (response, cancellation) => response.IsSuccessStatusCode
             ? ReadAnswerAsync(response, model, cancellation)
             : ReadRefusalAsync(response, cancellation), cancellationToken);
 
@@ -121,10 +131,23 @@ internal sealed class Upstream : IDisposable
             case WireFamily.Gemini:
                 request.Headers.Add("x-goog-api-key", key);
                 break;
+            case WireFamily.OpenAi when _provider.IsAzure:
+                request.Headers.Add("api-key", key);
+                break;
             default:
                 request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", key);
                 break;
         }
+    }
+
+    /// <summary>Of a call that was never sent: the gate stayed shut for as long as it could wait.</summary>
+    public UpstreamReply.Failed NotLetIn()
+    {
+        var pause = Gate.PausedUntil - _time.GetUtcNow();
+        var message = pause > TimeSpan.Zero
+            ? $"is left alone until {Gate.PausedUntil:HH:mm:ss}, as it asked"
+            : "has as many calls as it may, and no room came in time";
+        return new UpstreamReply.Failed(Fail(ErrorCodes.ProviderThrottled, message, true), RetryClass.Throttled, RetryAfter: pause);
     }
 
     /// <summary>Of an answer that cannot be used: the provider may have been paid for it.</summary>
@@ -159,9 +182,13 @@ internal sealed class Upstream : IDisposable
         else if (await ReadReasonAsync(response, cancellationToken) is { Length: > 0 } reason)
             message += $": {reason}";
 
+        var wait = RateLimits.Wait(response.Headers, _time.GetUtcNow());
+        if ((int)status is 429 or 529 && wait is { } pause)
+            Gate.Pause(pause);
+
         // Not tried again by itself, but a key or an account is the operator's to mend: the run can go on after that.
         var mendable = (int)status is 401 or 402 or 403 or 404;
-        return new UpstreamReply.Failed(Fail(code, message, mendable || retry != RetryClass.Never), retry, RetryAfter: RetryAfter(response));
+        return new UpstreamReply.Failed(Fail(code, message, mendable || retry != RetryClass.Never), retry, RetryAfter: wait);
     }
 
     private static (string Code, RetryClass Retry) Classify(HttpStatusCode status) => (int)status switch
@@ -170,13 +197,6 @@ internal sealed class Upstream : IDisposable
         503 or 529 => (ErrorCodes.ProviderFailed, RetryClass.Throttled),
         408 or 409 or 425 or >= 500 => (ErrorCodes.ProviderFailed, RetryClass.Counted),
         _ => (ErrorCodes.ProviderRejected, RetryClass.Never),
-    };
-
-    private TimeSpan? RetryAfter(HttpResponseMessage response) => response.Headers.RetryAfter switch
-    {
-        { Delta: { } delta } => delta,
-        { Date: { } date } => date - _time.GetUtcNow(),
-        _ => null,
     };
 
     /// <summary>The provider's own words, from wherever the usual servers put them. A reason that does not come is no reason to lose the status.</summary>

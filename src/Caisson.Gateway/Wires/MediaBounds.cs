@@ -17,6 +17,9 @@ internal static class MediaBounds
 
     public static long Image(string model) => model.Contains("4o-mini", StringComparison.Ordinal) ? PictureOnMini : Picture;
 
+    /// <summary>How many times what is counted for one model another one may take.</summary>
+    public static long Factor(string counted, string other) => (Image(other) + Image(counted) - 1) / Image(counted);
+
     public static long Sound(string? format) => format is "wav" or "mp3" or "audio/wav" or "audio/mp3" or "audio/mpeg" ? 0 : Longest;
 
     /// <summary>A document or a video; plain text is its bytes.</summary>

@@ -16,10 +16,9 @@ public abstract record ConfigOutcome
 public static class ConfigReader
 {
     private const string Known =
-        "server.listen, data.directory, engine.max_concurrent_runs, engine.drain_limit, " +
+        "server.listen, data.directory, prices, engine.max_concurrent_runs, engine.drain_limit, " +
         SandboxServerOptions.Keys + ", " + StorageOptions.Keys + ", " + EgressSection.Keys + ", " +
-        "providers.NAME.base_url, .wire, .api_key_env, .api_key, .max_tokens_field, .max_output_tokens, .connect_timeout, .timeout, .prices_as, " +
-        "providers.NAME.prices.MODEL.input, .output, .cached_input";
+        ProviderSection.Keys;
 
     /// <param name="file">From <c>--config</c>; <c>null</c> reads <c>caisson.toml</c> in the working directory if there is one.</param>
     /// <param name="flags">From the command line; they win.</param>
@@ -55,6 +54,7 @@ public static class ConfigReader
         options.Providers = [.. providers.Values.Select(p => p.Options)];
         foreach (var (provider, where) in providers.Values)
             problems.AddRange(ProviderOptions.Validate([provider]).Select(f => new ConfigProblem(where, f.Message)));
+        problems.AddRange(ProviderOptions.UnknownFallbacks(options.Providers).Select(f => new ConfigProblem(providers.First(p => f.Message.StartsWith($"providers.{p.Key}:", StringComparison.Ordinal)).Value.Where, f.Message)));
         (options.Egress, var unusable) = egress.Finish();
         problems.AddRange(unusable);
         return problems.Count > 0 ? new ConfigOutcome.Invalid(problems) : new ConfigOutcome.Valid(options);
@@ -70,6 +70,8 @@ public static class ConfigReader
                 return Listen(text, value => options.Listen = value);
             case ["data", "directory"]:
                 return Path(text, value => options.DataDirectory = value);
+            case ["prices"]:
+                return PricesSetting.Apply(text, value => options.Prices = value);
             case ["sandbox", var key]:
                 return options.Sandbox.Apply(key, text);
             case ["sandbox", "images", var name]:
@@ -88,52 +90,7 @@ public static class ConfigReader
             case ["providers", var name, .. var rest]:
                 if (!providers.TryGetValue(name, out var provider))
                     providers[name] = provider = (new ProviderOptions { Name = name }, setting.Where);
-                return ApplyProvider(rest, text, provider.Options);
-            default:
-                return $"unknown key; known are {Known}";
-        }
-    }
-
-    private static string? ApplyProvider(string[] key, string text, ProviderOptions provider)
-    {
-        switch (key)
-        {
-            case ["base_url"]:
-                provider.BaseUrl = text;
-                return null;
-            case ["api_key_env"]:
-                provider.ApiKeyEnvironment = text;
-                return null;
-            case ["wire"]:
-                provider.Wire = text;
-                return null;
-            case ["api_key"]:
-                provider.ApiKey = text;
-                return null;
-            case ["max_tokens_field"]:
-                provider.MaxTokensField = text;
-                return null;
-            case ["prices_as"]:
-                provider.PricesAs = text;
-                return null;
-            case ["max_output_tokens"]:
-                return Whole(text, 1, 1_000_000, value => provider.MaxOutputTokens = value);
-            case ["connect_timeout"]:
-                return Duration(text, TimeSpan.FromMinutes(5), value => provider.ConnectTimeout = value);
-            case ["timeout"]:
-                return Duration(text, TimeSpan.FromHours(2), value => provider.Timeout = value);
-            case ["prices", var model, var rate and ("input" or "output" or "cached_input")]:
-                if (!decimal.TryParse(text, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var usd))
-                    return $"found '{text}', allowed is an amount of US dollars per million tokens, as 0.25";
-                if (!provider.Prices.TryGetValue(model, out var price))
-                    provider.Prices[model] = price = new PriceOptions();
-                (price.Input, price.Output, price.CachedInput) = rate switch
-                {
-                    "input" => (usd, price.Output, price.CachedInput),
-                    "output" => (price.Input, usd, price.CachedInput),
-                    _ => (price.Input, price.Output, usd),
-                };
-                return null;
+                return ProviderSection.Apply(rest, text, provider.Options);
             default:
                 return $"unknown key; known are {Known}";
         }

@@ -1,5 +1,6 @@
 using System.Net;
 using Caisson.Gateway.Egress;
+using Caisson.Gateway.Prices;
 using Caisson.Gateway.Providers;
 
 namespace Caisson.Server.Configuration;
@@ -15,6 +16,9 @@ public sealed class ServerOptions
 
     /// <summary>Model providers by name: the part before the slash in a manifest's model.</summary>
     public IReadOnlyList<ProviderOptions> Providers { get; set; } = [];
+
+    /// <summary>What tokens cost. Default: the table of this build; a file of <c>caisson prices import</c> goes before it.</summary>
+    public PriceTable Prices { get; set; } = PriceTable.Embedded;
 
     public SandboxServerOptions Sandbox { get; set; } = new();
 

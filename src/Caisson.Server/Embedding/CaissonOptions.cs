@@ -36,7 +36,7 @@ internal sealed class CaissonOptionsCheck : IValidateOptions<CaissonOptions>
 {
     public ValidateOptionsResult Validate(string? name, CaissonOptions options)
     {
-        var problems = ProviderOptions.Validate([.. options.Providers]).Select(problem => problem.Message).ToList();
+        var problems = ProviderOptions.Validate([.. options.Providers]).Concat(ProviderOptions.UnknownFallbacks([.. options.Providers])).Select(problem => problem.Message).ToList();
         if (options.DataDirectory.Length == 0)
             problems.Add($"{nameof(CaissonOptions.DataDirectory)}: found an empty path, allowed is a path");
         if (new EngineOptions { MaxConcurrentRuns = options.MaxConcurrentRuns }.Problem() is { } engine)

@@ -9,7 +9,6 @@ using Caisson.Core.Stores;
 using Caisson.Gateway;
 using Caisson.Gateway.Egress;
 using Caisson.Gateway.Egress.Addresses;
-using Caisson.Gateway.Prices;
 using Caisson.Gateway.Processes;
 using Caisson.Sandboxes;
 using Caisson.Sandboxes.Boxes;
@@ -120,7 +119,7 @@ internal sealed class Rooms : IAsyncDisposable
 #pragma warning restore RS0030
         var blobs = new FileBlobStore(Path.Combine(options.DataDirectory, "blobs"), store.TenantKey.Span, clock, store.Seal);
         var storage = new StorageRoom(options.Storage, store, blobs, clock, logs);
-        var models = new ModelCallPipeline(options.Providers, PriceTable.Embedded, clock, random, logs.CreateLogger<ModelCallPipeline>());
+        var models = new ModelCallPipeline(options.Providers, options.Prices, clock, random, logs.CreateLogger<ModelCallPipeline>());
         var boxes = new BoxHost(SandboxOptionsOf(options), blobs, clock, logs.CreateLogger<BoxHost>());
         var sandboxes = SandboxKinds.On(boxes);
         var workspaces = new WorkspaceStore(blobs);

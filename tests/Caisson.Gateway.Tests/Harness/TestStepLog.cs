@@ -13,6 +13,9 @@ internal sealed class TestStepLog(FakeTimeProvider clock) : IStepLog
     private readonly Lock _lock = new();
     private readonly Dictionary<string, int> _occurrences = [];
     private readonly TaskCompletionSource _asked = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource _begun = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource _failed = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource _shown = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private TaskCompletionSource _leave = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile bool _maySend = true;
 
@@ -88,6 +91,7 @@ internal sealed class TestStepLog(FakeTimeProvider clock) : IStepLog
         lock (_lock)
         {
             Events.Add("begin");
+            _begun.TrySetResult();
             Holds.Add(hold);
             if (Holds.Count > DenyAfter)
                 Denial = new LimitDenial("run", LimitDimension.NanoUsd, 0, 0, 0, hold!.NanoUsd);
@@ -95,13 +99,37 @@ internal sealed class TestStepLog(FakeTimeProvider clock) : IStepLog
         }
     }
 
+    /// <summary>What the run was shown to wait for.</summary>
+    public List<OutsideWait?> Waits { get; } = [];
+
+    /// <summary>Completes with the first hold.</summary>
+    public Task Begun => _begun.Task.WaitAsync(Patience);
+
+    /// <summary>Completes with the first failed attempt.</summary>
+    public Task Failed => _failed.Task.WaitAsync(Patience);
+
+    /// <summary>Completes when the run shows that it waits.</summary>
+    public Task Shown => _shown.Task.WaitAsync(Patience);
+
+    /// <summary>Back-offs take their time, and the test moves the clock.</summary>
+    public bool KeepsTime { get; init; }
+
+    public Task ShowWaitAsync(OutsideWait? wait, CancellationToken cancellationToken)
+    {
+        lock (_lock)
+            Waits.Add(wait);
+        _shown.TrySetResult();
+        return Task.CompletedTask;
+    }
+
     public Task FailAttemptAsync(StepKey key, StepSubject subject, int attempt, Failure failure, HoldFate fate, DateTimeOffset? retryAt, CancellationToken cancellationToken)
     {
         lock (_lock)
         {
             Events.Add($"fail:{fate}");
+            _failed.TrySetResult();
             Failures.Add((attempt, failure, fate, retryAt - clock.GetUtcNow()));
-            if (retryAt is { } time)
+            if (retryAt is { } time && !KeepsTime)
                 clock.SetUtcNow(time);
         }
 

@@ -2,6 +2,8 @@ using System.Text;
 using Caisson.Contracts;
 using Caisson.Core.Journal;
 using Caisson.Core.Models;
+using Caisson.Gateway.Prices;
+using Caisson.Gateway.Providers;
 using Caisson.Gateway.Tests.Harness;
 
 namespace Caisson.Gateway.Tests.Pipeline;
@@ -28,9 +30,11 @@ public sealed class CallTests
         Assert.Equal("stop", answered.Answer.FinishReason);
         Assert.Equal(["begin", "complete"], rig.Log.Events);
         var usage = Assert.Single(rig.Log.Completed).Usage;
-        Assert.Equal(new Usage(100 * 1_000 + 20 * 10_000, 100, 20), usage);
+        var digest = ConfiguredPrices.Find([rig.Options], PriceTable.Embedded, "mock", "m")!.Origin!.Digest;
+        Assert.Equal(new Usage(100 * 1_000 + 20 * 10_000, 100, 20) { Prices = digest }, usage);
         var hold = Assert.Single(rig.Log.Holds)!;
         Assert.True(hold.NanoUsd >= usage.NanoUsd && hold.NanoUsd >= 16_384 * 10_000L, $"hold {hold}");
+        Assert.Equal(digest, hold.Prices);
     }
 
     [Fact]
@@ -307,7 +311,7 @@ public sealed class CallTests
 
         await rig.AskAsync();
 
-        Assert.Equal(new Usage(100 * 1_000 + 900 * 100 + 10_000, 1_000, 1, 900), rig.Log.Completed[0].Usage);
+        Assert.Equal(new Usage(100 * 1_000 + 900 * 100 + 10_000, 1_000, 1, 900), rig.Log.Completed[0].Usage with { Prices = null });
     }
 
     [Fact]

@@ -9,6 +9,9 @@ namespace Caisson.Storage.Tests.EngineTests;
 /// <summary>Answers by the number of tool results it is shown, so a replay is answered alike. Holds 10, costs 7.</summary>
 internal sealed class ScriptedModel(Func<int, string?> argumentsAt) : IModels
 {
+    /// <summary>Of the prices that it pretends to go by.</summary>
+    private static readonly string Digest = new('5', 64);
+
     private int _sent;
 
     internal int Sent => _sent;
@@ -46,7 +49,7 @@ internal sealed class ScriptedModel(Func<int, string?> argumentsAt) : IModels
                 return new ModelOutcome.Drifted(drifted.Report);
         }
 
-        if (await log.BeginAsync(key, subject, new Hold(10, 10), cancellationToken) is BeginOutcome.Denied denied)
+        if (await log.BeginAsync(key, subject, new Hold(10, 10) { Prices = Digest }, cancellationToken) is BeginOutcome.Denied denied)
             return new ModelOutcome.LimitReached(denied.Denial);
         Interlocked.Increment(ref _sent);
         if (turn == GateAt)
@@ -54,7 +57,7 @@ internal sealed class ScriptedModel(Func<int, string?> argumentsAt) : IModels
         lock (Notes)
             Notes.Add(request.Note);
         var text = argumentsAt(turn) ?? "";
-        await log.CompleteAsync(key, subject, new StepResult(Encoding.UTF8.GetBytes(text), new Usage(7, 3, 2), attempt, TimeProvider.System.GetUtcNow()), cancellationToken);
+        await log.CompleteAsync(key, subject, new StepResult(Encoding.UTF8.GetBytes(text), new Usage(7, 3, 2) { Prices = Digest, AnsweredBy = "mock/other" }, attempt, TimeProvider.System.GetUtcNow()), cancellationToken);
         return new ModelOutcome.Answered(Answer(text), key, false);
     }
 

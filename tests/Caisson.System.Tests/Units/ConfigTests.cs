@@ -37,6 +37,13 @@ public sealed class ConfigTests
             base_url = "https://api.openai.com/v1"
             api_key_env = "OPENAI_API_KEY"
             timeout = "2m"
+            fallback = "work/*, openai/gpt-5-nano"
+            fallback_after = "10s"
+            max_concurrent = 20
+            requests_per_minute = 300
+            azure = { api_version = "2024-10-21", deployment = "team" }
+            [providers.work]
+            base_url = "http://127.0.0.1:8000/v1"
             [providers.openai.prices."gpt-5.1*"]
             input = 0.25
             output = 2
@@ -50,8 +57,11 @@ public sealed class ConfigTests
         Assert.Equal("oci:/srv/python:3.13", options.Sandbox.Images["python"]);
         Assert.Equal(("/etc/caisson/key", 3L << 30, 16L << 20), (options.Storage.KeyFile, options.Storage.MinFree, options.Storage.Ballast));
         Assert.Equal((TimeSpan.FromDays(7), TimeSpan.FromMinutes(10)), (options.Storage.KeepEnded, options.Storage.SweepEvery));
-        var provider = Assert.Single(options.Providers);
+        var provider = options.Providers[0];
         Assert.Equal(("openai", "OPENAI_API_KEY", TimeSpan.FromMinutes(2)), (provider.Name, provider.ApiKeyEnvironment, provider.Timeout));
+        Assert.Equal(["work/*", "openai/gpt-5-nano"], provider.Fallback);
+        Assert.Equal((TimeSpan.FromSeconds(10), 20, 300), (provider.FallbackAfter, provider.MaxConcurrent, provider.RequestsPerMinute));
+        Assert.Equal(("2024-10-21", "team"), (provider.Azure?.ApiVersion, provider.Azure?.Deployment));
         var price = provider.Prices["gpt-5.1*"];
         Assert.Equal((0.25m, 2m, 0.025m), (price.Input, price.Output, price.CachedInput));
     }
@@ -106,6 +116,22 @@ public sealed class ConfigTests
     public void A_bad_value_of_the_boxes_is_refused_with_what_is_allowed(string text, string part)
     {
         var (settings, _) = TomlSource.Read(text, "f");
+
+        var problem = Assert.Single(Assert.IsType<ConfigOutcome.Invalid>(ConfigReader.Bind(settings)).Problems);
+
+        Assert.Contains(part, problem.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("fallback = \"gpt-5\"", "names PROVIDER/MODEL")]
+    [InlineData("fallback = \"nobody/m\"", "names no configured provider")]
+    [InlineData("fallback_after = \"2h\"", "allowed is a duration")]
+    [InlineData("max_concurrent = 0", "from 1 to")]
+    [InlineData("requests_per_minute = 1.5", "from 1 to")]
+    [InlineData("azure = { version = \"v1\" }", "unknown key")]
+    public void A_bad_value_of_a_provider_is_refused_with_what_is_allowed(string line, string part)
+    {
+        var (settings, _) = TomlSource.Read("[providers.x]\nbase_url = \"http://127.0.0.1:1/v1\"\n" + line, "f");
 
         var problem = Assert.Single(Assert.IsType<ConfigOutcome.Invalid>(ConfigReader.Bind(settings)).Problems);
 

@@ -15,15 +15,17 @@ public sealed class TraceTests
     {
         Add("run_created", """{"manifest":{"name":"a"}}""");
         Add("epoch_claimed", """{"reason":"start","in_doubt":[]}""", epoch: 1);
-        Add("step_started", Step("model", "m", "h1"), epoch: 1, key: "k1");
+        Add("step_started", Step("model", "m", "h1", ""","hold":{"prices":"before"}"""), epoch: 1, key: "k1");
         Add("epoch_claimed", """{"reason":"recovery","in_doubt":[{"nano_usd":5000}]}""", epoch: 2);
-        Add("step_completed", Step("model", "m", "h1", ""","ms":7,"usage":{"nano_usd":10,"input_tokens":3,"output_tokens":4}"""), epoch: 2, key: "k1");
+        Add("step_completed", Step("model", "m", "h1", ""","ms":7,"usage":{"nano_usd":10,"input_tokens":3,"output_tokens":4,"prices":"after","answered_by":"other/m"}"""), epoch: 2, key: "k1");
         Add("run_ended", """{"status":"completed"}""", epoch: 2);
 
         var trace = TraceBuilder.Build("r", _entries);
 
         Assert.Equal(["crashed", "completed"], trace.Segments.Select(s => s.End));
         Assert.Equal("open", Assert.Single(trace.Segments[0].Items).State);
+        Assert.Equal(["before", "after"], trace.Segments.Select(s => Assert.Single(s.Items, i => i.Type == "step").Prices));
+        Assert.Contains(TraceLines.Draw(trace, wide: false), line => line.EndsWith("answered by other/m", StringComparison.Ordinal));
         Assert.Equal((7, 10, 5000), (trace.Segments[1].Tokens, trace.Segments[1].NanoUsd, trace.Segments[1].InDoubtNanoUsd));
         Assert.Contains(TraceLines.Draw(trace, wide: false), line => line.Contains("✗ the owner of epoch 1 was lost", StringComparison.Ordinal));
     }
