@@ -208,32 +208,22 @@ static void perform(uint8_t what, uint8_t which, uint8_t amount)
         let_go(line, end);
 }
 
-/* Both ends stay to the last: all of it arrives, and then the end of the other one. */
+/* Both ends stay to the last: one after the other says its last, all of it arrives, and then its end. */
 static void finish(int number)
 {
     struct line *line = &lines[number];
     for (int end = 0; end < 2 && !line->left; end++) {
-        line->ended[end] = 1;
-        shutdown(line->fds[end], SHUT_WR);
-    }
-    while (!line->left && (line->got[0] < line->sent[1] || line->got[1] < line->sent[0])) {
-        struct pollfd both[2] = {{.fd = line->fds[0], .events = POLLIN}, {.fd = line->fds[1], .events = POLLIN}};
-        if (line->got[0] == line->sent[1])
-            both[0].fd = -1;
-        if (line->got[1] == line->sent[0])
-            both[1].fd = -1;
-        uint64_t before = line->got[0] + line->got[1];
-        if (poll(both, 2, PATIENCE_MS) > 0)
-            for (int end = 0; end < 2; end++)
-                if (both[end].revents != 0)
-                    read_some(number, end, PART);
-        watch();
-        if (line->got[0] + line->got[1] == before)
-            broken("what was sent does not arrive");
-    }
-    for (int end = 0; end < 2 && !line->left; end++) {
+        int other = line->fds[1 - end];
         char one;
-        if (!comes(line->fds[end]) || read(line->fds[end], &one, 1) != 0)
+        shutdown(line->fds[end], SHUT_WR);
+        while (line->got[1 - end] < line->sent[end]) {
+            uint64_t before = line->got[1 - end];
+            if (comes(other))
+                read_some(number, 1 - end, PART);
+            if (line->got[1 - end] == before)
+                broken("what was sent does not arrive");
+        }
+        if (!comes(other) || read(other, &one, 1) != 0)
             broken("the end of one side is not told to the other");
     }
     let_go(line, 0);
