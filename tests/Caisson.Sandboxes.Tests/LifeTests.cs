@@ -106,7 +106,9 @@ public abstract class LifeTests(Boxes boxes)
             await Assert.ThrowsAnyAsync<OperationCanceledException>(() => sleeping.WaitAsync(look.Token));
         var after = await box.StatsAsync(default);
 
-        Assert.True(after.Cpu - before.Cpu < TimeSpan.FromMilliseconds(50), $"{(after.Cpu - before.Cpu).TotalMilliseconds} ms of CPU asleep");
+        // Of its programs, as IdleWatch counts it: a kernel of the box's own takes some percent of a core by itself.
+        var asleep = after.Cpu - after.KernelCpu - (before.Cpu - before.KernelCpu);
+        Assert.True(asleep < TimeSpan.FromMilliseconds(50), $"{asleep.TotalMilliseconds} ms of CPU asleep");
         Assert.True(after.IoBytes - before.IoBytes < 16 << 10, $"{after.IoBytes - before.IoBytes} bytes asleep");
         Assert.Equal(before.OutputBytes, after.OutputBytes);
 
