@@ -51,7 +51,7 @@ public sealed class SandboxOptions
     /// <summary>After it a fork is ended, whatever it does: nobody owns it. Default 1 day.</summary>
     public TimeSpan ForkLife { get; init; } = TimeSpan.FromDays(1);
 
-    /// <summary>What a manifest may name as its image, beside <c>host</c>: <c>dir:FOLDER</c>, <c>tar:FILE</c>, <c>oci:FOLDER:TAG</c>, <c>oci-archive:FILE</c> or <c>docker://NAME</c>.</summary>
+    /// <summary>What a manifest may name as its image, beside <c>host</c>: <c>dir:FOLDER</c>, <c>tar:FILE</c>, <c>oci:FOLDER:TAG</c>, <c>oci-archive:FILE</c>, <c>docker-archive:FILE</c> or <c>docker://NAME</c>. A registry without TLS is asked on loopback only.</summary>
     public IReadOnlyDictionary<string, string> Images { get; init; } = new Dictionary<string, string>();
 
     internal string EffectivePrefix =>

@@ -48,6 +48,10 @@ internal sealed class Reads(ReadConnections connections, SealedColumns columns, 
         connections.ListAsync("SELECT run_id FROM runs WHERE run_id >= $prefix AND run_id < $prefix || 'g' ORDER BY run_id LIMIT $limit",
             [("$prefix", prefix), ("$limit", limit)], r => r.Run(0), cancellationToken);
 
+    public async Task<KeyedRun?> FindByKeyAsync(string key, CancellationToken cancellationToken) =>
+        await connections.ListAsync("SELECT run_id, request_hash FROM runs WHERE idempotency_key = $key", [("$key", key)],
+            r => new KeyedRun(r.Run(0), r.GetString(1)), cancellationToken) is [var found] ? found : null;
+
     public Task<IReadOnlyList<JournalEntry>> ReadJournalAsync(RunId run, long afterSeq, int limit, CancellationToken cancellationToken) =>
         connections.ListAsync("""
             SELECT seq, epoch, at, kind, scope, key, attempt, body, payload, blob, chain FROM journal

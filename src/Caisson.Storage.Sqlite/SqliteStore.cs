@@ -161,6 +161,8 @@ public sealed class SqliteStore : IRunStore, IRunReader, INodeStore, IBudgetStor
 
     public Task<IReadOnlyList<RunId>> FindByPrefixAsync(string prefix, int limit, CancellationToken cancellationToken) => _reads.FindByPrefixAsync(prefix, limit, cancellationToken);
 
+    public Task<KeyedRun?> FindByKeyAsync(string key, CancellationToken cancellationToken) => _reads.FindByKeyAsync(key, cancellationToken);
+
     public Task<IReadOnlyList<JournalEntry>> ReadJournalAsync(RunId run, long afterSeq, int limit, CancellationToken cancellationToken) => _reads.ReadJournalAsync(run, afterSeq, limit, cancellationToken);
 
     public Task<IReadOnlyList<InboxInput>> ReadInboxAsync(RunId run, int limit, CancellationToken cancellationToken) => _reads.ReadInboxAsync(run, limit, cancellationToken);

@@ -10,16 +10,14 @@ internal static class BoxOwner
 {
     public const string Ready = "ready";
 
-    private static readonly bool[] RunningAndFrozen = [false, true], Frozen = [true];
+    private static readonly bool[] RunningAndFrozen = [false, true];
 
     public static async Task<int> RunAsync(string kind, string directory)
     {
         var blobs = new FileBlobStore(Path.Combine(directory, "blobs"), new byte[32]);
-        // A machine takes its time to start: the frozen one is the harder case.
-        var isMachine = kind == "microvm";
         await using var provider = BoxKinds.Open(kind, Boxes.Options(directory), blobs);
         var spec = new SandboxSpec(default, 1, new SandboxSettings(), null);
-        foreach (var freeze in isMachine ? Frozen : RunningAndFrozen)
+        foreach (var freeze in RunningAndFrozen)
         {
             if (await provider.CreateAsync(spec, default) is not SandboxCreateOutcome.Started { Sandbox: var box })
                 return 1;

@@ -4,6 +4,7 @@ using Caisson.Contracts;
 using Caisson.Core.Blobs;
 using Caisson.Core.Sandboxes;
 using Caisson.Sandboxes.Boxes;
+using Caisson.Sandboxes.Reaping;
 using Caisson.Storage.Sqlite.Blobs;
 using Microsoft.Extensions.Logging.Abstractions;
 
@@ -110,6 +111,19 @@ public abstract class Boxes(string kind, bool emulated = false) : IAsyncLifetime
 
     public string FolderOf(ISandbox box) => Path.Combine(State, box.Id);
 
+    /// <summary>The programs of the host that a box stands on. QEMU, which knows of its box's folder by open numbers alone, is found in the cgroup.</summary>
+    public IReadOnlyList<(int Id, string Command)> ProcessesOf(ISandbox box)
+    {
+        var known = HostProcesses.OfBoxes(FolderOf(box));
+        if (kind != "microvm")
+            return [.. known];
+        var layout = Cgroups.CgroupLayout.Detect(File.ReadAllText("/proc/self/mountinfo"), Options(Directory).EffectivePrefix)!;
+        var machines = new Cgroups.BoxCgroup(layout, box.Id, TimeProvider.System).Processes()
+            .Select(pid => (Id: pid, Command: File.ReadAllText($"/proc/{pid}/cmdline").Replace('\0', ' ')))
+            .Where(p => p.Command.Split(' ')[0].Contains("qemu-system", StringComparison.Ordinal));
+        return [.. known, .. machines];
+    }
+
     public Task<ISandbox> CreateAsync(SandboxSettings? limits = null, WorkspaceRoot? workspace = null) =>
         CreateAsync(new SandboxSpec(default, 1, limits ?? new SandboxSettings(), workspace));
 
@@ -124,7 +138,7 @@ public abstract class Boxes(string kind, bool emulated = false) : IAsyncLifetime
 internal static class BoxExtensions
 {
     public static ExecRequest Shell(string script, TimeSpan? timeout = null, string input = "", int maxOutput = 1 << 20, string? directory = null) => new(
-        ["/bin/sh", "-c", script], directory, new Dictionary<string, string>(), Encoding.UTF8.GetBytes(input), timeout ?? TimeSpan.FromSeconds(20), maxOutput);
+        ["/bin/sh", "-c", script], directory, new Dictionary<string, string>(), Encoding.UTF8.GetBytes(input), timeout ?? TimeSpan.FromSeconds(60), maxOutput);
 
     public static Task<ExecOutcome> RunAsync(this ISandbox box, string script, TimeSpan? timeout = null, string input = "") =>
         box.ExecAsync(Shell(script, timeout, input), default);

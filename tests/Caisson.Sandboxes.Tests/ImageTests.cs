@@ -17,9 +17,14 @@ public sealed class ImageTests(GVisorBoxes boxes)
     [InlineData("dir")]
     [InlineData("tar")]
     [InlineData("oci")]
+    [InlineData("oci-archive")]
+    [InlineData("docker-archive")]
+    [InlineData("dir by skopeo")]
+    [InlineData("docker")]
     public async Task A_box_sees_its_image_and_nothing_of_the_host(string kind)
     {
-        var source = await MakeAsync(kind);
+        await using var registry = kind == "docker" ? await Registry.StartAsync(boxes.Directory) : null;
+        var source = await MakeAsync(kind, registry?.Address);
         await using var host = NewHost(kind, source);
 
         var box = await StartAsync(host);
@@ -29,10 +34,23 @@ public sealed class ImageTests(GVisorBoxes boxes)
         Assert.Equal("written", await box.MustAsync("echo written > file; cat file"));
         Assert.Equal("refused", await box.MustAsync("(: > /etc/made-here) 2>/dev/null && echo open || echo refused"));
         await box.DestroyAsync();
-        // Once more, from the cache.
+        // Once more, from the cache: also without the registry.
+        if (registry is not null)
+            await registry.DisposeAsync();
         await (await StartAsync(host)).DestroyAsync();
         Assert.Single(Directory.EnumerateDirectories(Path.Combine(boxes.Directory, "image-" + kind, "images")), d => Path.GetFileName(d) != "host");
     }
+
+    [Theory]
+    [InlineData("docker://127.0.0.1:5000/box", true)]
+    [InlineData("docker://localhost/box:latest", true)]
+    [InlineData("docker://[::1]:5000/box", true)]
+    [InlineData("docker://registry.example/box", false)]
+    [InlineData("docker://127.0.0.1.example/box", false)]
+    [InlineData("docker://localhost@registry.example/box", false)]
+    [InlineData("docker://192.0.2.1:5000/box", false)]
+    [InlineData("oci-archive:/127.0.0.1", false)]
+    public void Only_a_registry_on_loopback_may_do_without_tls(string source, bool may) => Assert.Equal(may, Images.ImageStore.IsOnThisHost(source));
 
     [Fact]
     public async Task An_image_that_nobody_configured_is_refused_by_name()
@@ -98,7 +116,7 @@ public sealed class ImageTests(GVisorBoxes boxes)
     private static PaxTarEntry Entry(string name, string text) =>
         new(TarEntryType.RegularFile, name) { DataStream = new MemoryStream(Encoding.UTF8.GetBytes(text)) };
 
-    private async Task<string> MakeAsync(string kind)
+    private async Task<string> MakeAsync(string kind, string? registry)
     {
         var tree = Path.Combine(boxes.Directory, "tree-" + kind);
         Directory.CreateDirectory(Path.Combine(tree, "bin"));
@@ -117,11 +135,29 @@ public sealed class ImageTests(GVisorBoxes boxes)
             return "tar:" + file;
         }
 
-        var layout = Path.Combine(boxes.Directory, "layout");
+        var layout = Path.Combine(boxes.Directory, "layout-" + kind);
         await RunAsync("umoci", "init", "--layout", layout);
         await RunAsync("umoci", "new", "--image", layout + ":latest");
         await RunAsync("umoci", "insert", "--image", layout + ":latest", tree, "/");
-        return $"oci:{layout}:latest";
+        var source = $"oci:{layout}:latest";
+        var copy = Path.Combine(boxes.Directory, "copy-" + kind);
+        switch (kind)
+        {
+            case "oci-archive":
+                await RunAsync("skopeo", "copy", source, $"oci-archive:{copy}");
+                return $"oci-archive:{copy}";
+            case "docker-archive":
+                await RunAsync("skopeo", "copy", source, $"docker-archive:{copy}:box:latest");
+                return $"docker-archive:{copy}";
+            case "dir by skopeo":
+                await RunAsync("skopeo", "copy", source, $"dir:{copy}");
+                return $"dir:{copy}";
+            case "docker":
+                await RunAsync("skopeo", "copy", "--dest-tls-verify=false", source, $"docker://{registry}/box:latest");
+                return $"docker://{registry}/box:latest";
+            default:
+                return source;
+        }
     }
 
     private static async Task RunAsync(string program, params string[] arguments)

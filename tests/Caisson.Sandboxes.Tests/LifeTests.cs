@@ -10,6 +10,9 @@ namespace Caisson.Sandboxes.Tests;
 
 public abstract class LifeTests(Boxes boxes)
 {
+    /// <summary>Boxes whose parts are killed at random.</summary>
+    protected virtual int Kills => 12;
+
     [Fact]
     public async Task The_probe_starts_a_real_box()
     {
@@ -17,7 +20,9 @@ public abstract class LifeTests(Boxes boxes)
 
         var probe = await boxes.Provider.ProbeAsync(default);
 
-        Assert.True(probe.Offered && probe.Remedy is null, probe.Detail);
+        // An emulated machine starts as well, and is offered to no run all the same: see MachineTests.
+        var isOffered = boxes.Provider.Tier != IsolationTier.Emulated;
+        Assert.True(probe.Offered == isOffered && probe.Remedy is null == isOffered, probe.Detail);
     }
 
     [Fact]
@@ -29,6 +34,7 @@ public abstract class LifeTests(Boxes boxes)
             GuestPath = Boxes.Guest,
             RunscPath = "/no/program",
             BwrapPath = "/no/program",
+            MachineDirectory = "/no/program",
         });
 
         var probe = await provider.ProbeAsync(default);
@@ -46,7 +52,8 @@ public abstract class LifeTests(Boxes boxes)
     public async Task A_start_that_fails_tells_why_and_leaves_nothing(string launcher, string reason)
     {
         var script = Path.Combine(boxes.Directory, $"launcher-{launcher.Length}.sh");
-        await File.WriteAllTextAsync(script, "#!/bin/sh\n" + launcher + "\n");
+        // What a machine is told of the processor comes from the same program.
+        await File.WriteAllTextAsync(script, "#!/bin/sh\n[ \"$1\" = counter ] && exec echo 2000000\n" + launcher + "\n");
         File.SetUnixFileMode(script, (UnixFileMode)0b111_101_101);
         var options = new SandboxOptions
         {
@@ -99,7 +106,9 @@ public abstract class LifeTests(Boxes boxes)
             await Assert.ThrowsAnyAsync<OperationCanceledException>(() => sleeping.WaitAsync(look.Token));
         var after = await box.StatsAsync(default);
 
-        Assert.True(after.Cpu - before.Cpu < TimeSpan.FromMilliseconds(50), $"{(after.Cpu - before.Cpu).TotalMilliseconds} ms of CPU asleep");
+        // Of its programs, as IdleWatch counts it: a kernel of the box's own takes some percent of a core by itself.
+        var asleep = after.Cpu - after.KernelCpu - (before.Cpu - before.KernelCpu);
+        Assert.True(asleep < TimeSpan.FromMilliseconds(50), $"{asleep.TotalMilliseconds} ms of CPU asleep");
         Assert.True(after.IoBytes - before.IoBytes < 16 << 10, $"{after.IoBytes - before.IoBytes} bytes asleep");
         Assert.Equal(before.OutputBytes, after.OutputBytes);
 
@@ -146,7 +155,9 @@ public abstract class LifeTests(Boxes boxes)
     {
         var box = await boxes.CreateAsync();
         var running = box.RunAsync("sleep 5001", TimeSpan.FromMinutes(1));
-        foreach (var (pid, _) in HostProcesses.OfBoxes(boxes.FolderOf(box)).Where(p => p.Command.Split(' ')[0].Contains(BoxKinds.Runtime(boxes.Kind), StringComparison.Ordinal)))
+        var runtime = boxes.ProcessesOf(box).Where(p => p.Command.Split(' ')[0].Contains(BoxKinds.Runtime(boxes.Kind), StringComparison.Ordinal)).ToList();
+        Assert.NotEmpty(runtime);
+        foreach (var (pid, _) in runtime)
             Libc.Kill(pid);
 
         Assert.Equal(ErrorCodes.SandboxLost, Assert.IsType<ExecOutcome.Lost>(await running).Failure.Code);
@@ -159,7 +170,7 @@ public abstract class LifeTests(Boxes boxes)
     {
         var directory = Directory.CreateTempSubdirectory("caisson-owner-").FullName;
         using var owner = BoxOwner.Start(boxes.Kind, directory);
-        Assert.Equal(BoxOwner.Ready, await owner.StandardOutput.ReadLineAsync().WaitAsync(TimeSpan.FromSeconds(30), TimeProvider.System));
+        Assert.Equal(BoxOwner.Ready, await owner.StandardOutput.ReadLineAsync().WaitAsync(TimeSpan.FromMinutes(2), TimeProvider.System));
         var boxesOfOwner = Path.Combine(directory, "state", "boxes");
         await using var provider = boxes.Another(Boxes.Options(directory), new FileBlobStore(Path.Combine(directory, "blobs2"), new byte[32]));
         Assert.Empty(await provider.ListResidueAsync(default));
@@ -185,7 +196,7 @@ public abstract class LifeTests(Boxes boxes)
     {
         var directory = Directory.CreateTempSubdirectory("caisson-owner-").FullName;
         using var owner = BoxOwner.Start(boxes.Kind, directory);
-        Assert.Equal(BoxOwner.Ready, await owner.StandardOutput.ReadLineAsync().WaitAsync(TimeSpan.FromSeconds(30), TimeProvider.System));
+        Assert.Equal(BoxOwner.Ready, await owner.StandardOutput.ReadLineAsync().WaitAsync(TimeSpan.FromMinutes(2), TimeProvider.System));
         var boxesOfOwner = Path.Combine(directory, "state", "boxes");
         await using var provider = boxes.Another(Boxes.Options(directory), new FileBlobStore(Path.Combine(directory, "blobs2"), new byte[32]));
 
@@ -213,7 +224,8 @@ public abstract class LifeTests(Boxes boxes)
 
         var started = await provider.CreateAsync(new SandboxSpec(default, 1, new SandboxSettings(), null), default);
 
-        Assert.Equal("here", await Assert.IsType<SandboxCreateOutcome.Started>(started).Sandbox.MustAsync("echo here"));
+        Assert.True(started is SandboxCreateOutcome.Started, (started as SandboxCreateOutcome.Refused)?.Failure.Message);
+        Assert.Equal("here", await ((SandboxCreateOutcome.Started)started).Sandbox.MustAsync("echo here"));
     }
 
     [Fact]
@@ -232,13 +244,13 @@ public abstract class LifeTests(Boxes boxes)
     {
         var seed = System.Security.Cryptography.RandomNumberGenerator.GetInt32(int.MaxValue);
         var random = new SeededNumbers(seed);
-        for (var round = 0; round < 12; round++)
+        for (var round = 0; round < Kills; round++)
         {
             var box = await boxes.CreateAsync();
             var busy = box.RunAsync("(setsid sleep 6001 &); while :; do echo x >> f; done", TimeSpan.FromMinutes(1));
             if (random.Next(2) == 0)
                 await box.FreezeAsync(default);
-            var victims = HostProcesses.OfBoxes(boxes.FolderOf(box)).ToList();
+            var victims = boxes.ProcessesOf(box).ToList();
             Assert.True(victims.Count >= 3, $"seed {seed}: only {victims.Count} processes of a live box");
             var victim = victims[random.Next(victims.Count)];
 

@@ -21,6 +21,18 @@ public abstract class LimitTests(Boxes boxes)
         await box.DestroyAsync();
     }
 
+    [Fact]
+    public async Task A_program_killed_for_memory_beside_a_command_ends_the_box_before_the_command_does()
+    {
+        var box = await boxes.CreateAsync(new SandboxSettings { MemoryBytes = 128L << 20 });
+
+        var running = box.RunAsync("(head -c 300m /dev/zero | tail) & sleep 7301", TimeSpan.FromHours(3));
+
+        var lost = Assert.IsType<ExecOutcome.Lost>(await running.WaitAsync(TimeSpan.FromMinutes(1), TimeProvider.System));
+        Assert.Equal(ErrorCodes.SandboxOom, lost.Failure.Code);
+        await box.DestroyAsync();
+    }
+
     [Theory]
     [InlineData(10L << 20, 512, 1L << 30)]
     [InlineData(512L << 20, 10, 1L << 30)]

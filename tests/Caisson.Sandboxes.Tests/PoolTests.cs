@@ -1,6 +1,9 @@
 using Caisson.Contracts;
 using Caisson.Core.Sandboxes;
 using Caisson.Sandboxes.Boxes;
+using Caisson.Sandboxes.Bubblewrap;
+using Caisson.Sandboxes.GVisor;
+using Caisson.Sandboxes.MicroVm;
 using Caisson.Sandboxes.Pool;
 using Caisson.Storage.Sqlite.Blobs;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -10,6 +13,8 @@ namespace Caisson.Sandboxes.Tests;
 [Collection("gvisor")]
 public sealed class PoolTests(GVisorBoxes boxes)
 {
+    private const long Small = 48L << 20;
+
     private static readonly SandboxSpec Spec = new(new RunId(Guid.Parse("0193f1c0-0000-7000-8000-000000000001")), 3, new SandboxSettings { MemoryBytes = 96L << 20, Pids = 300 }, null);
 
     [Fact]
@@ -111,7 +116,7 @@ public sealed class PoolTests(GVisorBoxes boxes)
         var reasons = new List<string>();
         List<Task> waiting = [EnterAsync("a"), EnterAsync("b"), EnterAsync("c")];
 
-        free = (1L << 30) + 2 * BoxAdmission.StartBytes;
+        free = (1L << 30) + 2 * Small;
         time.Advance(TimeSpan.FromSeconds(1));
         await Task.WhenAll(waiting[0], waiting[1]).WaitAsync(TimeSpan.FromSeconds(10), TimeProvider.System);
 
@@ -119,16 +124,37 @@ public sealed class PoolTests(GVisorBoxes boxes)
         Assert.False(waiting[2].IsCompleted);
         Assert.Contains("MiB of memory are free", reasons[0], StringComparison.Ordinal);
         Assert.Contains("2 before it", reasons[2], StringComparison.Ordinal);
-        Assert.False(admission.TryEnterIdle("idle", "kind"));
+        Assert.False(admission.TryEnterIdle("idle", "kind", Small));
         registry.Forget("a");
         await waiting[2].WaitAsync(TimeSpan.FromSeconds(10), TimeProvider.System);
 
         async Task EnterAsync(string id)
         {
-            await admission.EnterAsync(id, "kind", reason => { reasons.Add(reason); return Task.CompletedTask; }, default);
+            await admission.EnterAsync(id, "kind", Small, reason => { reasons.Add(reason); return Task.CompletedTask; }, default);
             lock (order)
                 order.Add(id);
         }
+    }
+
+    /// <summary>A machine takes several times what other boxes take: it waits where they would not, and they wait for what it is going to take.</summary>
+    [Fact]
+    public async Task What_a_start_is_going_to_take_is_counted_by_its_kind()
+    {
+        var registry = new BoxRegistry();
+        using var admission = new BoxAdmission(registry, 100, 1L << 30, () => (1L << 30) + 4 * Small, () => false, new Microsoft.Extensions.Time.Testing.FakeTimeProvider());
+
+        Assert.False(admission.TryEnterIdle("large", "machine", 5 * Small));
+        Assert.True(admission.TryEnterIdle("medium", "machine", 3 * Small));
+        Assert.True(admission.TryEnterIdle("one", "kind", Small));
+        Assert.False(admission.TryEnterIdle("two", "kind", Small));
+        registry.Forget("medium");
+        Assert.True(admission.TryEnterIdle("two", "kind", Small));
+
+        await using var host = NewHost("kinds", new SandboxOptions { StateDirectory = "" });
+        IBoxKind[] kinds = [new BubblewrapKind(host.Options, TimeProvider.System), new GVisorKind(host.Options, TimeProvider.System), new MicroVmKind(host)];
+        Assert.Equal(kinds.OrderBy(k => k.StartBytes), kinds);
+        // An idle emulated machine was measured at 159 MiB.
+        Assert.True(kinds[^1].StartBytes > 159L << 20);
     }
 
     private BoxHost NewHost(string name, SandboxOptions options) => new(

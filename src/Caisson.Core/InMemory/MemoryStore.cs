@@ -50,6 +50,9 @@ internal sealed class MemoryStore(TimeProvider clock, bool shared = false, IStor
 
     public Task<IReadOnlyList<RunId>> FindByPrefixAsync(string prefix, int limit, CancellationToken cancellationToken) => ReadAsync(state => state.Prefixed(prefix, limit), cancellationToken);
 
+    public Task<KeyedRun?> FindByKeyAsync(string key, CancellationToken cancellationToken) =>
+        ReadAsync(state => state.Keys.TryGetValue(key, out var row) ? new KeyedRun(state.Runs[row].Id, state.Runs[row].RequestHash) : null, cancellationToken);
+
     public Task<IReadOnlyList<JournalEntry>> ReadJournalAsync(RunId run, long afterSeq, int limit, CancellationToken cancellationToken) =>
         ReadAsync(state => state.Journal(run, afterSeq, limit), cancellationToken);
 

@@ -25,6 +25,8 @@ public sealed partial class RunOperations
             return Refused(ErrorCodes.RunNotFound, $"there is no run '{run}'");
         if (kills?.Stopped(parent.Tenant, parent.Agent) is { } stopped)
             return new CreateRunOutcome.Refused(stopped);
+        if (key is not null && await EarlierAsync(parent, spec, key, cancellationToken) is { } earlier)
+            return new CreateRunOutcome.Accepted(earlier, Existing: true);
 
         var (prefix, large) = await PrefixAsync(parent, spec.At, cancellationToken);
         if (large is not null)
@@ -47,8 +49,7 @@ public sealed partial class RunOperations
     {
         var limits = plan.Created.Manifest.Limits;
         var created = await JournalWriter.DraftAsync(blobs, EntryKind.RunCreated, JournalJson.Write(plan.Created), cancellationToken) with { At = plan.CreatedAt };
-        var hash = StepHash.Of("fork", parent.Id.ToString(), spec.At?.ToString(CultureInfo.InvariantCulture) ?? "last", plan.Created.Input, ManifestReader.HashOf(plan.Created.Manifest), Words.Of(spec.Effects));
-        var run = new NewRun(id, parent.Agent, key, hash, clock.GetUtcNow(), created, plan.Summary, limits.NanoUsd, limits.Tokens)
+        var run = new NewRun(id, parent.Agent, key, HashOf(parent.Id, spec, plan.Created.Input, plan.Created.Manifest), clock.GetUtcNow(), created, plan.Summary, limits.NanoUsd, limits.Tokens)
         {
             Tenant = parent.Tenant,
             Parent = parent.Parent,
@@ -69,6 +70,29 @@ public sealed partial class RunOperations
                 return new CreateRunOutcome.Accepted(id, Existing: false);
         }
     }
+
+    /// <summary>
+    /// What the same request has made before. Asked first: since then the origin may have let go of what it was made from,
+    /// and the request would be refused. Another request with this key goes on and is told so by the store.
+    /// </summary>
+    private async Task<RunId?> EarlierAsync(RunRecord parent, ForkSpec spec, string key, CancellationToken cancellationToken)
+    {
+        if (await reader.FindByKeyAsync(key, cancellationToken) is not { } earlier)
+            return null;
+        await foreach (var first in _journal.ReadAsync(parent.Id, 1, cancellationToken))
+        {
+            if (first.Stored.Kind != EntryKind.RunCreated || first.Body.IsEmpty)
+                return null;
+            var created = JournalJson.Read<EntryBody.RunCreated>(first.Body);
+            var (manifest, refused) = LimitOverrides.Apply(created.Manifest, spec.Limits, spec.Admin);
+            return refused is null && HashOf(parent.Id, spec, spec.Input ?? created.Input, manifest) == earlier.RequestHash ? earlier.Run : null;
+        }
+
+        return null;
+    }
+
+    private static string HashOf(RunId parent, ForkSpec spec, string input, AgentManifest manifest) =>
+        StepHash.Of("fork", parent.ToString(), spec.At?.ToString(CultureInfo.InvariantCulture) ?? "last", input, ManifestReader.HashOf(manifest), Words.Of(spec.Effects));
 
     private async Task<(IReadOnlyList<ReadEntry> Prefix, Failure? TooLarge)> PrefixAsync(RunRecord parent, long? at, CancellationToken cancellationToken)
     {

@@ -78,7 +78,7 @@ public sealed class SandboxSnapshots(
         var (found, failure) = await FindAsync(name, cancellationToken);
         return found is null ? new SandboxCreateOutcome.Refused(failure!)
             : found.IsLive ? await live.ForkAsync(found.Id, cancellationToken)
-            : new SandboxCreateOutcome.Refused(new Failure(ErrorCodes.SnapshotRefused, $"{found.Id} holds files and no processes: take one with 'caisson sandbox snapshot --live'"));
+            : new SandboxCreateOutcome.Refused(new Failure(ErrorCodes.SnapshotRefused, NoProcesses(found)));
     }
 
     /// <summary>A box that goes on from a live one, which goes on as well.</summary>
@@ -158,6 +158,14 @@ public sealed class SandboxSnapshots(
             _ => (null, new Failure(ErrorCodes.RunConflict, $"several snapshots fit '{name}': give more of the id")),
         };
     }
+
+    /// <summary>
+    /// A fork of a run takes its files from the journal, at a place where a replay can stand. A snapshot may have been taken
+    /// in the middle of a step, and holds what visitors changed: such files are in no journal, so it is not made a run's.
+    /// </summary>
+    private static string NoProcesses(SnapshotInfo snapshot) =>
+        $"{snapshot.Id} holds files and no processes: take one with 'caisson sandbox snapshot --live'"
+        + (snapshot.Run is { } run ? $", or 'caisson fork {run}' for another run from what its journal holds" : "");
 
     private static SnapshotInfo Of(LiveSnapshot s) => new(s.Id, true, s.Box, RunOf(s.Checkpoint.Mark), s.Checkpoint.Mark.Seq, null, s.Checkpoint.Bytes, s.Made);
 

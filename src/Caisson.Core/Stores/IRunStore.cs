@@ -38,6 +38,9 @@ public interface IRunReader
     /// <summary>Ids that begin with these characters, at most <paramref name="limit"/>.</summary>
     Task<IReadOnlyList<RunId>> FindByPrefixAsync(string prefix, int limit, CancellationToken cancellationToken);
 
+    /// <summary>The run that an idempotency key made, with the hash of its request; <c>null</c> where the key is free.</summary>
+    Task<KeyedRun?> FindByKeyAsync(string key, CancellationToken cancellationToken);
+
     /// <summary>In order of <c>seq</c>.</summary>
     Task<IReadOnlyList<Journal.JournalEntry>> ReadJournalAsync(RunId run, long afterSeq, int limit, CancellationToken cancellationToken);
 
@@ -67,6 +70,9 @@ public interface IRunReader
     /// <summary>Live runs that the store says this node owns, and whether inputs wait for each.</summary>
     Task<IReadOnlyList<OwnedRun>> ListOwnedAsync(NodeId node, CancellationToken cancellationToken);
 }
+
+/// <param name="RequestHash">See <see cref="NewRun"/>.</param>
+public sealed record KeyedRun(RunId Run, string RequestHash);
 
 /// <summary>Ledgers: what each node of the budget tree may spend and has spent.</summary>
 public interface IBudgetStore

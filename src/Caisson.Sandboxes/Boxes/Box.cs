@@ -117,7 +117,7 @@ internal sealed partial class Box : ISandbox
     public async Task<ExecOutcome> ExecAsync(ExecRequest request, CancellationToken cancellationToken)
     {
         var outcome = await InCommandAsync(() => GuestExec.RunAsync(_link, OpenAsync, request with { Environment = Complete(request.Environment) }, _time, cancellationToken));
-        // The kernel may have killed one process of the box and left the rest in an unknown state: then all of it ends.
+        // As EndIfOutOfMemory, without waiting for its look: nothing of this box may pass for a result.
         if (outcome is ExecOutcome.Lost || LimitFailure() is { Code: ErrorCodes.SandboxOom })
             return new ExecOutcome.Lost(await LoseAsync());
         return outcome;
@@ -217,6 +217,16 @@ internal sealed partial class Box : ISandbox
     {
         var counters = _cgroup.Counters();
         return Task.FromResult(new SandboxStats(counters.MemoryBytes, counters.Cpu, counters.Processes) { KernelCpu = _cgroup.KernelCpu(_parts.Kernel), IoBytes = _cgroup.IoBytes(), OutputBytes = _link.OutputBytes });
+    }
+
+    /// <summary>
+    /// The kernel has killed one process of the box, for memory, and left the rest in an unknown state: then all of it ends,
+    /// with what is under way in it. A frozen box gets no further and is looked at when it is thawed.
+    /// </summary>
+    public void EndIfOutOfMemory()
+    {
+        if (!IsFrozen && !IsLost && _cgroup.Counters().OomKills > 0)
+            _link.Break(BoxVerdicts.OutOfMemory);
     }
 
     public Task DestroyAsync()

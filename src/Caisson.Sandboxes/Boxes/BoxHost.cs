@@ -17,6 +17,7 @@ namespace Caisson.Sandboxes.Boxes;
 public sealed class BoxHost : ISandboxRegistry, IAsyncDisposable
 {
     private const int IdBytes = 8;
+    private static readonly TimeSpan Look = TimeSpan.FromSeconds(1);
     private static readonly ExecRequest Warm = new(["/bin/sh", "-c", ":"], null, new Dictionary<string, string>(), default, TimeSpan.FromSeconds(10), 0);
 
     private readonly IBlobStore _blobs;
@@ -29,6 +30,7 @@ public sealed class BoxHost : ISandboxRegistry, IAsyncDisposable
     private readonly BoxRegistry _registry = new();
     private readonly BoxAdmission _admission;
     private readonly BoxPool _pool;
+    private readonly ITimer _looking;
     private readonly CgroupLayout? _layout;
     private BoxSetup? _setup;
     private int _waitingStarts;
@@ -51,6 +53,7 @@ public sealed class BoxHost : ISandboxRegistry, IAsyncDisposable
         _pool = new BoxPool(options.Pool, () => _admission!.Waiting > 0 || Volatile.Read(ref _waitingStarts) > 0, StartIdleAsync, time);
         _admission = new BoxAdmission(_registry, options.MaxBoxes ?? (isLinux ? HostMemory.MostBoxes() : 0),
             options.MemoryReserve ?? (isLinux ? HostMemory.Reserve() : 0), HostMemory.Available, _pool.TryGiveUp, time);
+        _looking = time.CreateTimer(_ => LookAtMemory(), null, Look, Look);
     }
 
     internal SandboxOptions Options { get; }
@@ -81,6 +84,7 @@ public sealed class BoxHost : ISandboxRegistry, IAsyncDisposable
     {
         if (Interlocked.Exchange(ref _disposed, 1) != 0)
             return;
+        await _looking.DisposeAsync();
         await _pool.DisposeAsync();
         await EndAllAsync(null);
         _admission.Dispose();
@@ -156,7 +160,7 @@ public sealed class BoxHost : ISandboxRegistry, IAsyncDisposable
         }
 
         var id = NewId();
-        await _admission.EnterAsync(id, kind.Name, spec.Queued, cancellationToken);
+        await _admission.EnterAsync(id, kind.Name, kind.StartBytes, spec.Queued, cancellationToken);
         var (box, failure) = await StartAsync(setup, kind, image, id, spec, cancellationToken);
         return box is not null ? new SandboxCreateOutcome.Started(box) : new SandboxCreateOutcome.Refused(failure!);
     }
@@ -178,7 +182,7 @@ public sealed class BoxHost : ISandboxRegistry, IAsyncDisposable
         if (unfit is not null)
             return new SandboxCreateOutcome.Refused(new Failure(ErrorCodes.SandboxUnavailable, $"checkpoint {checkpoint.Id} cannot be had back: {unfit}"));
         var id = NewId();
-        await _admission.EnterAsync(id, kind.Name, spec.Queued, cancellationToken);
+        await _admission.EnterAsync(id, kind.Name, kind.StartBytes, spec.Queued, cancellationToken);
         spec = spec with { Workspace = null, Limits = spec.Limits with { DiskBytes = checkpoint.DiskBytes } };
         var (box, failure) = await StartAsync(setup, kind, image, id, spec, cancellationToken, folder);
         return box is not null ? new SandboxCreateOutcome.Started(box) : new SandboxCreateOutcome.Refused(failure!);
@@ -200,6 +204,13 @@ public sealed class BoxHost : ISandboxRegistry, IAsyncDisposable
         .FirstOrDefault(c => c is not null && c.Provider == kind && c.Mark.Run == run);
 
     internal void Discard(SandboxCheckpoint checkpoint) => new CheckpointFolder(_checkpoints, Path.GetFileName(checkpoint.Id)).Delete();
+
+    /// <summary>One look at all boxes: a program that ran beside a command may be killed long before the next call would find it.</summary>
+    private void LookAtMemory()
+    {
+        foreach (var box in _registry.Live())
+            box.EndIfOutOfMemory();
+    }
 
     private static string NewId() => RandomNumberGenerator.GetHexString(2 * IdBytes, lowercase: true);
 
@@ -234,7 +245,7 @@ public sealed class BoxHost : ISandboxRegistry, IAsyncDisposable
     {
         var setup = _setup!;
         var id = NewId();
-        if (await _images.ResolveAsync(spec.Limits.Image, setup.Tools.Guest, cancellationToken) is not { Image: { } image } || !_admission.TryEnterIdle(id, key.Kind.Name))
+        if (await _images.ResolveAsync(spec.Limits.Image, setup.Tools.Guest, cancellationToken) is not { Image: { } image } || !_admission.TryEnterIdle(id, key.Kind.Name, key.Kind.StartBytes))
             return null;
         var (box, _) = await StartAsync(setup, key.Kind, image, id, spec, cancellationToken);
         if (box is null)

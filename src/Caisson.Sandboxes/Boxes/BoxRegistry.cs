@@ -5,7 +5,7 @@ namespace Caisson.Sandboxes.Boxes;
 /// <summary>The boxes of this process, from before anything of them exists until everything is gone.</summary>
 internal sealed class BoxRegistry
 {
-    private readonly ConcurrentDictionary<string, (string Kind, Box? Box)> _boxes = new();
+    private readonly ConcurrentDictionary<string, (string Kind, long Bytes, Box? Box)> _boxes = new();
 
     /// <summary>One left: there may be room now.</summary>
     public event Action? Left;
@@ -16,14 +16,18 @@ internal sealed class BoxRegistry
     /// <summary>Still without a guest agent that answers.</summary>
     public int Starting => _boxes.Values.Count(b => b.Box is null);
 
+    /// <summary>What those are going to take.</summary>
+    public long StartingBytes => _boxes.Values.Where(b => b.Box is null).Sum(b => b.Bytes);
+
     public bool Contains(string id) => _boxes.ContainsKey(id);
 
     /// <param name="kind"><c>null</c> for all.</param>
     public IReadOnlyList<Box> Live(string? kind = null) => [.. _boxes.Values.Where(b => kind is null || b.Kind == kind).Select(b => b.Box).OfType<Box>()];
 
-    public void Expect(string id, string kind) => _boxes[id] = (kind, null);
+    /// <param name="bytes">What it takes until it stands idle.</param>
+    public void Expect(string id, string kind, long bytes) => _boxes[id] = (kind, bytes, null);
 
-    public void Add(Box box) => _boxes[box.Id] = (box.Kind, box);
+    public void Add(Box box) => _boxes[box.Id] = (box.Kind, 0, box);
 
     public void Forget(string id)
     {

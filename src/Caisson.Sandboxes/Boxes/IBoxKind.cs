@@ -17,6 +17,9 @@ internal interface IBoxKind
     /// <summary>Whether memory, cores and processes are set at a box's start and cannot be changed when it is given to a run.</summary>
     bool FixesLimits { get; }
 
+    /// <summary>Of the host's memory: what a box takes until it stands idle, with room to spare.</summary>
+    long StartBytes { get; }
+
     /// <summary>How the command line of its own kernel begins, where that is a process beside those of the box's programs.</summary>
     string? Kernel => null;
 

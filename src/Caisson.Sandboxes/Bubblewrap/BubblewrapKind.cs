@@ -22,6 +22,8 @@ internal sealed class BubblewrapKind(SandboxOptions options, TimeProvider time) 
 
     public IsolationTier Tier => IsolationTier.Process;
 
+    public long StartBytes => 16L << 20;
+
     public bool FixesLimits => false;
 
     public string Remedy => "Run scripts/setup as root: it installs bubblewrap and builds the guest agent into " + SandboxOptions.ToolsDirectory + ".";

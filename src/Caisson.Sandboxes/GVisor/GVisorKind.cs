@@ -15,6 +15,8 @@ internal sealed class GVisorKind(SandboxOptions options, TimeProvider time) : IB
     // Programs of the box are processes of its platform beside it.
     public string Kernel => "runsc-sandbox";
 
+    public long StartBytes => 48L << 20;
+
     public bool FixesLimits => false;
 
     public string Remedy => "Run scripts/setup as root: it installs runsc and builds the guest agent into " + SandboxOptions.ToolsDirectory + ".";

@@ -27,6 +27,8 @@ internal sealed class MicroVmKind(BoxHost host) : IBoxKind
     /// <summary>Known once prepared; until then the least that it may turn out to be.</summary>
     public IsolationTier Tier => _machine?.Accelerator is Accelerator.Kvm ? IsolationTier.Hardware : IsolationTier.Emulated;
 
+    public long StartBytes => 192L << 20;
+
     public bool FixesLimits => true;
 
     public string Remedy => "Run scripts/setup as root: it installs QEMU and puts a kernel for machines into " + SandboxOptions.ToolsDirectory + "/microvm.";

@@ -16,9 +16,6 @@ namespace Caisson.Sandboxes.Pool;
 /// </summary>
 internal sealed class BoxAdmission : IDisposable
 {
-    /// <summary>What a box takes until it stands idle, with room to spare.</summary>
-    internal const long StartBytes = 48L << 20;
-
     private static readonly TimeSpan Look = TimeSpan.FromMilliseconds(250);
 
     private readonly BoxRegistry _registry;
@@ -48,22 +45,23 @@ internal sealed class BoxAdmission : IDisposable
     }
 
     /// <summary>Answers once the box is in the registry.</summary>
+    /// <param name="bytes">What a box of the kind takes until it stands idle.</param>
     /// <param name="queued">Told, in words, why it waits; not called where there is room.</param>
-    public async Task EnterAsync(string id, string kind, Func<string, Task>? queued, CancellationToken cancellationToken)
+    public async Task EnterAsync(string id, string kind, long bytes, Func<string, Task>? queued, CancellationToken cancellationToken)
     {
         Waiter waiter;
         string reason;
         lock (_lock)
         {
-            if (_line.Count == 0 && Shortage_NeedsLock() is not { } shortage)
+            if (_line.Count == 0 && Shortage_NeedsLock(bytes) is not { } shortage)
             {
-                _registry.Expect(id, kind);
+                _registry.Expect(id, kind, bytes);
                 return;
             }
 
-            waiter = new Waiter(id, kind);
+            waiter = new Waiter(id, kind, bytes);
             _line.AddLast(waiter);
-            reason = $"{Shortage_NeedsLock() ?? "others came first"}; {_line.Count - 1} before it in line";
+            reason = $"{Shortage_NeedsLock(bytes) ?? "others came first"}; {_line.Count - 1} before it in line";
             _timer.Change(Look, Look);
         }
 
@@ -88,13 +86,13 @@ internal sealed class BoxAdmission : IDisposable
     }
 
     /// <summary>Whether a box that nobody waits for may be started: only where there is room to spare.</summary>
-    public bool TryEnterIdle(string id, string kind)
+    public bool TryEnterIdle(string id, string kind, long bytes)
     {
         lock (_lock)
         {
-            if (_line.Count > 0 || Shortage_NeedsLock() is not null)
+            if (_line.Count > 0 || Shortage_NeedsLock(bytes) is not null)
                 return false;
-            _registry.Expect(id, kind);
+            _registry.Expect(id, kind, bytes);
             return true;
         }
     }
@@ -109,10 +107,10 @@ internal sealed class BoxAdmission : IDisposable
     {
         lock (_lock)
         {
-            while (_line.First is { } first && Shortage_NeedsLock() is null)
+            while (_line.First is { } first && Shortage_NeedsLock(first.Value.Bytes) is null)
             {
                 _line.RemoveFirst();
-                _registry.Expect(first.Value.Id, first.Value.Kind);
+                _registry.Expect(first.Value.Id, first.Value.Kind, first.Value.Bytes);
                 first.Value.Entered.TrySetResult();
             }
 
@@ -121,20 +119,20 @@ internal sealed class BoxAdmission : IDisposable
         }
     }
 
-    private string? Shortage_NeedsLock()
+    private string? Shortage_NeedsLock(long bytes)
     {
         if (_registry.Count >= _mostBoxes)
             return $"{_registry.Count} of at most {_mostBoxes} boxes stand";
         var starting = _registry.Starting;
-        var free = _availableBytes() - starting * StartBytes;
-        return free < _reserveBytes + StartBytes
-            ? $"{Mebibytes(Math.Max(free, 0))} MiB of memory are free beside {starting} starting boxes; a box needs {Mebibytes(StartBytes)} beside the reserve of {Mebibytes(_reserveBytes)}"
+        var free = _availableBytes() - _registry.StartingBytes;
+        return free < _reserveBytes + bytes
+            ? $"{Mebibytes(Math.Max(free, 0))} MiB of memory are free beside {starting} starting boxes; a box needs {Mebibytes(bytes)} beside the reserve of {Mebibytes(_reserveBytes)}"
             : null;
     }
 
     private static long Mebibytes(long bytes) => bytes >> 20;
 
-    private sealed record Waiter(string Id, string Kind)
+    private sealed record Waiter(string Id, string Kind, long Bytes)
     {
         public TaskCompletionSource Entered { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
     }

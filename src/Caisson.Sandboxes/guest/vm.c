@@ -46,6 +46,21 @@ static void give(const char *path, int number)
     close(file);
 }
 
+/* A socket's name has room for 107 bytes; through its open folder it is short wherever the folder is. */
+static int dial_in_folder(const char *path)
+{
+    char folder[4096], name[64];
+    const char *slash = strrchr(path, '/');
+    snprintf(folder, sizeof folder, "%.*s", slash == NULL ? 0 : (int)(slash - path), path);
+    int parent = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (parent < 0)
+        die(folder);
+    snprintf(name, sizeof name, "/proc/self/fd/%d/%.32s", parent, slash + 1);
+    int link = dial(name);
+    close(parent);
+    return link;
+}
+
 /* Answers QEMU's end of a connection to a virtiofsd that shares the folder. */
 static void share(const char *virtiofsd, const char *folder, const char *options, int number)
 {
@@ -169,7 +184,7 @@ int vm_main(int argc, char **argv)
         die(folder);
     bind_read_only(files, folder);
     bind_read_only(tree, tree);
-    int link = dial(carrier);
+    int link = dial_in_folder(carrier);
     dup2(link, VM_CARRIER);
     close(link);
     give(initramfs, VM_INITRAMFS);

@@ -64,6 +64,9 @@ internal static class Attacks
         new(Kernel, "personality without address randomisation", "call('personality', 0x40000); through(call('personality', 0xffffffff) == 0x40000)"),
         new(Kernel, "comparing itself with process 1 (kcmp)", "call('kcmp', os.getpid(), 1, 1, 0, 0)") { OnHost = "call('kcmp', os.getpid(), os.getppid(), 1, 0, 0)", MayLack = true },
         new(Kernel, "typing into a terminal (TIOCSTI)", "m, s = pty.openpty(); fcntl.ioctl(s, 0x5412, b'x')") { OnHost = "m, s = pty.openpty(); fcntl.ioctl(s, 0x5414, bytes(8))" },
+        // The clock itself looks at its argument first and says the same to all. These two ask for the right (CAP_SYS_TIME) and
+        // look then: nothing is set by a time zone of 100,000 minutes, or by a tick of none.
+        new(Kernel, "setting the clock", "any_of([('settimeofday', 0, struct.pack('ii', 100000, 0)), ('adjtimex', struct.pack('I', 0x4000) + bytes(204))], lambda c: reaches(*c, refused_as=[errno.EINVAL]))"),
         new(Kernel, "the crypto interface (AF_ALG)", "socket.socket(38, socket.SOCK_SEQPACKET, 0)") { MayLack = true },
 
         new(Devices, "making a block device", "os.mknod('disk', stat.S_IFBLK | 0o600, os.makedev(7, 0))"),

@@ -38,7 +38,7 @@ internal static class Harms
         var box = await boxes.CreateAsync(new SandboxSettings { MemoryBytes = 128L << 20 });
         await box.MustAsync("head -c 20m /dev/zero | tail | wc -c");
 
-        var first = Assert.IsType<ExecOutcome.Lost>(await box.RunAsync("head -c 400m /dev/zero | tail", TimeSpan.FromSeconds(60)));
+        var first = Assert.IsType<ExecOutcome.Lost>(await box.RunAsync("head -c 300m /dev/zero | tail", TimeSpan.FromSeconds(60)));
         var second = Assert.IsType<ExecOutcome.Lost>(await box.RunAsync("true"));
 
         Assert.Equal(first.Failure.Code, second.Failure.Code);

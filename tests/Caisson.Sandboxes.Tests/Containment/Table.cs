@@ -1,5 +1,5 @@
 using System.Text;
-using Caisson.Storage.Sqlite.Blobs;
+using Caisson.Contracts;
 
 namespace Caisson.Sandboxes.Tests.Containment;
 
@@ -19,7 +19,11 @@ internal static class Table
             await using var boxes = new KindOfBoxes(kind);
             await boxes.InitializeAsync();
             if (boxes.Absent is null)
-                columns[kind] = await Suite.RunAsync(boxes);
+            {
+                columns.Remove(Heading(columns, kind));
+                columns[boxes.Provider.Tier == IsolationTier.Emulated ? $"{kind} (emulated)" : kind] = await Suite.RunAsync(boxes);
+            }
+
             Console.WriteLine($"{kind}: {boxes.Absent ?? "done"}");
         }
 
@@ -27,6 +31,9 @@ internal static class Table
         await File.WriteAllTextAsync(file, text[..(text.IndexOf(Start, StringComparison.Ordinal) + Start.Length)] + "\n" + Format(columns));
         return 0;
     }
+
+    /// <summary>Of a column, whose heading may say more.</summary>
+    public static string KindOf(string heading) => heading.Split(' ')[0];
 
     /// <summary>What the file says of each kind: name of the probe to cell.</summary>
     public static Dictionary<string, IReadOnlyDictionary<string, string>> Columns(string file)
@@ -43,15 +50,19 @@ internal static class Table
     private static string Format(Dictionary<string, IReadOnlyDictionary<string, string>> columns)
     {
         var text = new StringBuilder();
+        var headings = BoxKinds.All.Select(k => Heading(columns, k)).ToList();
         foreach (var group in Suite.All.GroupBy(p => p.Group))
         {
-            text.Append($"\n### {group.Key}\n\n| Probe | Control | {string.Join(" | ", BoxKinds.All)} |\n|---|---|{string.Concat(BoxKinds.All.Select(_ => "---|"))}\n");
+            text.Append($"\n### {group.Key}\n\n| Probe | Control | {string.Join(" | ", headings)} |\n|---|---|{string.Concat(headings.Select(_ => "---|"))}\n");
             foreach (var probe in group)
-                text.Append($"| {probe.Name} | {probe.Control} | {string.Join(" | ", BoxKinds.All.Select(k => columns.GetValueOrDefault(k)?.GetValueOrDefault(probe.Name) ?? Unseen))} |\n");
+                text.Append($"| {probe.Name} | {probe.Control} | {string.Join(" | ", headings.Select(k => columns.GetValueOrDefault(k)?.GetValueOrDefault(probe.Name) ?? Unseen))} |\n");
         }
 
         return text.ToString();
     }
+
+    private static string Heading(Dictionary<string, IReadOnlyDictionary<string, string>> columns, string kind) =>
+        columns.Keys.FirstOrDefault(k => KindOf(k) == kind) ?? kind;
 
     private static string Root()
     {

@@ -15,6 +15,25 @@ public sealed class Machines() : Boxes("microvm", emulated: true);
 [CollectionDefinition(nameof(Machines))]
 public sealed class MachinesCollection : ICollectionFixture<Machines>;
 
+[Collection(nameof(Machines))]
+public sealed class MachineExecTests(Machines machines) : ExecTests(machines);
+
+[Collection(nameof(Machines))]
+public sealed class MachineFileTests(Machines machines) : FileTests(machines);
+
+[Collection(nameof(Machines))]
+public sealed class MachineLifeTests(Machines machines) : LifeTests(machines)
+{
+    // Each costs a start.
+    protected override int Kills => 4;
+}
+
+[Collection(nameof(Machines))]
+public sealed class MachineLimitTests(Machines machines) : LimitTests(machines);
+
+[Collection(nameof(Machines))]
+public sealed class MachineContainmentTests(Machines machines) : ContainmentTests(machines);
+
 /// <summary>What is different where a box is a machine: all that crosses its port, its limits, its end.</summary>
 [Collection(nameof(Machines))]
 public sealed class MachineTests(Machines machines)
@@ -86,18 +105,6 @@ public sealed class MachineTests(Machines machines)
     }
 
     [Fact]
-    public async Task A_fork_bomb_is_refused_forks_and_the_machine_lives_on()
-    {
-        var box = await machines.CreateAsync(new SandboxSettings { Pids = 256 });
-
-        var bomb = await box.RunAsync("b() { b | b & }; b; sleep 30", TimeSpan.FromSeconds(2));
-
-        Assert.IsType<ExecOutcome.TimedOut>(bomb);
-        Assert.Equal("alive", await box.MustAsync("echo alive"));
-        await box.DestroyAsync();
-    }
-
-    [Fact]
     public async Task Files_ports_saves_restores_and_freezes_are_as_in_every_box()
     {
         var box = await machines.CreateAsync(new SandboxSpec(default, 1, new SandboxSettings(), null)
@@ -144,28 +151,6 @@ public sealed class MachineTests(Machines machines)
 
         Assert.Equal(ErrorCodes.SandboxOom, Assert.IsType<ExecOutcome.Lost>(outcome).Failure.Code);
         await box.DestroyAsync();
-    }
-
-    [Fact]
-    public async Task A_machine_dies_with_its_killed_server()
-    {
-        Assert.NotNull(machines.Shared);
-        var directory = Directory.CreateTempSubdirectory("caisson-owner-").FullName;
-        using var owner = BoxOwner.Start("microvm", directory);
-        Assert.Equal(BoxOwner.Ready, await owner.StandardOutput.ReadLineAsync().WaitAsync(TimeSpan.FromSeconds(60), TimeProvider.System));
-        var boxes = Path.Combine(directory, "state", "boxes");
-        await using var provider = machines.Another(Boxes.Options(directory), new FileBlobStore(Path.Combine(directory, "blobs2"), new byte[32]));
-        Assert.NotEmpty(HostProcesses.OfBoxes(boxes + "/"));
-
-        owner.Kill();
-        await owner.WaitForExitAsync();
-
-        await Eventually.SeesAsync(() => Task.FromResult(HostProcesses.OfBoxes(boxes + "/").Count()), count => count == 0);
-        Assert.Empty(await provider.ReapAsync(await provider.ListResidueAsync(default), default));
-        Assert.Empty(await provider.ListResidueAsync(default));
-        Assert.Empty(LoopDevices.Below(boxes));
-        await provider.DisposeAsync();
-        Directory.Delete(directory, recursive: true);
     }
 
     [Fact]

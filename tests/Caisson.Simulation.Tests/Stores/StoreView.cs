@@ -23,6 +23,9 @@ internal sealed class StoreView(StoreHub hub, SimProcess process) : IRunStore, I
     public Task<IReadOnlyList<RunId>> FindByPrefixAsync(string prefix, int limit, CancellationToken cancellationToken) =>
         Read(() => hub.Store.FindByPrefixAsync(prefix, limit, default), cancellationToken);
 
+    public Task<KeyedRun?> FindByKeyAsync(string key, CancellationToken cancellationToken) =>
+        Read(() => hub.Store.FindByKeyAsync(key, default), cancellationToken);
+
     public Task<IReadOnlyList<JournalEntry>> ReadJournalAsync(RunId run, long afterSeq, int limit, CancellationToken cancellationToken) =>
         Read(() => hub.Store.ReadJournalAsync(run, afterSeq, limit, default), cancellationToken);
 

@@ -38,6 +38,8 @@ public abstract partial class RunStoreConformance
         Assert.Equal(new CreateOutcome.KeyMismatch(first.Id), other);
         Assert.IsType<CreateOutcome.Created>(free);
         Assert.Equal(2, (await Reader.ListAsync(new RunFilter(null, null, null, 10), default)).Count);
+        Assert.Equal(new KeyedRun(first.Id, first.RequestHash), await Reader.FindByKeyAsync("key", default));
+        Assert.Null(await Reader.FindByKeyAsync("no key", default));
     }
 
     [Fact]

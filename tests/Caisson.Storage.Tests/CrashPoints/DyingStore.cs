@@ -68,6 +68,8 @@ internal sealed class DyingStore(MemoryStore store, int point, Death death) : IR
 
     public Task<IReadOnlyList<RunId>> FindByPrefixAsync(string prefix, int limit, CancellationToken cancellationToken) => Read(() => store.FindByPrefixAsync(prefix, limit, cancellationToken));
 
+    public Task<KeyedRun?> FindByKeyAsync(string key, CancellationToken cancellationToken) => Read(() => store.FindByKeyAsync(key, cancellationToken));
+
     public Task<IReadOnlyList<JournalEntry>> ReadJournalAsync(RunId run, long afterSeq, int limit, CancellationToken cancellationToken) => Read(() => store.ReadJournalAsync(run, afterSeq, limit, cancellationToken));
 
     public Task<IReadOnlyList<InboxInput>> ReadInboxAsync(RunId run, int limit, CancellationToken cancellationToken) => Read(() => store.ReadInboxAsync(run, limit, cancellationToken));

@@ -228,10 +228,15 @@ public sealed class KeptFilesTests : EngineTestBase
         var server = await ServeAsync(agent);
         var run = origin = await server.CreateAsync(None);
         await gate.Reached;
-        var fork = Assert.IsType<CreateRunOutcome.Accepted>(await ForkAsync(server, run, StepsOf(await server.JournalAsync(run))[0])).Run;
+        var place = StepsOf(await server.JournalAsync(run))[0];
+        var fork = Assert.IsType<CreateRunOutcome.Accepted>(await ForkAsync(server, run, place, "key")).Run;
         await later.Reached;
         gate.Open();
         await server.UntilAsync(run, RunStatus.Completed);
+        // The same request again is answered with what it made, and no other is.
+        Assert.Equal(new CreateRunOutcome.Accepted(fork, Existing: true), await ForkAsync(server, run, place, "key"));
+        Assert.Equal(ErrorCodes.BlobMissing, Assert.IsType<CreateRunOutcome.Refused>(await ForkAsync(server, run, place)).Failure.Code);
+        Assert.Equal(ErrorCodes.IdempotencyMismatch, Assert.IsType<CreateRunOutcome.Refused>(await ForkAsync(server, run, 1, "key")).Failure.Code);
 
         await SweepAsync(server);
 
@@ -281,8 +286,8 @@ public sealed class KeptFilesTests : EngineTestBase
             }
         });
 
-    private static Task<CreateRunOutcome> ForkAsync(TestServer server, RunId run, long? at) =>
-        server.Operations.ForkAsync(run, new ForkSpec(at, null, new RunOverrides(), ForkEffects.Live, Admin: false), null, default);
+    private static Task<CreateRunOutcome> ForkAsync(TestServer server, RunId run, long? at, string? key = null) =>
+        server.Operations.ForkAsync(run, new ForkSpec(at, null, new RunOverrides(), ForkEffects.Live, Admin: false), key, default);
 
     private static List<long> StepsOf(IReadOnlyList<JournalEntry> journal) => [.. journal.Where(e => e.Kind == EntryKind.StepCompleted).Select(e => e.Seq)];
 

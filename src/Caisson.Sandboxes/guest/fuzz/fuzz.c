@@ -13,7 +13,7 @@
  * A process that ends by a signal or does not end in time is a failure. Its input is saved.
  */
 #define _GNU_SOURCE
-#include "../guest.h"
+#include "fuzz.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -62,10 +62,12 @@ void __sanitizer_cov_trace_pc(void)
     last = here;
 }
 
-/* Control leads to the input; the streams that the agent would open besides lead nowhere. */
+/* Control leads to the input, the way out to wall.c; the streams that the agent would open besides lead nowhere. */
 int fuzz_connect(int fd, const struct sockaddr *address, socklen_t length)
 {
     (void)length;
+    if (strstr(address->sa_data, "gw") != NULL)
+        return connect(fd, (struct sockaddr *)&fuzz_gw, fuzz_gw_length);
     return strstr(address->sa_data, "ctl") != NULL && dup2(stream, fd) >= 0 ? 0 : (errno = ECONNREFUSED, -1);
 }
 
@@ -102,9 +104,9 @@ int fuzz_exec(const char *file, char *const argv[], char *const env[])
 
 int restrict_calls(void) { return 0; }
 int restrict_host_kernel(void) { return 0; }
-int listen_on(uint16_t port) { return port == 0 ? (errno = EACCES, -1) : open("/dev/null", O_RDONLY | O_CLOEXEC); }
+int fuzz_listen_on(uint16_t port) { return port == 0 ? (errno = EACCES, -1) : open("/dev/null", O_RDONLY | O_CLOEXEC); }
 
-_Noreturn void forwarder(const int *listeners, const uint16_t *ports, int count)
+_Noreturn void fuzz_forwarder(const int *listeners, const uint16_t *ports, int count)
 {
     (void)listeners, (void)ports, (void)count;
     for (;;)
@@ -117,10 +119,12 @@ static _Noreturn void be_agent(uint8_t part)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     int nothing = open("/dev/null", O_RDWR);
     dup2(nothing, 0);
-    if (part % 3 == 0)
+    if (part % 4 == 0)
         _exit(init_main(0));
     static const uint8_t token[4 + TOKEN_SIZE];
-    if (part % 3 == 1)
+    if (part % 4 == 3)
+        wall_main(stream);
+    if (part % 4 == 1)
         exec_worker(stream, token);
     files_worker(stream);
 }
@@ -276,12 +280,14 @@ static void seed_corpus(void)
 {
     static uint8_t data[MAX_INPUT];
     uint8_t open[25] = {1, 0, 0, 0, 1}, size[4] = {24, 0, 80, 0}, forward[8] = {9, 0, 0, 0, 80, 31, 81, 31};
-    for (uint8_t part = 0; part < 3; part++)
+    for (uint8_t part = 0; part < 4; part++)
         for (int i = 0; i < 6; i++) {
             size_t at = HEAD;
             data[0] = part;
             data[1] = i % 2 == 0 ? 0 : 3;
-            if (part == 0) {
+            if (part == 3) {
+                at += wall_seed(data + at, i);
+            } else if (part == 0) {
                 open[4] = (uint8_t)(1 + i % 2);
                 at = add_frame(data, at, F_OPEN, open, 21);
                 at = add_frame(data, at, F_FORWARD, forward, i < 3 ? 8 : 4);

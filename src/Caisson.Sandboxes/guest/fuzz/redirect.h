@@ -17,6 +17,9 @@ ssize_t fuzz_read(int fd, void *data, size_t length);
 int fuzz_kill(pid_t pid, int signal);
 int fuzz_exec(const char *file, char *const argv[], char *const env[]);
 
+int fuzz_listen_on(uint16_t port);
+_Noreturn void fuzz_forwarder(const int *listeners, const uint16_t *ports, int count);
+
 static inline int fuzz_nothing(long first, ...)
 {
     (void)first;
@@ -36,3 +39,9 @@ static inline int fuzz_nothing(long first, ...)
 #define setrlimit fuzz_nothing
 #define syscall fuzz_nothing
 #define dprintf fuzz_nothing
+
+/* What the agent starts beside itself is a part of its own here. */
+#ifndef FUZZED_forward
+#define listen_on fuzz_listen_on
+#define forwarder fuzz_forwarder
+#endif
