@@ -36,7 +36,7 @@ public sealed class ClientTests(ClientHouse house) : IClassFixture<ClientHouse>
     {
         var outcome = await house.OutcomeAsync(RealClient.Of(client), point);
 
-        outcome.AssertKept(point);
+        outcome.AssertKept(RealClient.Of(client), point);
         await house.Server.AssertSoundAsync();
     }
 }
