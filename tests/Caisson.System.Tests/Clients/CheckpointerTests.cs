@@ -30,6 +30,7 @@ public sealed class CheckpointerTests
         var first = await StoodAsync(server, "agent-dies", calls: 2);
         await ClientHouse.KillAgentAsync(server, first);
         await AssertResumedAsync(server, first, epoch: 1);
+        Assert.Equal(1, await ClientHouse.KilledAsync(server, first));
 
         var second = await StoodAsync(server, "server-dies", calls: 3);
         await server.KillAsync();

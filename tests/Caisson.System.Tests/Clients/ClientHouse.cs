@@ -82,7 +82,7 @@ public sealed class ClientHouse : IAsyncLifetime
         {
             var run = await Server.EndedAsync(id, Patience);
             var waste = await Server.Client.GetWasteAsync(id, CancellationToken.None);
-            outcomes[client] = new ClientOutcome(run, Server.AnsweredCalls(id), [.. waste.Items.Select(w => w.Step)]);
+            outcomes[client] = new ClientOutcome(run, await KilledAsync(Server, id), Server.AnsweredCalls(id), [.. waste.Items.Select(w => w.Step)]);
         }
 
         return outcomes;
@@ -119,28 +119,34 @@ public sealed class ClientHouse : IAsyncLifetime
             await KillAgentAsync(Server, id);
     }
 
-    /// <summary>Kills the program and nothing else.</summary>
+    /// <summary>Kills the program and nothing else. Its box goes at once where nothing is under way, and may take this command's end with it; the journal has the proof.</summary>
     internal static async Task KillAgentAsync(ServerProcess server, string run)
     {
         var box = (await server.Client.ListSandboxesAsync(CancellationToken.None)).Sandboxes.Single(b => b.Run == run);
         var killed = await server.RunAsync("sandbox", "exec", box.Id, "--", "killall", "-KILL", "node");
-        Assert.True(killed.Exit == 0, $"{run}: {killed.Out}{killed.Error}");
+        Assert.True(killed.Exit == 0 || killed.Error.Contains("destroyed", StringComparison.Ordinal), $"{run}: {killed.Out}{killed.Error}");
     }
+
+    /// <summary>How often the journal says that SIGKILL ended the program.</summary>
+    internal static async Task<int> KilledAsync(ServerProcess server, string run) =>
+        (await server.Client.ReadJournalAsync(run, 0, 1000, payloads: false, CancellationToken.None)).Items.Count(e => e.Kind == "step_failed" && e.Body.GetRawText().Contains("ended by signal 9", StringComparison.Ordinal));
 
     public ValueTask DisposeAsync() => _server?.DisposeAsync() ?? ValueTask.CompletedTask;
 }
 
+/// <param name="Killed">How often the program itself was, by the journal.</param>
 /// <param name="Paid">Step keys of the calls that the provider answered, by its own log.</param>
 /// <param name="Waste">Step keys of the calls that the waste ledger lists.</param>
-internal sealed record ClientOutcome(RunView Run, IReadOnlyList<string> Paid, IReadOnlyList<string> Waste)
+internal sealed record ClientOutcome(RunView Run, int Killed, IReadOnlyList<string> Paid, IReadOnlyList<string> Waste)
 {
     /// <summary>The work is whole, and the bill is that of undisturbed work and of what was under way when the server died.</summary>
     internal void AssertKept(RealClient client, KillPoint point)
     {
         var doubtful = point is { Victim: Victim.Server, InCall: true } ? 1 : 0;
         var twice = Paid.GroupBy(key => key).Where(calls => calls.Count() > 1).Select(calls => calls.Key).ToList();
-        var seen = $"{client.Name}, {point}: {Run.Status} in epoch {Run.Epoch}, {Paid.Count} calls are paid, {twice.Count} of them again, {Waste.Count} listed; {Run.Result ?? Run.Detail}";
+        var seen = $"{client.Name}, {point}: {Run.Status} in epoch {Run.Epoch}, killed {Killed} times, {Paid.Count} calls are paid, {twice.Count} of them again, {Waste.Count} listed; {Run.Result ?? Run.Detail}";
         Assert.True((Run.Status, Run.Result) == (RunStatus.Completed, RealClient.Result), seen);
+        Assert.True(Killed == (point.Victim == Victim.Agent ? 1 : 0), seen);
         Assert.True(Run.Epoch == (point.Victim == Victim.Server ? 2 : 1), seen);
         Assert.True(Paid.Count == RealClient.Calls + doubtful && twice.Count == doubtful, seen);
         Assert.True(twice.SequenceEqual(Waste), seen);

@@ -50,7 +50,7 @@ public sealed class SubAgentTests
         clock.Open();
         var run = await server.EndedAsync(alone, ClientHouse.Patience);
         Assert.Equal((RunStatus.Completed, Result, 1), (run.Status, run.Result ?? run.Detail, run.Epoch));
-        Assert.Equal(6, server.AnsweredCalls(alone).Count);
+        Assert.Equal((1, 6), (await ClientHouse.KilledAsync(server, alone), server.AnsweredCalls(alone).Count));
 
         clock.Close();
         var together = await HeldAsync(server, clock);
@@ -77,7 +77,7 @@ public sealed class SubAgentTests
 
         var run = await server.EndedAsync(id, ClientHouse.Patience);
         Assert.Equal((RunStatus.Completed, "[ true, true ]"), (run.Status, run.Result ?? run.Detail));
-        Assert.Equal(2 + 4, server.AnsweredCalls(id).Count);
+        Assert.Equal((1, 2 + 4), (await ClientHouse.KilledAsync(server, id), server.AnsweredCalls(id).Count));
     }
 
     /// <summary>A run of which A's second call stands with the provider, and all that can be done without it is recorded.</summary>
