@@ -129,7 +129,7 @@ public sealed class ClientHouse : IAsyncLifetime
 
     /// <summary>How often the journal says that SIGKILL ended the program.</summary>
     internal static async Task<int> KilledAsync(ServerProcess server, string run) =>
-        (await server.Client.ReadJournalAsync(run, 0, 1000, payloads: false, CancellationToken.None)).Items.Count(e => e.Kind == "step_failed" && e.Body.GetRawText().Contains("ended by signal 9", StringComparison.Ordinal));
+        (await server.Client.ReadJournalAsync(run, 0, 500, payloads: false, CancellationToken.None)).Items.Count(e => e.Kind == "step_failed" && e.Body.GetRawText().Contains("ended by signal 9", StringComparison.Ordinal));
 
     public ValueTask DisposeAsync() => _server?.DisposeAsync() ?? ValueTask.CompletedTask;
 }

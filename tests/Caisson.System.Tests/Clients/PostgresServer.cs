@@ -15,6 +15,7 @@ internal sealed class PostgresServer : IAsyncDisposable
 
     private readonly Folder _folder = new();
     private Process? _process;
+    private Task _pump = Task.CompletedTask;
 
     internal int Port { get; } = FreePort();
 
@@ -26,17 +27,10 @@ internal sealed class PostgresServer : IAsyncDisposable
             await RunAsync(Start("chown", [$"{Nobody}:{Nobody}", server._folder.Path]));
         await RunAsync(AsUser("initdb", ["-D", data, "-A", "trust", "-U", User, "-E", "UTF8", "--no-locale", "--no-sync"]));
         server._process = AsUser("postgres", ["-D", data, "-p", server.Port.ToString(CultureInfo.InvariantCulture), "-c", "listen_addresses=127.0.0.1", "-c", $"unix_socket_directories={server._folder.Path}", "-c", "fsync=off"]);
-        var log = new List<string>();
-        while (await server._process.StandardError.ReadLineAsync().WaitAsync(CaissonProgram.Patience, TimeProvider.System) is { } line)
-        {
-            log.Add(line);
-            if (!line.Contains("ready to accept connections", StringComparison.Ordinal))
-                continue;
-            server._process.BeginErrorReadLine();
-            return server;
-        }
-
-        throw new InvalidOperationException($"postgres ended before it listened: {string.Join(" | ", log)}");
+        var ready = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        server._pump = PumpAsync(server._process, ready);
+        await ready.Task.WaitAsync(CaissonProgram.Patience, TimeProvider.System);
+        return server;
     }
 
     public async ValueTask DisposeAsync()
@@ -46,10 +40,24 @@ internal sealed class PostgresServer : IAsyncDisposable
             // At once, without waiting for clients.
             Processes.Signal(process.Id, "QUIT");
             await process.WaitForExitAsync();
+            await _pump;
             process.Dispose();
         }
 
         _folder.Dispose();
+    }
+
+    private static async Task PumpAsync(Process process, TaskCompletionSource ready)
+    {
+        var log = new List<string>();
+        while (await process.StandardError.ReadLineAsync() is { } line)
+        {
+            log.Add(line);
+            if (line.Contains("ready to accept connections", StringComparison.Ordinal))
+                ready.TrySetResult();
+        }
+
+        ready.TrySetException(new InvalidOperationException($"postgres ended before it listened: {string.Join(" | ", log)}"));
     }
 
     private static Process AsUser(string program, IReadOnlyList<string> arguments) => Environment.IsPrivilegedProcess
