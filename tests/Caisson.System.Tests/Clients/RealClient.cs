@@ -4,8 +4,7 @@ namespace Caisson.System.Tests.Clients;
 /// <param name="Name">Of the program.</param>
 /// <param name="Package">On npm.</param>
 /// <param name="Wire">In the words of the provider's log.</param>
-/// <param name="Needs">What has to be set for it beside the variables that every program finds.</param>
-internal sealed record RealClient(string Name, string Package, string Wire, string Needs = "nothing")
+internal sealed record RealClient(string Name, string Package, string Wire)
 {
     /// <summary>Model calls of its work where nothing interrupts it: three whole ones, then three streamed.</summary>
     internal const int Calls = 6;
@@ -18,10 +17,10 @@ internal sealed record RealClient(string Name, string Package, string Wire, stri
         new("openai-responses", "openai", "openai.responses"),
         new("anthropic", "@anthropic-ai/sdk", "anthropic"),
         new("gemini", "@google/genai", "gemini"),
-        new("langgraph", "@langchain/langgraph", "openai.chat", "no `streaming: true` on `ChatOpenAI`: it counts tokens by tables from the internet, and waits for them; stream by the graph's `streamMode`"),
-        new("openai-agents", "@openai/agents", "openai.responses", "`OPENAI_AGENTS_DISABLE_TRACING=1`, else it tries some seconds to send traces at its end"),
+        new("langgraph", "@langchain/langgraph", "openai.chat"),
+        new("openai-agents", "@openai/agents", "openai.responses"),
         new("ai-sdk", "ai", "openai.responses"),
-        new("deepagents", "deepagents", "openai.chat", "as LangGraph"),
+        new("deepagents", "deepagents", "openai.chat"),
     ];
 
     internal static RealClient Of(string name) => All.Single(c => c.Name == name);
