@@ -11,12 +11,9 @@ const tools = [tool(shell, { name: "shell", description, schema: z.object({ comm
 const agent = createReactAgent({ llm: new ChatOpenAI({ model }), tools, checkpointSaver: saver });
 const thread = { configurable: { thread_id: process.env.THREAD } };
 
-// A thread that was begun goes on from its last checkpoint.
-const begun = await agent.getState(thread);
-const from = begun.values.messages?.length ?? 0;
-const state = from === 0 ? await agent.invoke({ messages: [{ role: "user", content: task }] }, thread)
-  : begun.next.length > 0 ? await agent.invoke(null, thread)
-  : begun.values;
+// A thread that was begun goes on from its last checkpoint; one that is through stays as it is.
+const begun = (await agent.getState(thread)).values.messages !== undefined;
+const state = await agent.invoke(begun ? null : { messages: [{ role: "user", content: task }] }, thread);
 const outputs = state.messages.filter((message) => message.getType() === "tool").map((message) => message.text.trim());
-console.log(state.messages.at(-1).text, outputs.join(" "), from > 0 ? "resumed" : "at once");
+console.log(state.messages.at(-1).text, outputs.join(" "), begun ? "resumed" : "at once");
 await saver.end();
