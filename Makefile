@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup build publish demo test sim mutants fuzz format lint bench bench-hot bench-peers bench-boxes soak soak-boxes clean
+.PHONY: help setup build publish demo test matrix sim mutants fuzz format lint bench bench-hot bench-peers bench-boxes soak soak-boxes clean
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
 
@@ -31,8 +31,14 @@ publish: ## put the precompiled command into artifacts/caisson
 demo: setup publish ## crash, escape and loop: the three incidents, on real files, without a key or a network
 	@scripts/demo
 
-test: setup ## run all tests (TESTS="Core Tidy" for some of them)
+test: ## run all tests (TESTS="Core Tidy" for some of them)
+	@scripts/setup tests
 	@scripts/test
+
+matrix: ## kill each real client at each of its model calls, alone and with the server, and write the table in docs/clients.md
+	@scripts/setup tests
+	@dotnet build tests/Caisson.System.Tests -c $(CONFIGURATION) -v quiet -nologo
+	@tests/Caisson.System.Tests/bin/$(CONFIGURATION)/net10.0/Caisson.System.Tests -noColor -explicit only -class '*.ClientMatrix'
 
 sim: ## run seeds of the simulation until a bad one (SEED=0x… N=1000; see docs/simulation.md)
 	@dotnet build tests/Caisson.Simulation.Tests -c $(CONFIGURATION) -v quiet

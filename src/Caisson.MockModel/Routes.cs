@@ -23,6 +23,8 @@ internal sealed class Routes(MockScript script, MockCalls calls)
         ("POST", "/v1/messages") => calls.AnswerAsync(context, Anthropic),
         ("POST", "/v1/messages/count_tokens") => calls.CountAsync(context, Anthropic, AnthropicWire.Count),
         ("POST", var path) when path.StartsWith(GeminiModels, StringComparison.Ordinal) => GeminiAsync(context, path[GeminiModels.Length..]),
+        // Gemini's newer clients; only theirs are posted to.
+        ("POST", var path) when path.StartsWith(OpenAiModels, StringComparison.Ordinal) => GeminiAsync(context, path[OpenAiModels.Length..]),
         ("GET", "/v1/models") => MockCalls.WriteAsync(context, 200, IsAnthropic(context) ? AnthropicForms.Models([.. script.Models]) : OpenAiForms.Models(script.Models)),
         ("GET", var path) when path.StartsWith(OpenAiModels, StringComparison.Ordinal) => ModelAsync(context, path[OpenAiModels.Length..]),
         // How some clients ask whether anybody is here.

@@ -46,9 +46,9 @@ internal sealed class StepRunner(RunSession session, RunServices services, Func<
         }
     }
 
-    /// <summary>A program that keeps its own steps: it may begin again at will, since what it did is answered from the journal.</summary>
+    /// <summary>A program that keeps its own steps: it may begin again at will, since what it did is answered from the journal. Also what sent something, unlike a tool's command: it finds its own way back, as by a database.</summary>
     internal async Task ExecuteProcessAsync(StepCall call, RetrySettings retry, Func<StepContext, Task<StepAttempt>> body) =>
-        await ExecuteAsync(call, null, retry, (attempt, cancellation) => body(Context(call, attempt, cancellation)));
+        await ExecuteAsync(call, EffectClass.Idempotent, retry, (attempt, cancellation) => body(Context(call, attempt, cancellation)));
 
     internal async Task ExecuteAsync<T>(StepCall call, NamedStep<T> step)
     {

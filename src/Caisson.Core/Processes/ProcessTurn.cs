@@ -197,7 +197,16 @@ internal sealed class ProcessTurn : IProcessRun
         foreach (var (name, value) in _process.Environment)
             environment[name] = value;
         var input = System.Text.Encoding.UTF8.GetBytes(Input);
-        return await box.ExecAsync(new ExecRequest(_process.Command, null, environment, input, Forever, MaxOutputBytes), attempt.Cancellation);
+        // What it sends beside its calls is this step's, and stands in the journal.
+        _session.Egress.Enter(_call, attempt.Attempt);
+        try
+        {
+            return await box.ExecAsync(new ExecRequest(_process.Command, null, environment, input, Forever, MaxOutputBytes), attempt.Cancellation);
+        }
+        finally
+        {
+            await _session.Egress.LeaveAsync();
+        }
     }
 
     private async Task<StepAttempt> CameToAsync(ExecOutcome outcome, ISandbox box, StepContext attempt)

@@ -51,7 +51,7 @@ internal sealed class ModelDoor(ModelCallPipeline pipeline)
             return;
         }
 
-        switch (wire.Read(head, body))
+        switch (wire.Read(head, start.Calls.Items.Fill(head.Path, body)))
         {
             case WireRead.Refused refused:
                 await AnswerAsync(http, wire, refused.Error, head);

@@ -25,6 +25,9 @@ internal sealed class ProcessCalls(IProcessRun run, BoxListener listener) : IPro
 
     public IProcessRun Run => run;
 
+    /// <summary>What this run's answers hold, for clients that only name it.</summary>
+    public RecordedItems Items { get; } = new(() => run.Recorded);
+
     public IBoxDoors Open() => new ProcessStart(this, listener);
 
     /// <summary>One more call that a limit denied.</summary>

@@ -65,7 +65,7 @@ public sealed class GeminiWireTests
     {
         await using var rig = await Rig.StartAsync("turns: [{ say: ok }]");
 
-        var plain = await MockClient.PostAsync(rig, "/v1beta/models/m:countTokens", First);
+        var plain = await MockClient.PostAsync(rig, "/v1/models/m:countTokens", First);
         var held = await MockClient.PostAsync(rig, "/v1beta/models/m:countTokens", $$"""{"generateContentRequest":{{First}}}""");
         var answer = await MockClient.PostJsonAsync(rig, "/v1beta/models/m:generateContent", First);
 

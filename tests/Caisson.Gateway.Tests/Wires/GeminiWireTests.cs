@@ -97,6 +97,7 @@ public sealed class GeminiWireTests
 
         Assert.Equal((false, "/models/u:countTokens"), (call.IsBilled, call.For("u", 1).Path));
         Assert.False(wrapped.IsBilled);
+        Assert.False(WireRig.Call("/v1/models/gemini-x:countTokens", Plain).IsBilled);
         Assert.True(WireRig.Answer(call, """{"totalTokens":3}""").End.IsWhole);
     }
 
@@ -118,6 +119,8 @@ public sealed class GeminiWireTests
     [Theory]
     [InlineData("/v1beta/models/gemini-x:embedContent")]
     [InlineData("/v1beta/models/gemini-x:batchGenerateContent")]
+    [InlineData("/v1/models/gemini-x:batchGenerateContent")]
+    [InlineData("/v1/models/gemini-x")]
     [InlineData("/v1beta/files")]
     public void Other_actions_are_unknown(string path) => Assert.Null(Gateway.Wires.Wires.Route(WireRig.Post(path)));
 

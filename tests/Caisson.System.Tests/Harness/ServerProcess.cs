@@ -66,12 +66,13 @@ internal sealed class ServerProcess : IAsyncDisposable
     internal ConcurrentQueue<string> Log { get; } = new();
 
     /// <param name="data">The data directory. Default: one in the folder.</param>
-    /// <param name="more">More of the configuration; <c>MODEL</c> in it stands for the scripted model's address.</param>
-    internal static async Task<ServerProcess> StartAsync(bool supervise = false, string? script = null, string? data = null, string more = "", IReadOnlyDictionary<string, string>? environment = null)
+    /// <param name="more">More of the configuration; MODEL in it is the scripted model's address.</param>
+    /// <param name="modelTime">Times the scripted model's answers.</param>
+    internal static async Task<ServerProcess> StartAsync(bool supervise = false, string? script = null, string? data = null, string more = "", IReadOnlyDictionary<string, string>? environment = null, TimeProvider? modelTime = null)
     {
         var folder = new Folder();
         var turns = Assert.IsType<MockScriptOutcome.Parsed>(MockScript.Parse(script ?? Script, "script")).Script;
-        var model = await MockModelServer.StartAsync(new MockModelOptions { Script = turns, LogFile = Path.Combine(folder.Path, ModelLog), Listen = new IPEndPoint(IPAddress.Loopback, 0) });
+        var model = await MockModelServer.StartAsync(new MockModelOptions { Script = turns, LogFile = Path.Combine(folder.Path, ModelLog), Listen = new IPEndPoint(IPAddress.Loopback, 0), Time = modelTime ?? TimeProvider.System });
         data ??= Path.Combine(folder.Path, "data");
         var config = folder.Write("caisson.toml", $$"""
             [server]

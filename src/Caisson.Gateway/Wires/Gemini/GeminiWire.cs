@@ -8,10 +8,11 @@ using Caisson.Gateway.Wires.Plain;
 
 namespace Caisson.Gateway.Wires.Gemini;
 
-/// <summary><c>gemini</c>: POST /v1beta/models/{model}:generateContent, :streamGenerateContent, :countTokens. The model is in the path.</summary>
+/// <summary><c>gemini</c>: POST /v1beta/models/{model}:generateContent, :streamGenerateContent, :countTokens, and the same below /v1. The model is in the path.</summary>
 internal sealed class GeminiWire : Wire
 {
-    private const string Prefix = "/v1beta/models/";
+    // The provider's address says which version is really asked.
+    private static readonly string[] Prefixes = ["/v1beta/models/", "/v1/models/"];
 
     public override string Name => "gemini";
 
@@ -50,7 +51,9 @@ internal sealed class GeminiWire : Wire
     private static (string Model, string Action) Parse(string path)
     {
         var colon = path.LastIndexOf(':');
-        return path.StartsWith(Prefix, StringComparison.Ordinal) && colon >= Prefix.Length ? (path[Prefix.Length..colon], path[(colon + 1)..]) : ("", "");
+        return Prefixes.FirstOrDefault(p => path.StartsWith(p, StringComparison.Ordinal) && colon >= p.Length) is { } prefix
+            ? (path[prefix.Length..colon], path[(colon + 1)..])
+            : ("", "");
     }
 
     private WireRead Understand(WireHead head, ReadOnlyMemory<byte> body, JsonElement root)

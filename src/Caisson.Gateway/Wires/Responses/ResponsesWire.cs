@@ -6,10 +6,12 @@ using Caisson.Gateway.Wires.Keys;
 
 namespace Caisson.Gateway.Wires.Responses;
 
-/// <summary><c>openai.responses</c>: POST /v1/responses. Whatever refers to an earlier response is denied: it would be input that nobody has counted.</summary>
+/// <summary><c>openai.responses</c>: POST /v1/responses. Whatever refers to an earlier response is denied: it would be input that nobody has counted. Items of the run's own answers are put in their place before it gets here.</summary>
 internal sealed class ResponsesWire : Wire
 {
     public const string Path = "/v1/responses";
+
+    public const string WireName = "openai.responses";
 
     private static readonly FieldRules Fields = new(
         """
@@ -24,7 +26,7 @@ internal sealed class ResponsesWire : Wire
         ("mcp_servers", FieldRules.Connects),
         ("context_management", FieldRules.Unpriced));
 
-    public override string Name => "openai.responses";
+    public override string Name => WireName;
 
     public override WireFamily Family => WireFamily.OpenAi;
 
