@@ -217,6 +217,9 @@ internal sealed class RunHistory
     /// <summary>A start of a step that must not be repeated, without its end.</summary>
     internal OpenStart? StartOf(string key) => _started.GetValueOrDefault(key);
 
+    /// <summary>Timers that were ever set.</summary>
+    internal int Timers => _timers.Count;
+
     internal DateTimeOffset? TimerOf(string key) => _timers.TryGetValue(key, out var due) ? due : null;
 
     /// <summary>Entries from a place on whose effects another way through the journal would repeat.</summary>

@@ -74,6 +74,11 @@ internal sealed class ProcessTurn : IProcessRun
             ModelOutcome.Drifted drifted => new RunHalt.Drifted(drifted.Report),
             _ => throw new ArgumentOutOfRangeException(nameof(why), why, "no reason to halt"),
         };
+        Halt(halt);
+    }
+
+    private void Halt(RunHalt halt)
+    {
         Interlocked.CompareExchange(ref _halt, halt, null);
         _wake.Set();
     }
@@ -142,13 +147,15 @@ internal sealed class ProcessTurn : IProcessRun
     /// <summary>One start of the program, in a box of its own.</summary>
     private async Task<StepAttempt> StartAsync(IProcessCalls calls, StepContext attempt)
     {
-        var doors = calls.Open();
+        await using var steps = new ProgramSteps(_session, _services, _steps, _records, _call.Key, Halt);
+        var doors = calls.Open(steps);
         switch (await _box.OpenFreshAsync(doors, _session.History.Created!.Workspace, attempt.Cancellation))
         {
             case BoxOutcome.Failed failed:
                 return new StepAttempt.Failed(failed.Failure);
             case BoxOutcome.Ready ready:
                 var outcome = await RunAsync(ready.Box, attempt);
+                await steps.DisposeAsync();
                 await calls.SettledAsync();
                 return await CameToAsync(outcome, ready.Box, attempt);
             default:

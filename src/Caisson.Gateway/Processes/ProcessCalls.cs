@@ -22,7 +22,7 @@ internal sealed class ProcessCalls(IProcessRun run, BoxListener listener) : IPro
 
     public IProcessRun Run => run;
 
-    public IBoxDoors Open() => new ProcessStart(this, listener);
+    public IBoxDoors Open(IProcessSteps steps) => new ProcessStart(this, steps, listener);
 
     /// <summary>A call of this identity that is under way and that nobody reads any more, joined.</summary>
     public LiveCall.Reader? JoinLeft(string wire, string identity)
