@@ -237,6 +237,30 @@ public sealed class ProgramStepTests
         Assert.Contains("the card is blocked", trace.Out, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task A_heartbeat_and_a_sleep_owe_no_progress_and_a_note_is_shown()
+    {
+        const string program = """
+            def body(attempt):
+                for part in range(10):
+                    heartbeat(attempt, f"part {part}") if sys.stdin.read(1) != "x" else None
+                    time.sleep(1)
+                return "worked"
+            print(step("work", body), sleep(10))
+            """;
+        await using var server = await ServerProcess.StartAsync(script: Script);
+        var manifest = Of(program) + "limits: { no_progress: 8s }\n";
+        var silent = await server.CreateAsync(manifest, new string('x', 100));
+        var told = await server.CreateAsync(manifest, "");
+
+        await Until.AsyncValue("the note", () => server.RunAsync("why", told), why => why.Out.Contains("named work: part", StringComparison.Ordinal));
+
+        var paused = await server.EndedAsync(silent);
+        Assert.Equal((RunStatus.Paused, LimitDimension.NoProgress), (paused.Status, paused.LimitAt));
+        var run = await server.EndedAsync(told);
+        Assert.Equal((RunStatus.Completed, "worked None"), (run.Status, run.Result));
+    }
+
     /// <summary>A manifest of a Python program that has the shipped client beside it.</summary>
     private static string Of(string program)
     {
