@@ -241,9 +241,16 @@ public sealed class StepDoorTests : IAsyncLifetime
         private async Task SayAsync(object asked, Func<ProgramAnswer, Task> deliver, CancellationToken gone)
         {
             Asked = asked;
-            await using var registration = gone.Register(() => Gone.TrySetResult());
             Waiting.TrySetResult();
-            await deliver(Later is { } later ? await later.Task.WaitAsync(gone) : Answer);
+            try
+            {
+                await deliver(Later is { } later ? await later.Task.WaitAsync(gone) : Answer);
+            }
+            finally
+            {
+                if (gone.IsCancellationRequested)
+                    Gone.TrySetResult();
+            }
         }
     }
 
