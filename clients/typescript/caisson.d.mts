@@ -22,7 +22,7 @@ export interface Signal<T = unknown> {
 
 export interface ChildOptions {
   key?: string;
-  /** Name of an agent in code, where there is no manifest. */
+  /** Where there is no manifest: the program's own agent, by its name. */
   agent?: string;
   /** It lives on when its parent ends. */
   detach?: boolean;

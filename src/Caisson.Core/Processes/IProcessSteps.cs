@@ -44,7 +44,7 @@ public interface IProcessSteps
 /// <param name="Key">The step's own identity instead of name, input and occurrence.</param>
 public sealed record StepAsk(string Name, string InputHash, string? Shown, string? Key, EffectClass Effect, UnknownPolicy OnUnknown);
 
-/// <param name="Agent">Name of an agent in code, where there is no manifest.</param>
+/// <param name="Agent">Where there is no manifest: the program's own agent, by its name.</param>
 /// <param name="Manifest">The child's manifest in YAML.</param>
 /// <param name="Key">The child's own identity instead of what it is and occurrence.</param>
 /// <param name="Detach">It lives on when its parent ends.</param>

@@ -103,7 +103,7 @@ internal sealed class ProgramSteps(RunSession session, RunServices services, Ste
 
             // Not cancelled when the client goes: what is written then has its place, and is found when it asks again.
             if (records.ChildOf(key) is null && records.Find(key) is null)
-                await HaltingAsync(() => services.Spawner.SpawnAsync(session, key, "", new ChildSpec(ask.Agent, ask.Input) { Manifest = ask.Manifest, Detach = ask.Detach }));
+                await HaltingAsync(() => services.Spawner.SpawnAsync(session, key, "", new ChildSpec(ask.Agent, ask.Input) { Manifest = ask.Manifest, Detach = ask.Detach, ByProgram = true }));
             if (records.ChildOf(key) is { } child)
                 return ask.Wait ? await EndOfAsync(child, over) : new ProgramAnswer.Spawned(child);
             return records.Find(key) is { Failure: { } refusal } ? new ProgramAnswer.Failed(refusal) : throw new OperationCanceledException("the run halts");

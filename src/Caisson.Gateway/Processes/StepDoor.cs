@@ -146,9 +146,11 @@ internal sealed class StepDoor(TimeProvider clock)
             http.Response.ContentLength = body.Length;
         }
 
-        await http.Response.Body.WriteAsync(body, http.RequestAborted);
-        await http.Response.CompleteAsync();
+        // Looked at before and not after: a client that hangs up as soon as it has its answer has had it.
         http.RequestAborted.ThrowIfCancellationRequested();
+        await http.Response.Body.WriteAsync(body, CancellationToken.None);
+        if (http.Response.ContentLength is null)
+            await http.Response.CompleteAsync();
     }
 
     private static StepAsk StepOf(string name, StepBody body)
@@ -189,14 +191,14 @@ internal sealed class StepDoor(TimeProvider clock)
     private static ChildAsk ChildOf(ChildBody body)
     {
         if (body.Agent is null && body.Manifest is null)
-            throw StepRequestException.Of("a child has a 'manifest', or the name of an 'agent' in code");
+            throw StepRequestException.Of("a child has a 'manifest', or the name of the program's own 'agent'");
         var agent = body.Agent is null ? "child" : Text("agent", body.Agent, MaxName);
         return new ChildAsk(agent, body.Manifest, body.Input ?? "", body.Key is null ? null : Text("key", body.Key, MaxName), body.Detach, body.Wait);
     }
 
-    private static string Text(string what, string? text, int most) => text is { Length: > 0 } && text.Length <= most && !text.Any(char.IsControl)
+    private static string Text(string what, string? text, int most) => text is { Length: > 0 } && text.Length <= most && PlainText.Line(text) == text
         ? text
-        : throw StepRequestException.Of($"{what}: allowed are 1 to {most} characters, none of them a control character");
+        : throw StepRequestException.Of($"{what}: allowed are 1 to {most} characters, none of which moves a terminal");
 
     private static TimeSpan Span(string what, double seconds) => seconds >= 0 && seconds <= LongestWait.TotalSeconds
         ? TimeSpan.FromSeconds(seconds)

@@ -77,7 +77,7 @@ public sealed class StepDoorTests : IAsyncLifetime
     [InlineData("POST", "sleep", """{"seconds": -1}""", "seconds: allowed are 0 to 31622400 seconds")]
     [InlineData("POST", "sleep", """{"until": "2031-01-01T00:00:00Z"}""", "until: allowed is a time within the next 366 days")]
     [InlineData("POST", "signals/a%20b", "{}", "the name of a signal has 1 to 100")]
-    [InlineData("POST", "children", "{}", "a child has a 'manifest', or the name of an 'agent' in code")]
+    [InlineData("POST", "children", "{}", "a child has a 'manifest', or the name of the program's own 'agent'")]
     public async Task A_wrong_request_is_told_in_one_line_and_asks_nothing(string method, string path, string body, string problem)
     {
         var (status, answer) = await SendAsync(method, path, body);

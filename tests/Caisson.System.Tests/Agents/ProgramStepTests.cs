@@ -191,10 +191,12 @@ public sealed class ProgramStepTests
         const string program = """
             manifest = "name: helper\nprocess: { command: [sh, -c, 'sleep 3; cat'] }\nsandbox: { memory: 128MiB, disk: 32MiB }\n"
             end = child(manifest, "a task", key="the helper")
-            try:
-                child("name: [", "")
-            except StepFailed as refused:
-                print(end["status"], end["result"], refused.code)
+            for bad in "name: [", manifest.replace("128MiB", "8GiB"):
+                try:
+                    child(bad, "")
+                except StepFailed as refused:
+                    print(refused.code)
+            print(end["status"], end["result"])
             """;
         await using var server = await ServerProcess.StartAsync(script: Script);
         var id = await server.CreateAsync(Of(program));
@@ -203,7 +205,7 @@ public sealed class ProgramStepTests
         await KillAsync(server, id, withServer);
         var run = await server.EndedAsync(id);
 
-        Assert.Equal((RunStatus.Completed, "completed a task manifest_invalid"), (run.Status, run.Result));
+        Assert.Equal((RunStatus.Completed, "manifest_invalid\nnot_allowed\ncompleted a task"), (run.Status, run.Result));
         Assert.Single(await JournalAsync(server, id), e => e.Kind == "child_spawned");
         Assert.Single(await JournalAsync(server, id), e => e.Kind == "child_ended");
         await server.AssertSoundAsync();
