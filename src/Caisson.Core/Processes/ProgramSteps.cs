@@ -162,6 +162,10 @@ internal sealed class ProgramSteps(RunSession session, RunServices services, Ste
             _over.Token.ThrowIfCancellationRequested();
             if (_open.TryGetValue(call.Key.Hash, out var open))
                 return open.Lease.Next;
+
+            // It may have ended since the caller looked: it leaves the open ones after it is recorded.
+            if (records.Find(call.Key) is { } record)
+                return Task.FromResult(Match(record, call.Subject));
             if (_open.Count >= MostOpen)
                 return Task.FromResult<ProgramAnswer>(new ProgramAnswer.Refused(new Failure(ErrorCodes.RequestInvalid, $"a program may have {MostOpen} steps open at a time: end some of them first")));
             var lease = new StepLease(call, () => $"{call.Key.Hash}.{services.Ids.NextRandom():N}");
