@@ -36,6 +36,7 @@ public static class ErrorCodes
     public const string StepUnknown = "step_unknown";
     public const string StepCompensated = "step_compensated";
     public const string StepFailed = "step_failed";
+    public const string StepStale = "step_stale";
     public const string ProcessFailed = "process_failed";
     public const string DryRun = "dry_run";
     public const string SpawnCycle = "spawn_cycle";

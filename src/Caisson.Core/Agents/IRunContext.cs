@@ -127,6 +127,9 @@ public sealed record ChildSpec(string Agent, string Input)
 
     /// <summary>The child lives on when its parent ends. Default: it is cancelled then.</summary>
     public bool Detach { get; init; }
+
+    /// <summary>A program asked for it, which must not reach by its children what it may not itself.</summary>
+    internal bool ByProgram { get; init; }
 }
 
 /// <param name="Ended">Completes with the child's end.</param>

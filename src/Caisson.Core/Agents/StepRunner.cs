@@ -50,7 +50,8 @@ internal sealed class StepRunner(RunSession session, RunServices services, Func<
     internal async Task ExecuteProcessAsync(StepCall call, RetrySettings retry, Func<StepContext, Task<StepAttempt>> body) =>
         await ExecuteAsync(call, EffectClass.Idempotent, retry, (attempt, cancellation) => body(Context(call, attempt, cancellation)));
 
-    internal async Task ExecuteAsync<T>(StepCall call, NamedStep<T> step)
+    /// <param name="giveUp">Ends a wait between two attempts: whoever would make the next one is gone.</param>
+    internal async Task ExecuteAsync<T>(StepCall call, NamedStep<T> step, CancellationToken giveUp = default)
     {
         var effectful = step.Options.Effect is EffectClass.AtMostOnce or EffectClass.Compensable;
         if (effectful)
@@ -70,7 +71,7 @@ internal sealed class StepRunner(RunSession session, RunServices services, Func<
         var retry = step.Options.Retry ?? session.Manifest.Retry;
         for (var doubts = 1; ; doubts++)
         {
-            if (await ExecuteAsync(call, step.Options.Effect, retry, (attempt, cancellation) => step.AttemptAsync(Context(call, attempt, cancellation))) is not { } doubtful)
+            if (await ExecuteAsync(call, step.Options.Effect, retry, (attempt, cancellation) => step.AttemptAsync(Context(call, attempt, cancellation)), giveUp) is not { } doubtful)
                 return;
             if (await new UnknownStep<T>(session, call, step).DecideAsync(session.History.StartOf(call.Key.Hash)!, doubtful.Problem) == UnknownEnd.Resolved)
                 return;
@@ -79,7 +80,7 @@ internal sealed class StepRunner(RunSession session, RunServices services, Func<
         }
     }
 
-    private async Task<StepAttempt.Doubtful?> ExecuteAsync(StepCall call, EffectClass? effect, RetrySettings retry, Func<int, CancellationToken, Task<StepAttempt>> body)
+    private async Task<StepAttempt.Doubtful?> ExecuteAsync(StepCall call, EffectClass? effect, RetrySettings retry, Func<int, CancellationToken, Task<StepAttempt>> body, CancellationToken giveUp = default)
     {
         var prior = session.History.Attempts(call.Key);
         var first = services.Clock.GetUtcNow();
@@ -103,7 +104,8 @@ internal sealed class StepRunner(RunSession session, RunServices services, Func<
                     await session.FailAttemptAsync(call, prior + attempt, failed.Failure, HoldFate.Release, services.Clock.GetUtcNow() + wait, session.Owned);
                     if (wait is not { } delay)
                         throw new RunHaltException(failed.Failure.Retryable ? new RunHalt.Exhausted(failed.Failure) : new RunHalt.Failed(failed.Failure));
-                    await services.Tasks.DelayAsync(delay, services.Clock, session.Halting);
+                    using (var waits = CancellationTokenSource.CreateLinkedTokenSource(session.Halting, giveUp))
+                        await services.Tasks.DelayAsync(delay, services.Clock, waits.Token);
                     break;
             }
         }
@@ -143,6 +145,10 @@ internal sealed record NamedStep<T>(string Name, Func<StepContext, Task<T>> Body
             // The author says what happened: nothing that may be tried again, or a failure that is the step's result.
             return known.Failure.Retryable ? new StepAttempt.Failed(known.Failure) : new StepAttempt.Done(default, known.Failure);
         }
+        catch (StepBrokenException broken)
+        {
+            return Effectful ? new StepAttempt.Doubtful(broken.Failure.Message) : new StepAttempt.Failed(broken.Failure) { Last = broken.Last };
+        }
         catch (Exception problem) when (problem is not CaissonException && !(problem is OperationCanceledException && context.Cancellation.IsCancellationRequested && !Effectful))
         {
             // A failure of the author's code is data: it is journaled, and the step is tried again where that is safe.
@@ -152,4 +158,13 @@ internal sealed record NamedStep<T>(string Name, Func<StepContext, Task<T>> Body
     }
 
     private bool Effectful => Options.Effect is EffectClass.AtMostOnce or EffectClass.Compensable;
+}
+
+/// <summary>An attempt of a program's step broke in the middle: nobody says whether it took effect.</summary>
+/// <param name="last">Nobody is there to try it again.</param>
+internal sealed class StepBrokenException(Failure failure, bool last) : Exception(failure.Message)
+{
+    internal Failure Failure => failure;
+
+    internal bool Last => last;
 }

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using Caisson.Contracts;
 using Caisson.Core.Agents;
 using Caisson.Core.Budgets;
@@ -13,8 +14,10 @@ internal sealed class RunHistory
 {
     private readonly Queue<Arrival> _arrivals = new();
     private readonly Dictionary<string, long> _completed = new(StringComparer.Ordinal);
-    private readonly Dictionary<string, int> _attempts = new(StringComparer.Ordinal);
-    private readonly Dictionary<string, OpenStart> _started = new(StringComparer.Ordinal);
+
+    // Read by each step that begins, while another one that ends is written: a start that is missed would be a step done twice.
+    private readonly ConcurrentDictionary<string, int> _attempts = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<string, OpenStart> _started = new(StringComparer.Ordinal);
     private readonly Dictionary<string, DateTimeOffset> _timers = new(StringComparer.Ordinal);
     private readonly Dictionary<string, OpenApproval> _approvals = new(StringComparer.Ordinal);
     private readonly Dictionary<string, string> _questions = new(StringComparer.Ordinal);
@@ -114,7 +117,7 @@ internal sealed class RunHistory
                 break;
             case EntryBody.StepFailed:
                 Attempted(key, attempt);
-                _started.Remove(key!);
+                _started.TryRemove(key!, out _);
                 break;
             case EntryBody.EgressIntended intended:
                 // A tool's step that nothing left is repeated; this one is not any more.
@@ -128,7 +131,7 @@ internal sealed class RunHistory
                 Completed(seq, at, key, completed);
                 break;
             case EntryBody.StepResolved resolved:
-                _started.Remove(key!);
+                _started.TryRemove(key!, out _);
                 if (resolved.How != StepResolutions.NotDone)
                     Once(seq, key!);
                 break;
@@ -217,6 +220,9 @@ internal sealed class RunHistory
     /// <summary>A start of a step that must not be repeated, without its end.</summary>
     internal OpenStart? StartOf(string key) => _started.GetValueOrDefault(key);
 
+    /// <summary>Timers that were ever set.</summary>
+    internal int Timers => _timers.Count;
+
     internal DateTimeOffset? TimerOf(string key) => _timers.TryGetValue(key, out var due) ? due : null;
 
     /// <summary>Entries from a place on whose effects another way through the journal would repeat.</summary>
@@ -239,7 +245,7 @@ internal sealed class RunHistory
         if (key is null)
             throw new CaissonException(ErrorCodes.DatabaseCorrupt, $"journal entry {seq} completes a step without a key");
         Once(seq, key);
-        if (_started.Remove(key))
+        if (_started.TryRemove(key, out _))
             _effects.Add(seq);
         Steps++;
         ToolCalls += body.Step.Kind == StepKind.Tool ? 1 : 0;

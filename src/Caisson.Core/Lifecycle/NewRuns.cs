@@ -35,6 +35,8 @@ public sealed class NewRuns(
     {
         if (Sizes.Utf8(command.Input) > MaxInputBytes)
             return Refuse(ErrorCodes.PayloadTooLarge, $"the input has {Sizes.Utf8(command.Input)} bytes, at most {MaxInputBytes} are allowed: put large data into files");
+        if (command.Own is { } own)
+            return await CheckAsync(command, new ManifestOutcome.Valid(own, ManifestReader.HashOf(own)), cancellationToken);
         if (command.Manifest.Length == 0 && command.Code is not null)
             return await CheckAsync(command, new ManifestOutcome.Valid(new AgentManifest { Name = command.Code, Code = command.Code }, ""), cancellationToken);
         if (Sizes.Utf8(command.Manifest) > MaxManifestBytes)

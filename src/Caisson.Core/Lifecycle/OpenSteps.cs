@@ -11,6 +11,8 @@ internal sealed class OpenSteps
 {
     private readonly Dictionary<string, StepSubject> _inFlight = new(StringComparer.Ordinal);
 
+    private readonly Dictionary<string, string> _notes = new(StringComparer.Ordinal);
+
     /// <summary>Each hold, and until when nothing is under way for it: the wait for a retry.</summary>
     private readonly Dictionary<string, DateTimeOffset> _held = new(StringComparer.Ordinal);
 
@@ -33,7 +35,20 @@ internal sealed class OpenSteps
     internal void Add(StepKey key, StepSubject subject) => _inFlight[key.Hash] = subject;
 
     /// <returns>What it was, or <c>null</c> where it was not under way.</returns>
-    internal StepSubject? Remove(StepKey key) => _inFlight.Remove(key.Hash, out var subject) ? subject : null;
+    internal StepSubject? Remove(StepKey key)
+    {
+        _notes.Remove(key.Hash);
+        return _inFlight.Remove(key.Hash, out var subject) ? subject : null;
+    }
+
+    internal bool IsOnly(StepKey key) => _inFlight.Count == 1 && Contains(key);
+
+    /// <summary>What a step under way last said of itself.</summary>
+    internal void Note(StepKey key, string? note)
+    {
+        if (note is not null && Contains(key))
+            _notes[key.Hash] = note;
+    }
 
     internal bool Contains(StepKey key) => _inFlight.ContainsKey(key.Hash);
 
@@ -73,5 +88,5 @@ internal sealed class OpenSteps
     /// <summary>For people; <c>null</c> when nothing is under way.</summary>
     internal string? Describe(StopRequest? stop) => _inFlight.Count == 0
         ? null
-        : string.Join(", ", _inFlight.Values.Select(step => $"{Words.Of(step.Kind)} {step.Name}")) + (stop is null ? "" : $" (then {Words.Of(stop.Kind)})");
+        : string.Join(", ", _inFlight.Select(step => $"{Words.Of(step.Value.Kind)} {step.Value.Name}{(_notes.TryGetValue(step.Key, out var note) ? ": " + note : "")}")) + (stop is null ? "" : $" (then {Words.Of(stop.Kind)})");
 }

@@ -231,6 +231,9 @@ public sealed record CreateRun(
     /// <summary>Root of a saved workspace that it begins with.</summary>
     public string? Workspace { get; init; }
     public string? Code { get; init; }
+
+    /// <summary>Of a run that starts its own like: the manifest, in the place of its text.</summary>
+    internal AgentManifest? Own { get; init; }
     public string Tenant { get; init; } = BudgetNodes.DefaultTenant;
     public RunId? Parent { get; init; }
 

@@ -60,10 +60,13 @@ internal sealed class Spawner(TimeProvider clock, NewRuns runs)
             Depth = session.Claimed.Depth + 1,
             Tenant = session.Claimed.Tenant,
             Ancestry = ancestry,
+            Own = child is { ByProgram: true, Manifest: null } && child.Agent == session.Manifest.Name ? session.Manifest : null,
         };
         return await runs.CheckAsync(wanted, session.Owned) switch
         {
             CheckedRun.Refused refused => (null, refused.Failure),
+            CheckedRun.Valid valid when child.ByProgram && Processes.ChildRights.Exceeds(session.Manifest, valid.Manifest) is { } excess =>
+                (null, new Failure(ErrorCodes.NotAllowed, $"the child '{valid.Manifest.Name}' {excess}")),
             CheckedRun.Valid valid when ancestry.Contains(Likeness(valid.Manifest.Name, child.Input), StringComparer.Ordinal) =>
                 (null, new Failure(ErrorCodes.SpawnCycle, $"agent '{valid.Manifest.Name}' with this very input is already at work above this run: a cycle would never end")),
             CheckedRun.Valid valid => (await runs.BuildAsync(valid, session.Owned), null),

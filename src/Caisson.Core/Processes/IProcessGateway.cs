@@ -16,7 +16,8 @@ public interface IProcessGateway
 public interface IProcessCalls : IAsyncDisposable
 {
     /// <summary>Ways in for one start of the program. Each start may be answered every recorded call anew, once.</summary>
-    IBoxDoors Open();
+    /// <param name="steps">What this start may ask beside calling models.</param>
+    IBoxDoors Open(IProcessSteps steps);
 
     /// <summary>Completes when nothing is under way upstream.</summary>
     Task SettledAsync();

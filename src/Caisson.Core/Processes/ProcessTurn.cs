@@ -173,13 +173,15 @@ internal sealed class ProcessTurn : IProcessRun
     private async Task<StepAttempt> StartAsync(IProcessCalls calls, StepContext attempt)
     {
         _replays.Restart();
-        var doors = calls.Open();
+        await using var steps = new ProgramSteps(_session, _services, _steps, _records, _call.Key, Halt);
+        var doors = calls.Open(steps);
         switch (await _box.OpenFreshAsync(doors, _session.History.Created!.Workspace, attempt.Cancellation))
         {
             case BoxOutcome.Failed failed:
                 return new StepAttempt.Failed(failed.Failure);
             case BoxOutcome.Ready ready:
                 var outcome = await RunAsync(ready.Box, attempt);
+                await steps.DisposeAsync();
                 await calls.SettledAsync();
                 await _replays.WriteAsync();
                 return await CameToAsync(outcome, ready.Box, attempt);

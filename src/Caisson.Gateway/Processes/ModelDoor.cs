@@ -219,7 +219,7 @@ internal sealed class ModelDoor(ModelCallPipeline pipeline)
     }
 
     /// <summary>The run halts: the program is not told, and ends with its box.</summary>
-    private static async Task HoldAsync(HttpContext http)
+    internal static async Task HoldAsync(HttpContext http)
     {
         var gone = new TaskCompletionSource();
         await using var registration = http.RequestAborted.Register(gone.SetResult);

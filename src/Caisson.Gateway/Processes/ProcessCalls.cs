@@ -28,7 +28,7 @@ internal sealed class ProcessCalls(IProcessRun run, BoxListener listener) : IPro
     /// <summary>What this run's answers hold, for clients that only name it.</summary>
     public RecordedItems Items { get; } = new(() => run.Recorded);
 
-    public IBoxDoors Open() => new ProcessStart(this, listener);
+    public IBoxDoors Open(IProcessSteps steps) => new ProcessStart(this, steps, listener);
 
     /// <summary>One more call that a limit denied.</summary>
     /// <returns>Whether the program was told often enough: one that goes on asking has to be ended.</returns>

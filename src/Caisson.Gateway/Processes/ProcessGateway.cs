@@ -15,7 +15,7 @@ public sealed class ProcessGateway : IProcessGateway, IAsyncDisposable
     private readonly WebApplication _web;
     private readonly BoxListener _listener;
 
-    public ProcessGateway(ModelCallPipeline pipeline, ILoggerFactory logs)
+    public ProcessGateway(ModelCallPipeline pipeline, TimeProvider clock, ILoggerFactory logs)
     {
         _listener = new BoxListener();
         // The root is a folder that is surely there: the framework would look for settings files in the working directory.
@@ -29,6 +29,7 @@ public sealed class ProcessGateway : IProcessGateway, IAsyncDisposable
             kestrel.Listen(_listener.EndPoint, listen => listen.Protocols = HttpProtocols.Http1);
         });
         _web = builder.Build();
+        new StepDoor(clock).MapTo(_web);
         _web.Run(new ModelDoor(pipeline).ServeAsync);
     }
 

@@ -1,4 +1,5 @@
 using Caisson.Core.Egress;
+using Caisson.Core.Processes;
 using Caisson.Core.Sandboxes;
 
 namespace Caisson.Gateway.Processes;
@@ -15,14 +16,16 @@ internal sealed class ProcessStart : IBoxDoors, IBoxService
     private readonly BoxListener _listener;
     private readonly CancellationTokenSource _end = new();
 
-    public ProcessStart(ProcessCalls calls, BoxListener listener)
+    public ProcessStart(ProcessCalls calls, IProcessSteps steps, BoxListener listener)
     {
-        (Calls, _listener) = (calls, listener);
+        (Calls, Steps, _listener) = (calls, steps, listener);
         Pool = new ReplayPool(calls.Run.Recorded, calls.Run.Input);
         Forwards = [new BoxForward(Port, "gateway", this)];
     }
 
     public ProcessCalls Calls { get; }
+
+    public IProcessSteps Steps { get; }
 
     public ReplayPool Pool { get; }
 

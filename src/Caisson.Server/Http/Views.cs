@@ -52,7 +52,7 @@ internal static class Views
         entry.Key,
         entry.Attempt,
         Json(entry.Body),
-        payloads && entry.Payload is { } payload ? Json(payload) : null,
+        payloads && entry.Payload is { Length: > 0 } payload ? Json(payload) : null,
         entry.Payload?.Length ?? 0);
 
     internal static async Task WriteAsync<T>(HttpContext http, int status, T value, JsonTypeInfo<T> type)
