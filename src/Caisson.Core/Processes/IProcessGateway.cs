@@ -46,6 +46,9 @@ public interface IProcessRun
     /// <summary>A call that nothing recorded answers: its step's key is the next free one of this identity.</summary>
     IStepLog NewCall(string identity);
 
+    /// <summary>What it does beside model calls: each a step, whose way is the engine's own.</summary>
+    IProcessSteps Steps { get; }
+
     /// <summary>The run cannot go on like this: the program is ended, unanswered, and the run pauses or fails.</summary>
     void Halt(ModelOutcome why);
 }

@@ -13,6 +13,7 @@ internal sealed class ProcessRecords
     private readonly Lock _lock = new();
     private readonly Dictionary<string, int> _asked = new(StringComparer.Ordinal);
     private readonly Dictionary<string, StepRecord> _steps = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, TaskCompletionSource<EntryBody.ApprovalDecided>> _decisions = new(StringComparer.Ordinal);
     private ImmutableList<StepRecord> _calls = [];
 
     /// <summary>Completed steps, in the journal's order.</summary>
@@ -20,9 +21,21 @@ internal sealed class ProcessRecords
 
     internal void Add(Arrival arrival)
     {
-        if (arrival.Body is not EntryBody.StepCompleted completed)
+        if (arrival.Body is EntryBody.ApprovalDecided decided)
+        {
+            lock (_lock)
+                DecisionNeedsLock(arrival.Key!).TrySetResult(decided);
             return;
-        var record = new StepRecord(arrival.Seq, new StepKey(arrival.Key!), completed.Step, arrival.Payload, completed.Failure, completed.Workspace);
+        }
+
+        var record = arrival.Body switch
+        {
+            EntryBody.StepCompleted completed => new StepRecord(arrival.Seq, new StepKey(arrival.Key!), completed.Step, arrival.Payload, completed.Failure, completed.Workspace),
+            EntryBody.StepResolved resolved => new StepRecord(arrival.Seq, new StepKey(arrival.Key!), resolved.Step, arrival.Payload, resolved.Failure, null),
+            _ => null,
+        };
+        if (record is null)
+            return;
         lock (_lock)
         {
             _steps[arrival.Key!] = record;
@@ -35,6 +48,16 @@ internal sealed class ProcessRecords
         lock (_lock)
             return _steps.GetValueOrDefault(key.Hash);
     }
+
+    /// <summary>What people decided under this key; of a question asked twice, the first time.</summary>
+    internal Task<EntryBody.ApprovalDecided> DecisionAsync(string key)
+    {
+        lock (_lock)
+            return DecisionNeedsLock(key).Task;
+    }
+
+    private TaskCompletionSource<EntryBody.ApprovalDecided> DecisionNeedsLock(string key) =>
+        _decisions.TryGetValue(key, out var known) ? known : _decisions[key] = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     /// <summary>The first key of this identity that no completed call has and that was not given away since.</summary>
     internal StepKey Next(string identity)

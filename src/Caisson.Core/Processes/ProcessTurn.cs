@@ -37,6 +37,7 @@ internal sealed class ProcessTurn : IProcessRun
     private readonly ProcessSettings _process;
     private readonly StepCall _call;
     private readonly Wake _wake;
+    private readonly ProcessSteps _beside;
     private RunHalt? _halt;
 
     internal ProcessTurn(RunSession session, RunServices services, RunBox box, StepRunner steps)
@@ -44,6 +45,7 @@ internal sealed class ProcessTurn : IProcessRun
         (_session, _services, _box, _steps) = (session, services, box, steps);
         _wake = new Wake(services.Tasks);
         _process = session.Manifest.Process!;
+        _beside = new ProcessSteps(session, services, steps, _records, box, Halt);
         var identity = StepHash.Of(["process", .. _process.Command, session.History.Created!.Input]);
         _call = new StepCall(new StepKey(identity), new StepSubject(StepKind.Named, "process", identity, null, Shown(_process.Command)), "");
     }
@@ -62,6 +64,8 @@ internal sealed class ProcessTurn : IProcessRun
 
     public IReadOnlyList<StepRecord> Recorded => _records.Calls;
 
+    public IProcessSteps Steps => _beside;
+
     public IStepLog NewCall(string identity) => new StepLog(_session, _records.Next(identity), "", null);
 
     public void Halt(ModelOutcome why)
@@ -74,6 +78,11 @@ internal sealed class ProcessTurn : IProcessRun
             ModelOutcome.Drifted drifted => new RunHalt.Drifted(drifted.Report),
             _ => throw new ArgumentOutOfRangeException(nameof(why), why, "no reason to halt"),
         };
+        Halt(halt);
+    }
+
+    private void Halt(RunHalt halt)
+    {
         Interlocked.CompareExchange(ref _halt, halt, null);
         _wake.Set();
     }
@@ -112,10 +121,12 @@ internal sealed class ProcessTurn : IProcessRun
             await Task.WhenAny(execution, _wake.Next);
             _wake.Take();
             if (!execution.IsCompleted && IsHalting)
-                await _box.CloseAsync();
+                await _box.CloseOwnAsync();
+            await _beside.ShowAsync();
         }
 
-        await calls.SettledAsync();
+        await SettledAsync(calls);
+        await _box.CloseBesideAsync();
         try
         {
             await execution;
@@ -130,6 +141,12 @@ internal sealed class ProcessTurn : IProcessRun
         }
 
         return _halt is { } halt ? new TurnEnd.Halted(halt) : End(_records.Find(_call.Key) ?? throw new InvalidOperationException("a program that ended has a record"));
+    }
+
+    private async Task SettledAsync(IProcessCalls calls)
+    {
+        await calls.SettledAsync();
+        await _beside.SettledAsync();
     }
 
     private static TurnEnd End(StepRecord record) => record switch
@@ -149,7 +166,7 @@ internal sealed class ProcessTurn : IProcessRun
                 return new StepAttempt.Failed(failed.Failure);
             case BoxOutcome.Ready ready:
                 var outcome = await RunAsync(ready.Box, attempt);
-                await calls.SettledAsync();
+                await SettledAsync(calls);
                 return await CameToAsync(outcome, ready.Box, attempt);
             default:
                 throw new InvalidOperationException("unreachable");

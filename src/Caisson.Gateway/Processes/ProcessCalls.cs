@@ -22,6 +22,8 @@ internal sealed class ProcessCalls(IProcessRun run, BoxListener listener) : IPro
 
     public IProcessRun Run => run;
 
+    public required Mcp.McpServers Mcp { get; init; }
+
     public IBoxDoors Open() => new ProcessStart(this, listener);
 
     /// <summary>A call of this identity that is under way and that nobody reads any more, joined.</summary>
@@ -83,5 +85,9 @@ internal sealed class ProcessCalls(IProcessRun run, BoxListener listener) : IPro
         }
     }
 
-    public async ValueTask DisposeAsync() => await SettledAsync();
+    public async ValueTask DisposeAsync()
+    {
+        await SettledAsync();
+        await Mcp.DisposeAsync();
+    }
 }

@@ -14,13 +14,15 @@ public sealed class ProcessGateway : IProcessGateway, IAsyncDisposable
 {
     private readonly WebApplication _web;
     private readonly BoxListener _listener;
+    private readonly ILoggerFactory _logs;
 
     public ProcessGateway(ModelCallPipeline pipeline, ILoggerFactory logs)
     {
-        _listener = new BoxListener();
+        (_listener, _logs) = (new BoxListener(), logs);
         // The root is a folder that is surely there: the framework would look for settings files in the working directory.
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory, ApplicationName = "caisson-boxes" });
         builder.Services.AddSingleton(logs);
+        Mcp.McpDoor.Add(builder.Services);
         builder.Services.AddSingleton<IConnectionListenerFactory>(_listener);
         builder.Services.AddSingleton<IHostLifetime, SilentLifetime>();
         builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
@@ -29,13 +31,14 @@ public sealed class ProcessGateway : IProcessGateway, IAsyncDisposable
             kestrel.Listen(_listener.EndPoint, listen => listen.Protocols = HttpProtocols.Http1);
         });
         _web = builder.Build();
+        Mcp.McpDoor.Map(_web);
         _web.Run(new ModelDoor(pipeline).ServeAsync);
     }
 
     /// <summary>Begins to serve. Connections that come before it wait.</summary>
     public Task StartAsync(CancellationToken cancellationToken) => _web.StartAsync(cancellationToken);
 
-    public IProcessCalls Begin(IProcessRun run) => new ProcessCalls(run, _listener);
+    public IProcessCalls Begin(IProcessRun run) => new ProcessCalls(run, _listener) { Mcp = new Mcp.McpServers(run, _logs) };
 
     public async ValueTask DisposeAsync()
     {
