@@ -121,7 +121,7 @@ internal sealed partial class RunBox(RunSession session, IReadOnlyList<ISandboxP
         : egress is null ? new Failure(ErrorCodes.EgressNotGranted, "this server lets nothing out of boxes: start one that does, then resume the run")
         : egress.Problem(session.Manifest);
 
-    private bool HasDoors => session.Manifest is not { Egress: null, Services: null };
+    private bool HasDoors => session.Manifest is not { Egress: null, Services: null } || session.Manifest.Mcp?.Any(s => s.Secret is not null) == true;
 
     /// <summary>
     /// The box that was kept when the run began to wait, if it still is what the journal says. It serves once. Where it

@@ -43,8 +43,8 @@ internal sealed record McpDefinitions(Implementation Server, string? Instruction
         try
         {
             return JsonSerializer.Deserialize<JsonObject>(json, McpJsonUtilities.DefaultOptions) is { } known
-                && known["server"].Deserialize<Implementation>(McpJsonUtilities.DefaultOptions) is { } server
-                && known["tools"].Deserialize<List<Tool>>(McpJsonUtilities.DefaultOptions) is { } tools
+                && known["server"]?.Deserialize<Implementation>(McpJsonUtilities.DefaultOptions) is { } server
+                && known["tools"]?.Deserialize<List<Tool>>(McpJsonUtilities.DefaultOptions) is { } tools
                 ? new McpDefinitions(server, known["instructions"]?.GetValue<string>(), tools, HashOf(tools))
                 : null;
         }

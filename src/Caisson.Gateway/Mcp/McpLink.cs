@@ -16,6 +16,7 @@ internal sealed class McpLink : IAsyncDisposable
 
     private readonly BoxProgram? _program;
     private readonly Func<ValueTask> _close;
+    private volatile bool _isForgotten;
 
     private McpLink(McpClient client, McpDefinitions definitions, BoxProgram? program, Func<ValueTask> close)
     {
@@ -26,7 +27,7 @@ internal sealed class McpLink : IAsyncDisposable
 
     public McpDefinitions Definitions { get; }
 
-    public bool IsAlive => !Client.Completion.IsCompleted && _program?.Ended is null;
+    public bool IsAlive => !_isForgotten && !Client.Completion.IsCompleted && _program?.Ended is null;
 
     /// <summary>How it was lost, for people.</summary>
     public string Ended => _program?.Ended ?? "the connection broke";
@@ -71,9 +72,15 @@ internal sealed class McpLink : IAsyncDisposable
 
             // An address may answer later; a program that does not start does not start the next time either.
             var why = program?.Ended ?? (problem is OperationCanceledException ? $"it did not answer within {StartLimit.TotalSeconds:0} s" : problem.Message);
-            throw new StepFailedException(new Failure(ErrorCodes.McpUnavailable, $"MCP server '{server.Name}' cannot be used: {why}", Retryable: program is null));
+            throw new StepFailedException(new Failure(ErrorCodes.McpUnavailable, $"MCP server '{server.Name}' cannot be used: {why}", Retryable: program is null && !IsRefusal(problem)));
         }
     }
+
+    /// <summary>The connection is of no use any more, whatever it says itself: the server has forgotten it.</summary>
+    public void Forget() => _isForgotten = true;
+
+    /// <summary>The server, or the wall before it, has answered that it does nothing.</summary>
+    public static bool IsRefusal(Exception problem) => problem is HttpRequestException { StatusCode: >= System.Net.HttpStatusCode.BadRequest and < System.Net.HttpStatusCode.InternalServerError };
 
     public async ValueTask DisposeAsync()
     {

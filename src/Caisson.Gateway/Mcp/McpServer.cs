@@ -1,3 +1,4 @@
+using System.Net;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Caisson.Contracts;
@@ -78,6 +79,14 @@ internal sealed class McpServer(McpServerSettings settings, IProcessRun run, Fun
         catch (McpProtocolException refusal)
         {
             return McpAnswer.Of(refusal);
+        }
+        catch (HttpRequestException problem) when (McpLink.IsRefusal(problem))
+        {
+            // Of a session that the server does not know any more nothing is left.
+            if (problem.StatusCode != HttpStatusCode.NotFound)
+                throw new StepFailedException(new Failure(ErrorCodes.McpUnavailable, $"MCP server '{settings.Name}' refuses: {problem.Message}"));
+            link.Forget();
+            throw new StepFailedException(Lost("it does not know the session any more") with { Retryable = settings.Stateless });
         }
         catch (Exception problem) when (how.Effect != McpEffect.AtMostOnce && !step.Cancellation.IsCancellationRequested)
         {

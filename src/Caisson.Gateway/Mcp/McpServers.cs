@@ -1,5 +1,6 @@
 using Caisson.Contracts;
 using Caisson.Core.Processes;
+using Caisson.Gateway.Egress;
 using Microsoft.Extensions.Logging;
 
 namespace Caisson.Gateway.Mcp;
@@ -9,9 +10,11 @@ internal sealed class McpServers : IAsyncDisposable
 {
     private readonly Dictionary<string, McpServer> _servers;
 
-    public McpServers(IProcessRun run, ILoggerFactory logs)
+    public McpServers(IProcessRun run, EgressGate gate, ILoggerFactory logs)
     {
-        _servers = (run.Manifest.Mcp ?? []).ToDictionary(s => s.Name, s => new McpServer(s, run, (isAtWork, cancellation) => McpLink.StartAsync(s, run.Steps, isAtWork, logs, cancellation)), StringComparer.Ordinal);
+        _servers = (run.Manifest.Mcp ?? []).ToDictionary(s => s.Name, s => new McpServer(s, run, (isAtWork, cancellation) => s.Url is null
+            ? McpLink.StartAsync(s, run.Steps, isAtWork, logs, cancellation)
+            : McpHttp.ConnectAsync(s, gate, run.Steps, run.Manifest.EgressBytes, isAtWork, logs, cancellation)), StringComparer.Ordinal);
     }
 
     public IReadOnlyCollection<string> Names => _servers.Keys;

@@ -1,4 +1,5 @@
 using Caisson.Core.Processes;
+using Caisson.Gateway.Egress;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Hosting;
@@ -14,11 +15,12 @@ public sealed class ProcessGateway : IProcessGateway, IAsyncDisposable
 {
     private readonly WebApplication _web;
     private readonly BoxListener _listener;
+    private readonly EgressGate _egress;
     private readonly ILoggerFactory _logs;
 
-    public ProcessGateway(ModelCallPipeline pipeline, ILoggerFactory logs)
+    public ProcessGateway(ModelCallPipeline pipeline, EgressGate egress, ILoggerFactory logs)
     {
-        (_listener, _logs) = (new BoxListener(), logs);
+        (_listener, _egress, _logs) = (new BoxListener(), egress, logs);
         // The root is a folder that is surely there: the framework would look for settings files in the working directory.
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory, ApplicationName = "caisson-boxes" });
         builder.Services.AddSingleton(logs);
@@ -38,7 +40,7 @@ public sealed class ProcessGateway : IProcessGateway, IAsyncDisposable
     /// <summary>Begins to serve. Connections that come before it wait.</summary>
     public Task StartAsync(CancellationToken cancellationToken) => _web.StartAsync(cancellationToken);
 
-    public IProcessCalls Begin(IProcessRun run) => new ProcessCalls(run, _listener) { Mcp = new Mcp.McpServers(run, _logs) };
+    public IProcessCalls Begin(IProcessRun run) => new ProcessCalls(run, _listener) { Mcp = new Mcp.McpServers(run, _egress, _logs) };
 
     public async ValueTask DisposeAsync()
     {
