@@ -29,6 +29,8 @@ public sealed class EgressGate : IBoxEgress
         _bundle = new Lazy<ReadOnlyMemory<byte>>(() => options.SystemBundle ?? (Bundles.FirstOrDefault(File.Exists) is { } path ? File.ReadAllBytes(path) : ReadOnlyMemory<byte>.Empty));
     }
 
+    internal TimeProvider Clock => _clock;
+
     public Failure? Problem(AgentManifest manifest)
     {
         ArgumentNullException.ThrowIfNull(manifest);

@@ -13,10 +13,13 @@ internal static class McpAnswer
     /// <summary>Member of <c>_meta</c> that has the error code of a call that the runtime itself has answered.</summary>
     public const string Code = "caisson/code";
 
+    /// <summary>What the SDK puts before the server's own words.</summary>
+    private const string SdkPrefix = "Request failed (remote): ";
+
     public static JsonElement Of(CallToolResult result) => Wrap("result", JsonSerializer.SerializeToNode(result, McpJsonUtilities.DefaultOptions));
 
     /// <summary>The server's refusal, in the protocol's own terms.</summary>
-    public static JsonElement Of(McpProtocolException refusal) => Wrap("error", new JsonObject { ["code"] = (int)refusal.ErrorCode, ["message"] = refusal.Message });
+    public static JsonElement Of(McpProtocolException refusal) => Wrap("error", new JsonObject { ["code"] = (int)refusal.ErrorCode, ["message"] = refusal.Message.StartsWith(SdkPrefix, StringComparison.Ordinal) ? refusal.Message[SdkPrefix.Length..] : refusal.Message });
 
     /// <exception cref="McpProtocolException">The server had refused the call.</exception>
     public static CallToolResult Read(StepRecord record)

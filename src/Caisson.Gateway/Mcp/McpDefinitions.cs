@@ -34,7 +34,7 @@ internal sealed record McpDefinitions(Implementation Server, string? Instruction
         var json = Serialize(tools);
         if (json.GetRawText().Length > MostBytes)
             throw new InvalidDataException($"its list of tools has more than {MostBytes >> 20} MiB");
-        return new McpDefinitions(client.ServerInfo, client.ServerInstructions, tools, HashOf(tools));
+        return new McpDefinitions(client.ServerInfo ?? new Implementation { Name = "unnamed", Version = "unknown" }, client.ServerInstructions, tools, HashOf(tools));
     }
 
     /// <summary>As recorded; <c>null</c> for what is none.</summary>

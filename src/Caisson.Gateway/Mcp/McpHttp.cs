@@ -44,7 +44,7 @@ internal sealed class McpHttp : HttpMessageHandler
             MaxReconnectionAttempts = 0,
         }, client, logs, ownsHttpClient: false);
 #pragma warning restore CA2000
-        return await McpLink.OpenAsync(server, transport, null, CloseAsync, logs, cancellationToken);
+        return await McpLink.OpenAsync(server, transport, null, CloseAsync, gate.Clock, logs, cancellationToken);
 
         async ValueTask CloseAsync()
         {

@@ -34,7 +34,7 @@ internal sealed class McpLink : IAsyncDisposable
 
     /// <summary>A program in a box of its own.</summary>
     /// <exception cref="StepFailedException">There is no box, or no server in it.</exception>
-    public static async Task<McpLink> StartAsync(McpServerSettings server, IProcessSteps steps, Func<bool> isAtWork, ILoggerFactory logs, CancellationToken cancellationToken)
+    public static async Task<McpLink> StartAsync(McpServerSettings server, IProcessSteps steps, Func<bool> isAtWork, TimeProvider clock, ILoggerFactory logs, CancellationToken cancellationToken)
     {
         var box = await steps.OpenBoxAsync(isAtWork, cancellationToken) switch
         {
@@ -43,7 +43,7 @@ internal sealed class McpLink : IAsyncDisposable
             _ => throw new InvalidOperationException("unreachable"),
         };
         var program = new BoxProgram(box, server.Command!, server.Environment ?? new Dictionary<string, string>(), logs);
-        return await OpenAsync(server, program, program, CloseAsync, logs, cancellationToken);
+        return await OpenAsync(server, program, program, CloseAsync, clock, logs, cancellationToken);
 
         async ValueTask CloseAsync()
         {
@@ -53,10 +53,10 @@ internal sealed class McpLink : IAsyncDisposable
     }
 
     /// <param name="close">Of what the connection stands on; called also where there comes none.</param>
-    public static async Task<McpLink> OpenAsync(McpServerSettings server, IClientTransport transport, BoxProgram? program, Func<ValueTask> close, ILoggerFactory logs, CancellationToken cancellationToken)
+    public static async Task<McpLink> OpenAsync(McpServerSettings server, IClientTransport transport, BoxProgram? program, Func<ValueTask> close, TimeProvider clock, ILoggerFactory logs, CancellationToken cancellationToken)
     {
         McpClient? client = null;
-        using var limit = new CancellationTokenSource(StartLimit);
+        using var limit = new CancellationTokenSource(StartLimit, clock);
         using var both = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellationToken);
         try
         {
@@ -66,12 +66,11 @@ internal sealed class McpLink : IAsyncDisposable
         }
         catch (Exception problem) when (problem is not OperationCanceledException || !cancellationToken.IsCancellationRequested)
         {
+            // An address may answer later; a program that does not start does not start the next time either.
+            var why = program?.Ended ?? (problem is OperationCanceledException ? $"it did not answer within {StartLimit.TotalSeconds:0} s" : problem.Message);
             if (client is not null)
                 await client.DisposeAsync();
             await close();
-
-            // An address may answer later; a program that does not start does not start the next time either.
-            var why = program?.Ended ?? (problem is OperationCanceledException ? $"it did not answer within {StartLimit.TotalSeconds:0} s" : problem.Message);
             throw new StepFailedException(new Failure(ErrorCodes.McpUnavailable, $"MCP server '{server.Name}' cannot be used: {why}", Retryable: program is null && !IsRefusal(problem)));
         }
     }

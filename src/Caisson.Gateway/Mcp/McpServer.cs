@@ -22,7 +22,7 @@ namespace Caisson.Gateway.Mcp;
 /// </para>
 /// </summary>
 /// <param name="open">Makes a connection; may something leave on its behalf, is asked by the function that it is given.</param>
-internal sealed class McpServer(McpServerSettings settings, IProcessRun run, Func<Func<bool>, CancellationToken, Task<McpLink>> open) : IAsyncDisposable
+internal sealed class McpServer(McpServerSettings settings, IProcessRun run, TimeProvider clock, Func<Func<bool>, CancellationToken, Task<McpLink>> open) : IAsyncDisposable
 {
     /// <summary>Member of <c>_meta</c> of every call.</summary>
     public const string IdempotencyKey = "caisson/idempotency_key";
@@ -70,7 +70,7 @@ internal sealed class McpServer(McpServerSettings settings, IProcessRun run, Fun
             Meta = new JsonObject { [IdempotencyKey] = step.IdempotencyKey },
         };
         var timeout = settings.Timeout ?? DefaultTimeout;
-        using var limit = new CancellationTokenSource(timeout);
+        using var limit = new CancellationTokenSource(timeout, clock);
         using var both = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, step.Cancellation);
         try
         {

@@ -12,8 +12,8 @@ internal sealed class McpServers : IAsyncDisposable
 
     public McpServers(IProcessRun run, EgressGate gate, ILoggerFactory logs)
     {
-        _servers = (run.Manifest.Mcp ?? []).ToDictionary(s => s.Name, s => new McpServer(s, run, (isAtWork, cancellation) => s.Url is null
-            ? McpLink.StartAsync(s, run.Steps, isAtWork, logs, cancellation)
+        _servers = (run.Manifest.Mcp ?? []).ToDictionary(s => s.Name, s => new McpServer(s, run, gate.Clock, (isAtWork, cancellation) => s.Url is null
+            ? McpLink.StartAsync(s, run.Steps, isAtWork, gate.Clock, logs, cancellation)
             : McpHttp.ConnectAsync(s, gate, run.Steps, run.Manifest.EgressBytes, isAtWork, logs, cancellation)), StringComparer.Ordinal);
     }
 
