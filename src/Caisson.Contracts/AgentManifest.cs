@@ -32,6 +32,9 @@ public sealed record AgentManifest
     /// <summary>Services of the host's choosing that the box finds on its loopback. <c>null</c>: none.</summary>
     public IReadOnlyList<ServiceSetting>? Services { get; init; }
 
+    /// <summary>Servers of tools that a process agent finds at the gateway. <c>null</c>: none.</summary>
+    public IReadOnlyList<McpServerSettings>? Mcp { get; init; }
+
     /// <summary>What happens when the agent takes another way than its journal. Default: the run pauses.</summary>
     public DriftPolicy OnDrift { get; init; } = DriftPolicy.Pause;
 }

@@ -38,6 +38,10 @@ public static class ErrorCodes
     public const string StepFailed = "step_failed";
     public const string StepStale = "step_stale";
     public const string ProcessFailed = "process_failed";
+    public const string ApprovalDenied = "approval_denied";
+    public const string McpUnavailable = "mcp_unavailable";
+    public const string McpLost = "mcp_lost";
+    public const string McpDrift = "mcp_drift";
     public const string DryRun = "dry_run";
     public const string SpawnCycle = "spawn_cycle";
     public const string Internal = "internal";

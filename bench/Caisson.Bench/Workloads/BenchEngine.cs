@@ -6,6 +6,7 @@ using Caisson.Core.Lifecycle;
 using Caisson.Core.Operations;
 using Caisson.Core.Sandboxes;
 using Caisson.Gateway;
+using Caisson.Gateway.Egress;
 using Caisson.Gateway.Prices;
 using Caisson.Gateway.Processes;
 using Caisson.Gateway.Providers;
@@ -44,7 +45,7 @@ internal sealed class BenchEngine : IAsyncDisposable
     {
         var provider = new ProviderOptions { Name = "fixed", BaseUrl = model.ToString().TrimEnd('/') };
         provider.Prices["*"] = new PriceOptions { Input = 1, Output = 10 };
-        var bench = Open(folder, new Dictionary<string, IAgent>(), [provider], [new OpenBoxes(program)], models => new ProcessGateway(models, NullLoggerFactory.Instance), null);
+        var bench = Open(folder, new Dictionary<string, IAgent>(), [provider], [new OpenBoxes(program)], models => new ProcessGateway(models, new EgressGate(new EgressOptions(), new SystemResolver(TimeProvider.System), new SocketConnector(), TimeProvider.System), TimeProvider.System, NullLoggerFactory.Instance), null);
         await bench._gateway!.StartAsync(default);
         return bench;
     }

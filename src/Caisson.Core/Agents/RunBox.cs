@@ -18,7 +18,7 @@ internal abstract record BoxOutcome
 /// The one box of one ownership: opened at the first step that needs it, with the workspace of the last completed
 /// step, frozen when it has nothing to do, and thrown away whenever its state is not the journal's any more.
 /// </summary>
-internal sealed class RunBox(RunSession session, IReadOnlyList<ISandboxProvider> providers, IBoxEgress? egress, ILogger log) : IAsyncDisposable
+internal sealed partial class RunBox(RunSession session, IReadOnlyList<ISandboxProvider> providers, IBoxEgress? egress, ILogger log) : IAsyncDisposable
 {
     private readonly SemaphoreSlim _opening = new(1, 1);
     private ISandbox? _box;
@@ -51,20 +51,9 @@ internal sealed class RunBox(RunSession session, IReadOnlyList<ISandboxProvider>
             if (_box is { } open)
                 return new BoxOutcome.Ready(open);
             var wanted = session.Manifest.Sandbox;
-            ISandboxProvider? chosen = null;
-            foreach (var provider in providers)
-            {
-                if ((await provider.ProbeAsync(cancellationToken)).Offered && provider.Tier >= wanted.Isolation)
-                {
-                    chosen = provider;
-                    break;
-                }
-            }
-
+            var (chosen, unavailable) = await ChooseAsync(cancellationToken);
             if (chosen is null)
-                return new BoxOutcome.Failed(new Failure(ErrorCodes.SandboxUnavailable, $"no sandbox provider of tier {Words.Of(wanted.Isolation)} or stronger on this host: run 'caisson doctor'", Retryable: true));
-            if (NotGranted() is { } ungranted)
-                return new BoxOutcome.Failed(ungranted with { Retryable = true });
+                return new BoxOutcome.Failed(unavailable!);
             var root = fresh is not null ? fresh.Root : session.Summary.WorkspaceRoot is { } saved ? new WorkspaceRoot(saved) : null;
             var spec = new SandboxSpec(session.Run, session.Epoch, wanted, root) { Queued = session.AwaitBoxAsync };
             if (fresh is null && await ReviveAsync(chosen, spec, cancellationToken) is { } revived)
@@ -95,6 +84,21 @@ internal sealed class RunBox(RunSession session, IReadOnlyList<ISandboxProvider>
         }
     }
 
+    /// <summary>The first provider that is strong enough; or why there is none.</summary>
+    private async Task<(ISandboxProvider? Provider, Failure? Failure)> ChooseAsync(CancellationToken cancellationToken)
+    {
+        if (NotGranted() is { } ungranted)
+            return (null, ungranted with { Retryable = true });
+        var wanted = session.Manifest.Sandbox.Isolation;
+        foreach (var provider in providers)
+        {
+            if ((await provider.ProbeAsync(cancellationToken)).Offered && provider.Tier >= wanted)
+                return (provider, null);
+        }
+
+        return (null, new Failure(ErrorCodes.SandboxUnavailable, $"no sandbox provider of tier {Words.Of(wanted)} or stronger on this host: run 'caisson doctor'", Retryable: true));
+    }
+
     /// <summary>The doors go with their box, also where there is none.</summary>
     private async Task<SandboxCreateOutcome> CreateAsync(ISandboxProvider provider, SandboxSpec spec, IBoxDoors? doors, CancellationToken cancellationToken)
     {
@@ -117,7 +121,7 @@ internal sealed class RunBox(RunSession session, IReadOnlyList<ISandboxProvider>
         : egress is null ? new Failure(ErrorCodes.EgressNotGranted, "this server lets nothing out of boxes: start one that does, then resume the run")
         : egress.Problem(session.Manifest);
 
-    private bool HasDoors => session.Manifest is not { Egress: null, Services: null };
+    private bool HasDoors => session.Manifest is not { Egress: null, Services: null } || session.Manifest.Mcp?.Any(s => s.Secret is not null) == true;
 
     /// <summary>
     /// The box that was kept when the run began to wait, if it still is what the journal says. It serves once. Where it
@@ -232,9 +236,16 @@ internal sealed class RunBox(RunSession session, IReadOnlyList<ISandboxProvider>
     /// <returns>Whether that is confirmed.</returns>
     internal async Task<bool> CloseAsync()
     {
+        await CloseOwnAsync();
+        await CloseBesideAsync();
+        return !_stuck;
+    }
+
+    /// <summary>Ends the run's own box; those beside it go on with what they do.</summary>
+    internal async Task CloseOwnAsync()
+    {
         if (_box is { } box)
             await DiscardAsync(box);
-        return !_stuck;
     }
 
     public async ValueTask DisposeAsync()
@@ -242,6 +253,7 @@ internal sealed class RunBox(RunSession session, IReadOnlyList<ISandboxProvider>
         if (_box is { } box)
             await DestroyAsync(box);
         _box = null;
+        await CloseBesideAsync();
         if (session.State.IsFinal)
             foreach (var provider in providers)
                 if (provider.FindCheckpoint(session.Run) is { } kept)

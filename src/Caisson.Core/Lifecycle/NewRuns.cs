@@ -111,7 +111,7 @@ public sealed class NewRuns(
 
         if (command.Workspace is { } root && (!root.All(char.IsAsciiHexDigitLower) || await blobs.GetAsync(root, cancellationToken) is null))
             return Refuse(ErrorCodes.BlobMissing, $"there is no saved workspace '{(root.Length > 64 ? root[..64] + "…" : root)}': upload it with POST /v1/workspaces, and create the run within the hour");
-        if (manifest.Egress is not null || manifest.Services is not null)
+        if (manifest is not { Egress: null, Services: null, Mcp: null })
         {
             var problem = egress is null ? new Failure(ErrorCodes.EgressNotGranted, "egress: this server lets nothing out of boxes: use one that does, or take 'egress' and 'services' out of the manifest") : egress.Problem(manifest);
             if (problem is not null)

@@ -45,7 +45,7 @@ public static class ManifestReader
 
     private static AgentManifest Agent(YamlSection root)
     {
-        root.Allow("name", "version", "loop", "code", "process", "sandbox", "workspace", "limits", "loop_guard", "retry", "on_drift", "egress", "egress_bytes", "services");
+        root.Allow("name", "version", "loop", "code", "process", "sandbox", "workspace", "limits", "loop_guard", "retry", "on_drift", "egress", "egress_bytes", "services", "mcp");
         var name = root.RequiredText("name", 100);
         if (!name.All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or '.'))
             throw root.Bad("name", name, "letters, digits, '-', '_' and '.'");
@@ -71,6 +71,7 @@ public static class ManifestReader
             Egress = EgressReader.Rules(root),
             EgressBytes = EgressReader.Bytes(root),
             Services = EgressReader.Services(root),
+            Mcp = McpReader.Read(root),
         };
     }
 

@@ -2,7 +2,7 @@ using Caisson.Contracts;
 
 namespace Caisson.Core.Manifests;
 
-/// <summary>Reads the section <c>process</c> of a manifest.</summary>
+/// <summary>Reads the section <c>process</c> of a manifest, and what other sections say of programs in the same words.</summary>
 internal static class ProcessReader
 {
     private const int MostArguments = 256;
@@ -12,6 +12,11 @@ internal static class ProcessReader
     internal static ProcessSettings Read(YamlSection process)
     {
         process.Allow("command", "env", "on_divergence");
+        return new ProcessSettings(Command(process), Variables(process)) { OnDivergence = process.Word("on_divergence", DivergencePolicy.Live) };
+    }
+
+    internal static IReadOnlyList<string> Command(YamlSection process)
+    {
         var command = process.List("command", MostArguments);
         if (command.Count == 0)
             throw process.Bad("command", "nothing", "a program and its arguments, as [node, agent.js]");
@@ -21,6 +26,11 @@ internal static class ProcessReader
                 throw process.BadAt(line, "command", "a zero byte", "text without zero bytes");
         }
 
+        return [.. command.Select(c => c.Value)];
+    }
+
+    internal static Dictionary<string, string> Variables(YamlSection process)
+    {
         var variables = new Dictionary<string, string>(StringComparer.Ordinal);
         if (process.Section("env") is { } section)
         {
@@ -37,6 +47,6 @@ internal static class ProcessReader
             }
         }
 
-        return new ProcessSettings([.. command.Select(c => c.Value)], variables) { OnDivergence = process.Word("on_divergence", DivergencePolicy.Live) };
+        return variables;
     }
 }

@@ -18,6 +18,7 @@ internal sealed class ProcessRecords
     private readonly HashSet<string> _fired = new(StringComparer.Ordinal);
     private readonly Dictionary<string, string> _children = new(StringComparer.Ordinal);
     private readonly Dictionary<string, ChildOutcome?> _outcomes = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, TaskCompletionSource<EntryBody.ApprovalDecided>> _decisions = new(StringComparer.Ordinal);
     private ImmutableList<StepRecord> _calls = [];
     private TaskCompletionSource _changed = New();
 
@@ -57,6 +58,9 @@ internal sealed class ProcessRecords
                 break;
             case EntryBody.StepResolved resolved:
                 _steps[key] = new StepRecord(arrival.Seq, new StepKey(key), resolved.Step, arrival.Payload, resolved.Failure, null);
+                break;
+            case EntryBody.ApprovalDecided decided:
+                Decision_NeedsLock(key).TrySetResult(decided);
                 break;
             case EntryBody.SignalConsumed signal:
                 if (!_signals.TryGetValue(signal.Name, out var signals))
@@ -120,6 +124,16 @@ internal sealed class ProcessRecords
         lock (_lock)
             return (_outcomes.TryGetValue(child, out var outcome), outcome);
     }
+
+    /// <summary>What people decided under this key; of a question asked twice, the first time.</summary>
+    internal Task<EntryBody.ApprovalDecided> DecisionAsync(string key)
+    {
+        lock (_lock)
+            return Decision_NeedsLock(key).Task;
+    }
+
+    private TaskCompletionSource<EntryBody.ApprovalDecided> Decision_NeedsLock(string key) =>
+        _decisions.TryGetValue(key, out var known) ? known : _decisions[key] = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     /// <summary>The first key of this identity that no completed call has and that was not given away since.</summary>
     internal StepKey Next(string identity)

@@ -40,6 +40,7 @@ internal sealed class ProcessTurn : IProcessRun
     private readonly ProcessSettings _process;
     private readonly StepCall _call;
     private readonly Wake _wake;
+    private readonly ProcessTools _beside;
     private RunHalt? _halt;
 
     internal ProcessTurn(RunSession session, RunServices services, RunBox box, StepRunner steps)
@@ -49,6 +50,7 @@ internal sealed class ProcessTurn : IProcessRun
         _loops = new ProcessLoops(session);
         _replays = new ProcessReplays(session);
         _process = session.Manifest.Process!;
+        _beside = new ProcessTools(session, services, steps, _records, box, Halt);
         var identity = StepHash.Of(["process", .. _process.Command, session.History.Created!.Input]);
         _call = new StepCall(new StepKey(identity), new StepSubject(StepKind.Named, "process", identity, null, Shown(_process.Command)), "");
     }
@@ -66,6 +68,8 @@ internal sealed class ProcessTurn : IProcessRun
     public bool IsHalting => Volatile.Read(ref _halt) is not null || _session.Stop is not null;
 
     public IReadOnlyList<StepRecord> Recorded => _records.Calls;
+
+    public IProcessTools Tools => _beside;
 
     public IStepLog NewCall(string identity) => new StepLog(_session, _records.Next(identity), "", null);
 
@@ -142,10 +146,12 @@ internal sealed class ProcessTurn : IProcessRun
             await Task.WhenAny(execution, _wake.Next);
             _wake.Take();
             if (!execution.IsCompleted && IsHalting)
-                await _box.CloseAsync();
+                await _box.CloseOwnAsync();
+            await _beside.ShowAsync();
         }
 
-        await calls.SettledAsync();
+        await SettledAsync(calls);
+        await _box.CloseBesideAsync();
         try
         {
             await execution;
@@ -160,6 +166,12 @@ internal sealed class ProcessTurn : IProcessRun
         }
 
         return _halt is { } halt ? new TurnEnd.Halted(halt) : End(_records.Find(_call.Key) ?? throw new InvalidOperationException("a program that ended has a record"));
+    }
+
+    private async Task SettledAsync(IProcessCalls calls)
+    {
+        await calls.SettledAsync();
+        await _beside.SettledAsync();
     }
 
     private static TurnEnd End(StepRecord record) => record switch
@@ -182,7 +194,7 @@ internal sealed class ProcessTurn : IProcessRun
             case BoxOutcome.Ready ready:
                 var outcome = await RunAsync(ready.Box, attempt);
                 await steps.DisposeAsync();
-                await calls.SettledAsync();
+                await SettledAsync(calls);
                 await _replays.WriteAsync();
                 return await CameToAsync(outcome, ready.Box, attempt);
             default:

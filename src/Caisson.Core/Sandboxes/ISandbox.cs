@@ -1,3 +1,4 @@
+using System.IO.Pipelines;
 using Caisson.Contracts;
 
 namespace Caisson.Core.Sandboxes;
@@ -70,6 +71,9 @@ public sealed record ExecRequest(
     TimeSpan Timeout,
     int MaxOutputBytes)
 {
+    /// <summary>Standard input as it comes, in the place of <see cref="Input"/>; its end is the input's. Whoever writes waits while the command reads nothing.</summary>
+    public PipeReader? Feed { get; init; }
+
     /// <summary>Gets everything as it comes, also what is cut from the outcome. A slow one slows the command down.</summary>
     public Func<OutputChunk, CancellationToken, ValueTask>? Observe { get; init; }
 }

@@ -29,6 +29,8 @@ public sealed class EgressGate : IBoxEgress
         _bundle = new Lazy<ReadOnlyMemory<byte>>(() => options.SystemBundle ?? (Bundles.FirstOrDefault(File.Exists) is { } path ? File.ReadAllBytes(path) : ReadOnlyMemory<byte>.Empty));
     }
 
+    internal TimeProvider Clock => _clock;
+
     public Failure? Problem(AgentManifest manifest)
     {
         ArgumentNullException.ThrowIfNull(manifest);
@@ -48,7 +50,25 @@ public sealed class EgressGate : IBoxEgress
                 return new Failure(ErrorCodes.EgressNotGranted, $"services: '{service.Name}' is not one of this server's: have its operator add [services.{service.Name}], or take it out of the manifest");
         }
 
+        foreach (var server in manifest.Mcp ?? [])
+        {
+            if (server.Secret is not { } name)
+                continue;
+            var host = new Uri(server.Url!).Host;
+            if (!_secrets.TryGetValue(name, out var secret))
+                return new Failure(ErrorCodes.EgressNotGranted, $"mcp.servers.{server.Name}: the secret '{name}' is not one of this server's: have its operator add [egress.secrets.{name}], or take it out of the manifest");
+            if (!secret.MayGoTo(host))
+                return new Failure(ErrorCodes.EgressNotGranted, $"mcp.servers.{server.Name}: the secret '{name}' may not go to {host}: have the server's operator add the host to egress.secrets.{name}.hosts, or use it elsewhere");
+        }
+
         return null;
+    }
+
+    /// <summary>The wall for what is asked on a run's behalf at one address: the manifest has named it, and no box can.</summary>
+    internal (BoxWall Wall, Secret? Secret) WallFor(McpServerSettings server, IEgressLog log, long? mostBytes)
+    {
+        var secret = server.Secret is { } name ? _secrets[name] : null;
+        return (new BoxWall(new EgressPolicy([]), _destinations, _connector, new EgressMeter(mostBytes ?? EgressDefaults.Bytes, 0), log, new Dictionary<string, Secret>(), new BoxAuthority(_clock), _options.Trusted, _clock), secret);
     }
 
     public IBoxDoors? Open(AgentManifest manifest, IEgressLog log, long used)

@@ -28,6 +28,8 @@ internal sealed class ProcessCalls(IProcessRun run, BoxListener listener) : IPro
     /// <summary>What this run's answers hold, for clients that only name it.</summary>
     public RecordedItems Items { get; } = new(() => run.Recorded);
 
+    public required Mcp.McpServers Mcp { get; init; }
+
     public IBoxDoors Open(IProcessSteps steps) => new ProcessStart(this, steps, listener);
 
     /// <summary>One more call that a limit denied.</summary>
@@ -96,5 +98,9 @@ internal sealed class ProcessCalls(IProcessRun run, BoxListener listener) : IPro
         }
     }
 
-    public async ValueTask DisposeAsync() => await SettledAsync();
+    public async ValueTask DisposeAsync()
+    {
+        await SettledAsync();
+        await Mcp.DisposeAsync();
+    }
 }

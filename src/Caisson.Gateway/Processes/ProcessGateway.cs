@@ -1,4 +1,5 @@
 using Caisson.Core.Processes;
+using Caisson.Gateway.Egress;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Hosting;
@@ -14,13 +15,16 @@ public sealed class ProcessGateway : IProcessGateway, IAsyncDisposable
 {
     private readonly WebApplication _web;
     private readonly BoxListener _listener;
+    private readonly EgressGate _egress;
+    private readonly ILoggerFactory _logs;
 
-    public ProcessGateway(ModelCallPipeline pipeline, TimeProvider clock, ILoggerFactory logs)
+    public ProcessGateway(ModelCallPipeline pipeline, EgressGate egress, TimeProvider clock, ILoggerFactory logs)
     {
-        _listener = new BoxListener();
+        (_listener, _egress, _logs) = (new BoxListener(), egress, logs);
         // The root is a folder that is surely there: the framework would look for settings files in the working directory.
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory, ApplicationName = "caisson-boxes" });
         builder.Services.AddSingleton(logs);
+        Mcp.McpDoor.Add(builder.Services);
         builder.Services.AddSingleton<IConnectionListenerFactory>(_listener);
         builder.Services.AddSingleton<IHostLifetime, SilentLifetime>();
         builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
@@ -30,13 +34,14 @@ public sealed class ProcessGateway : IProcessGateway, IAsyncDisposable
         });
         _web = builder.Build();
         new StepDoor(clock).MapTo(_web);
+        Mcp.McpDoor.Map(_web);
         _web.Run(new ModelDoor(pipeline).ServeAsync);
     }
 
     /// <summary>Begins to serve. Connections that come before it wait.</summary>
     public Task StartAsync(CancellationToken cancellationToken) => _web.StartAsync(cancellationToken);
 
-    public IProcessCalls Begin(IProcessRun run) => new ProcessCalls(run, _listener);
+    public IProcessCalls Begin(IProcessRun run) => new ProcessCalls(run, _listener) { Mcp = new Mcp.McpServers(run, _egress, _logs) };
 
     public async ValueTask DisposeAsync()
     {

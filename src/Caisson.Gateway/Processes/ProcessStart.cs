@@ -29,6 +29,8 @@ internal sealed class ProcessStart : IBoxDoors, IBoxService
 
     public ReplayPool Pool { get; }
 
+    public Mcp.McpCounts Mcp { get; } = new();
+
     public IReadOnlyList<BoxForward> Forwards { get; }
 
     public IReadOnlyDictionary<string, string> Environment { get; } = new Dictionary<string, string>(StringComparer.Ordinal)

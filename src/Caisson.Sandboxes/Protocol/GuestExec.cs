@@ -35,7 +35,7 @@ internal static class GuestExec
         var (opened, failure) = await open(StreamKind.Exec, cancellationToken);
         if (opened is null)
             return link.Lost.IsCompleted ? new ExecOutcome.Lost(await link.Lost) : new ExecOutcome.NotStarted(failure!);
-        using var channel = new CommandChannel(link, opened) { HasInput = request.Input.Length > 0 };
+        using var channel = new CommandChannel(link, opened) { HasInput = request.Input.Length > 0 || request.Feed is not null };
         await opened.WriteAsync(frames, cancellationToken);
         return await FollowAsync(link, channel, request, start, killRounds, time, cancellationToken);
     }
@@ -48,7 +48,7 @@ internal static class GuestExec
         if (await link.ExpectAsync(ticket, cancellationToken) is not { } stream)
             return new ExecOutcome.Lost(await link.Lost);
         using var channel = new CommandChannel(link, stream);
-        return await FollowAsync(link, channel, request with { Input = default }, start, killRounds, time, cancellationToken);
+        return await FollowAsync(link, channel, request with { Input = default, Feed = null }, start, killRounds, time, cancellationToken);
     }
 
     private static async Task<ExecOutcome> FollowAsync(
@@ -109,6 +109,7 @@ internal static class GuestExec
     {
         var input = request.Input;
         var inputEnded = false;
+        await using var feed = request.Feed is { } given ? new GuestFeed(stream, given) : null;
         var nextPause = request.MaxOutputBytes + (long)FloodQuantum;
         while (await stream.ReadAsync(cancellationToken) is { } frame)
         {
@@ -119,6 +120,9 @@ internal static class GuestExec
                     written(frame.Payload.Length);
                     if (request.Observe is { } observe)
                         await observe(new OutputChunk(frame.Type == FrameType.Error, frame.Payload), cancellationToken);
+                    break;
+                case FrameType.Credit when feed is not null:
+                    feed.Grant(frame.U32(0));
                     break;
                 case FrameType.Credit when !inputEnded:
                     var credit = (int)Math.Min(frame.U32(0), Math.Min(input.Length, FrameStream.MaxPayload));

@@ -126,7 +126,7 @@ internal sealed class Rooms : IAsyncDisposable
         var signals = new RunSignals();
         var kills = new KillSwitches(store, clock);
         var egress = new EgressGate(options.Egress, new SystemResolver(clock), new SocketConnector(), clock);
-        var processes = new ProcessGateway(models, clock, logs);
+        var processes = new ProcessGateway(models, egress, clock, logs);
         var newRuns = new NewRuns(blobs, models, sandboxes, agents.Builds, clock, ids, kills, boxes, egress, servesProcesses: true);
         var engine = new Engine(new EngineOptions { MaxConcurrentRuns = options.MaxConcurrentRuns }, new EngineParts
         {

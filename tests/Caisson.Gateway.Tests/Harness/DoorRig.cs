@@ -24,7 +24,7 @@ internal sealed class DoorRig : IAsyncDisposable
     {
         _gateway = gateway;
         _calls = gateway.Begin(new Run(log));
-        _start = (ProcessStart)_calls.Open();
+        _start = (ProcessStart)_calls.Open(new NoSteps());
         _listener.Start();
         _ = AcceptAsync();
         _client = new HttpClient { BaseAddress = new Uri($"http://{_listener.LocalEndpoint}") };
@@ -32,7 +32,7 @@ internal sealed class DoorRig : IAsyncDisposable
 
     public static async Task<DoorRig> StartAsync(ModelCallPipeline pipeline, IStepLog log)
     {
-        var gateway = new ProcessGateway(pipeline, NullLoggerFactory.Instance);
+        var gateway = new ProcessGateway(pipeline, NoWalls.Gate, TimeProvider.System, NullLoggerFactory.Instance);
         await gateway.StartAsync(TestContext.Current.CancellationToken);
         return new DoorRig(gateway, log);
     }
@@ -107,6 +107,8 @@ internal sealed class DoorRig : IAsyncDisposable
         public Task DivergeAsync(DriftReport report) => throw new InvalidOperationException($"{report}");
 
         public Task<string?> WatchAsync(ConversationSeen seen, bool recorded) => Task.FromResult<string?>(null);
+
+        public IProcessTools Tools => throw new InvalidOperationException("no tools here");
 
         public void Halt(ModelOutcome why) => throw new InvalidOperationException($"{why}");
     }

@@ -28,7 +28,7 @@ public sealed class StepDoorTests : IAsyncLifetime
     public StepDoorTests()
     {
         _pipeline = new ModelCallPipeline([], PriceTable.Embedded, _clock, new Random(7), NullLogger.Instance);
-        _gateway = new ProcessGateway(_pipeline, _clock, NullLoggerFactory.Instance);
+        _gateway = new ProcessGateway(_pipeline, NoWalls.Gate, _clock, NullLoggerFactory.Instance);
         var door = _gateway.Begin(_run).Open(_steps).Forwards.Single();
         _client = new HttpClient(new SocketsHttpHandler { ConnectCallback = (_, cancellation) => ConnectAsync(door.Service, cancellation) }) { BaseAddress = new Uri("http://127.0.0.1:4180/caisson/v1/") };
     }
@@ -284,6 +284,16 @@ public sealed class StepDoorTests : IAsyncLifetime
         public IReadOnlyList<StepRecord> Recorded => [];
 
         public IStepLog NewCall(string identity) => throw new InvalidOperationException("no model is called");
+
+        public IProcessTools Tools => throw new InvalidOperationException("no tools here");
+
+        public void Replayed(long seq, string level, bool isExact) => throw new InvalidOperationException("no model is called");
+
+        public Task GoLiveAsync() => throw new InvalidOperationException("no model is called");
+
+        public Task DivergeAsync(DriftReport report) => throw new InvalidOperationException("no model is called");
+
+        public Task<string?> WatchAsync(ConversationSeen seen, bool recorded) => throw new InvalidOperationException("no model is called");
 
         public void Halt(ModelOutcome why) => throw new InvalidOperationException("nothing halts");
     }
