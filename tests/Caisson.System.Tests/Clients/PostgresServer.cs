@@ -22,15 +22,28 @@ internal sealed class PostgresServer : IAsyncDisposable
     internal static async Task<PostgresServer> StartAsync()
     {
         var server = new PostgresServer();
-        var data = Path.Combine(server._folder.Path, "data");
+        try
+        {
+            await server.BeginAsync();
+            return server;
+        }
+        catch
+        {
+            await server.DisposeAsync();
+            throw;
+        }
+    }
+
+    private async Task BeginAsync()
+    {
+        var data = Path.Combine(_folder.Path, "data");
         if (Environment.IsPrivilegedProcess)
-            await RunAsync(Start("chown", [$"{Nobody}:{Nobody}", server._folder.Path]));
+            await RunAsync(Start("chown", [$"{Nobody}:{Nobody}", _folder.Path]));
         await RunAsync(AsUser("initdb", ["-D", data, "-A", "trust", "-U", User, "-E", "UTF8", "--no-locale", "--no-sync"]));
-        server._process = AsUser("postgres", ["-D", data, "-p", server.Port.ToString(CultureInfo.InvariantCulture), "-c", "listen_addresses=127.0.0.1", "-c", $"unix_socket_directories={server._folder.Path}", "-c", "fsync=off"]);
+        _process = AsUser("postgres", ["-D", data, "-p", Port.ToString(CultureInfo.InvariantCulture), "-c", "listen_addresses=127.0.0.1", "-c", $"unix_socket_directories={_folder.Path}", "-c", "fsync=off"]);
         var ready = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        server._pump = PumpAsync(server._process, ready);
+        _pump = PumpAsync(_process, ready);
         await ready.Task.WaitAsync(CaissonProgram.Patience, TimeProvider.System);
-        return server;
     }
 
     public async ValueTask DisposeAsync()
