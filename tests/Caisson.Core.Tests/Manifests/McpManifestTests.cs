@@ -61,7 +61,7 @@ public sealed class McpManifestTests
     [MemberData(nameof(Wrong))]
     public void What_is_wrong_is_refused_with_its_key(string text, string key, string found, string allowed)
     {
-        var problem = Assert.IsType<ManifestOutcome.Invalid>(ManifestReader.Read(text, "agent.yaml")).Failure.Message;
+        var problem = Assert.IsType<ManifestOutcome.Invalid>(ManifestReader.Read(text, "agent.yaml")).Problem.Message;
 
         Assert.StartsWith("agent.yaml:", problem, StringComparison.Ordinal);
         Assert.Contains($" {key}: ", problem, StringComparison.Ordinal);

@@ -45,8 +45,7 @@ internal sealed class McpHttpServer : IAsyncDisposable
             self.Authorized.TryAdd(http.Request.Headers.Authorization.ToString(), 0);
             return next(http);
         });
-        web.UseRouting();
-        web.UseEndpoints(routes => routes.MapMcp("/mcp"));
+        web.MapMcp("/mcp");
         await web.StartAsync();
         return self;
     }
