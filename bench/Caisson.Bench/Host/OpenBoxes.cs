@@ -33,7 +33,7 @@ internal sealed class OpenBoxes(Func<int, Task> program) : ISandboxProvider
 
     public ValueTask DisposeAsync() => ValueTask.CompletedTask;
 
-    private sealed class Box : ISandbox
+    private sealed class Box : ISandbox, IDisposable
     {
         private readonly TcpListener _listener = new(IPAddress.Loopback, 0);
         private readonly CancellationTokenSource _end = new();
@@ -63,6 +63,12 @@ internal sealed class OpenBoxes(Func<int, Task> program) : ISandboxProvider
             await _end.CancelAsync();
             _listener.Stop();
             await _serving;
+        }
+
+        public void Dispose()
+        {
+            _listener.Dispose();
+            _end.Dispose();
         }
 
         public Task FreezeAsync(CancellationToken cancellationToken) => Task.CompletedTask;

@@ -7,6 +7,7 @@ using Caisson.Core.Operations;
 using Caisson.Core.Sandboxes;
 using Caisson.Gateway;
 using Caisson.Gateway.Egress;
+using Caisson.Gateway.Egress.Addresses;
 using Caisson.Gateway.Prices;
 using Caisson.Gateway.Processes;
 using Caisson.Gateway.Providers;

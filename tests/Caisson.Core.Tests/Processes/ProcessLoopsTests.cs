@@ -27,7 +27,7 @@ public sealed class ProcessLoopsTests
     {
         ConversationTurn[] all = [Turn(0), Turn(1), Turn(1), Turn(2)];
 
-        Assert.All(Enumerable.Range(0, all.Length + 1), count => Assert.Empty(ProcessLoops.Fresh(all, all[..count])));
+        Assert.All(Enumerable.Range(0, all.Length + 1), count => Assert.Empty(ProcessLoops.Fresh(all, [.. all.Take(count)])));
         Assert.Equal([Turn(1)], ProcessLoops.Fresh(all, [.. all, Turn(1)]));
     }
 

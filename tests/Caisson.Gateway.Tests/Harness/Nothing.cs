@@ -1,5 +1,6 @@
 using Caisson.Core.Processes;
 using Caisson.Gateway.Egress;
+using Caisson.Gateway.Egress.Addresses;
 
 namespace Caisson.Gateway.Tests.Harness;
 

@@ -60,7 +60,7 @@ public sealed class RecordedItemsTests
 
     private void Record(string contentType, string body, string wire = ResponsesWire.WireName)
     {
-        var exchange = RecordedExchange.Of(wire, 200, contentType, [Encoding.UTF8.GetBytes(body)], new MatchKeys("", "", "", "", [], []));
+        var exchange = new RecordedExchange(wire, 200, contentType, body, null, [Encoding.UTF8.GetByteCount(body)], new MatchKeys("", "", "", "", [], []));
         _records.Add(new StepRecord(_records.Count, new StepKey($"{_records.Count}"), new StepSubject(StepKind.Model, "m", "i", null, ""), exchange.Encode(), null, null));
     }
 
