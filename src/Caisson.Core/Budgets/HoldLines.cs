@@ -56,11 +56,13 @@ internal sealed class HoldLines(EngineTasks tasks)
     {
         lock (_lock)
         {
-            if (!_lines.TryGetValue(place.Node, out var line) || !line.Remove(place))
+            if (!_lines.TryGetValue(place.Node, out var line))
                 return;
+            var wasFirst = ReferenceEquals(line.First!.Value, place);
+            line.Remove(place);
             if (line.Count == 0)
                 _lines.Remove(place.Node);
-            else
+            else if (wasFirst)
                 line.First!.Value.Wake.Set();
         }
     }

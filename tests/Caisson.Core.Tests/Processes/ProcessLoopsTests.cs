@@ -18,7 +18,7 @@ public sealed class ProcessLoopsTests
 
             // What comes after the known ones is fresh, unless an equal passage makes it look older: never one turn too many.
             return fresh.Length <= Math.Max(all.Length - known.Length, from >= known.Length ? told.Length : 0)
-                && fresh.SequenceEqual(told[^fresh.Length..])
+                && fresh.SequenceEqual(told.TakeLast(fresh.Length))
                 && (from > 0 || fresh.Length == all.Length - known.Length);
         });
 
