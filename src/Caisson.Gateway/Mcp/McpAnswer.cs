@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Caisson.Contracts;
+using Caisson.Core;
 using Caisson.Core.Journal;
 using ModelContextProtocol;
 using ModelContextProtocol.Protocol;
@@ -35,14 +36,18 @@ internal static class McpAnswer
                     throw new McpProtocolException(error.GetProperty("message").GetString()!, (McpErrorCode)error.GetProperty("code").GetInt32());
                 if (json.RootElement.TryGetProperty("result", out var result) && result.Deserialize<CallToolResult>(McpJsonUtilities.DefaultOptions) is { Content: not null } known)
                     return known;
+
+                // A person has set it, in the form that results of all tools have.
+                if (json.RootElement.TryGetProperty("text", out var text))
+                    return new CallToolResult { Content = [new TextContentBlock { Text = text.GetString()! }] };
             }
         }
-        catch (Exception other) when (other is JsonException or InvalidOperationException or KeyNotFoundException)
+        catch (Exception damage) when (damage is JsonException or InvalidOperationException or KeyNotFoundException)
         {
-            // A person has set it.
+            throw new CaissonException(ErrorCodes.DatabaseCorrupt, $"the result of tool step {record.Key} is not readable: {damage.Message}");
         }
 
-        return new CallToolResult { Content = [new TextContentBlock { Text = System.Text.Encoding.UTF8.GetString(record.Result.Span) }] };
+        throw new CaissonException(ErrorCodes.DatabaseCorrupt, $"the result of tool step {record.Key} is no answer of an MCP server");
     }
 
     public static CallToolResult Failed(Failure failure) => new()

@@ -140,9 +140,9 @@ public sealed class McpAgentTests
         var paused = await server.EndedAsync(id);
         Assert.Equal((RunStatus.Paused, PauseCause.Unknown), (paused.Status, paused.Paused));
         var step = JsonDocument.Parse((await server.RunAsync("resolve", id, "-o", "json")).Out).RootElement.GetProperty("items")[0].GetProperty("step").GetString()!;
-        Assert.Equal(0, (await server.RunAsync("resolve", id, step, "--done", "--result", "\"by hand\"")).Exit);
+        Assert.Equal(0, (await server.RunAsync("resolve", id, step, "--done", "--result", """{"text":"by hand"}""")).Exit);
         await Until.AsyncValue("it goes on", () => server.Client.GetRunAsync(id, CancellationToken.None), r => r.Status != RunStatus.Paused);
-        Assert.Equal("\"by hand\"", (await server.EndedAsync(id)).Result);
+        Assert.Equal("by hand", (await server.EndedAsync(id)).Result);
         Assert.Single(ledger.Lines);
         await server.AssertSoundAsync();
     }
