@@ -41,9 +41,11 @@ internal sealed class ProcessLoops(RunSession session)
     {
         lock (_lock)
         {
-            if (!recorded && session.History.LoopResets is [.., var reset] && reset > _reset)
+            var isAnew = !recorded && session.History.LoopResets is [.., var reset] && reset > _reset;
+            if (isAnew)
             {
-                _reset = reset;
+                // What this request tells happened before somebody looked at it.
+                _reset = session.History.LoopResets[^1];
                 foreach (var one in _known.Values)
                     one.Guard.Reset();
             }
@@ -54,7 +56,8 @@ internal sealed class ProcessLoops(RunSession session)
             foreach (var turn in Fresh(known.Turns, seen.Turns))
             {
                 known.Turns.Add(turn);
-                Take(known.Guard.Observe(turn.Tool, turn.Signature, turn.Result, turn.Failed, null, at));
+                if (!isAnew)
+                    Take(known.Guard.Observe(turn.Tool, turn.Signature, turn.Result, turn.Failed, null, at));
             }
 
             known.Turns.RemoveRange(0, Math.Max(0, known.Turns.Count - MostTurns));
