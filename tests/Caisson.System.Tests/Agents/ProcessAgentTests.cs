@@ -70,9 +70,7 @@ public sealed class ProcessAgentTests
         var id = await server.CreateAsync(Manifest());
         await ModelCallsAsync(server, id, 2);
         await Until.AsyncValue("the third call is with the provider", () => Task.FromResult(server.AskedCalls(id).Count), asked => asked == 3);
-        var box = (await server.Client.ListSandboxesAsync(CancellationToken.None)).Sandboxes.Single(b => b.Run == id);
-
-        Assert.Equal(0, (await server.RunAsync("sandbox", "exec", box.Id, "--", "pkill", "-KILL", "python3")).Exit);
+        await server.KillProgramAsync(id, "pkill", "-KILL", "python3");
 
         var run = await server.EndedAsync(id);
         Assert.Equal((RunStatus.Completed, Result, 1), (run.Status, run.Result, run.Epoch));

@@ -87,9 +87,7 @@ public sealed class ProcessGuardTests
         await using var server = await ServerProcess.StartAsync(script: Script);
         var id = await server.CreateAsync($"name: fickle\nprocess: {{ command: [python3, -c, {JsonSerializer.Serialize(Fickle)}], on_divergence: {policy} }}\nsandbox: {{ memory: 256MiB, disk: 16MiB }}\n");
         await Until.AsyncValue("the third call is with the provider", () => Task.FromResult(server.AskedCalls(id).Count), asked => asked == 3);
-        var box = (await server.Client.ListSandboxesAsync(CancellationToken.None)).Sandboxes.Single(b => b.Run == id);
-
-        Assert.Equal(0, (await server.RunAsync("sandbox", "exec", box.Id, "--", "pkill", "-KILL", "python3")).Exit);
+        await server.KillProgramAsync(id, "pkill", "-KILL", "python3");
 
         var run = await server.EndedAsync(id);
         Assert.Equal(expected, run.Status);

@@ -280,8 +280,7 @@ public sealed class ProgramStepTests
             return;
         }
 
-        var box = (await server.Client.ListSandboxesAsync(CancellationToken.None)).Sandboxes.Single(b => b.Run == run);
-        Assert.Equal(0, (await server.RunAsync("sandbox", "exec", box.Id, "--", "pkill", "-KILL", "python3")).Exit);
+        await server.KillProgramAsync(run, "pkill", "-KILL", "python3");
     }
 
     private sealed record Step(string Name, string Key, string Result);

@@ -119,13 +119,7 @@ public sealed class ClientHouse : IAsyncLifetime
             await KillAgentAsync(Server, id);
     }
 
-    /// <summary>Kills the program and nothing else. Its box goes at once where nothing is under way, and may take this command's end with it; the journal has the proof.</summary>
-    internal static async Task KillAgentAsync(ServerProcess server, string run)
-    {
-        var box = (await server.Client.ListSandboxesAsync(CancellationToken.None)).Sandboxes.Single(b => b.Run == run);
-        var killed = await server.RunAsync("sandbox", "exec", box.Id, "--", "killall", "-KILL", "node");
-        Assert.True(killed.Exit == 0 || killed.Error.Contains("destroyed", StringComparison.Ordinal), $"{run}: {killed.Out}{killed.Error}");
-    }
+    internal static Task KillAgentAsync(ServerProcess server, string run) => server.KillProgramAsync(run, "killall", "-KILL", "node");
 
     /// <summary>How often the journal says that SIGKILL ended the program.</summary>
     internal static async Task<int> KilledAsync(ServerProcess server, string run) =>

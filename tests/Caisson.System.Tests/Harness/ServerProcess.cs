@@ -155,6 +155,17 @@ internal sealed class ServerProcess : IAsyncDisposable
     internal Task<RunView> EndedAsync(string run, TimeSpan? patience = null) =>
         Until.AsyncValue($"run {run} comes to rest", () => AskAsync(client => client.GetRunAsync(run, CancellationToken.None)), view => view.Status.IsFinal() || view.Status == RunStatus.Paused, patience);
 
+    /// <summary>
+    /// Kills a run's program with SIGKILL, and nothing else. Its box goes at once where nothing is under way, and may take
+    /// this command's end with it; the journal has the proof, once nothing of the program is under way.
+    /// </summary>
+    internal async Task KillProgramAsync(string run, params string[] killer)
+    {
+        var box = (await Client.ListSandboxesAsync(CancellationToken.None)).Sandboxes.Single(b => b.Run == run);
+        var killed = await RunAsync(["sandbox", "exec", box.Id, "--", .. killer]);
+        Assert.True(killed.Exit == 0 || killed.Error.Contains("destroyed", StringComparison.Ordinal), $"{run}: {killed.Out}{killed.Error}");
+    }
+
     /// <summary>No journal has a finding.</summary>
     internal async Task AssertSoundAsync()
     {
