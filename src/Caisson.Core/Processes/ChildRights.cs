@@ -25,6 +25,7 @@ internal static class ChildRights
             Egress = child.Egress is null ? null : parent.Egress,
             EgressBytes = child.Egress is null ? child.EgressBytes : parent.EgressBytes,
             Services = child.Services is null ? null : parent.Services,
+            Mcp = child.Mcp is null ? null : parent.Mcp,
         };
         var asked = child with
         {
@@ -39,6 +40,6 @@ internal static class ChildRights
             Retry = parent.Retry,
             OnDrift = parent.OnDrift,
         };
-        return ManifestReader.HashOf(asked) == ManifestReader.HashOf(granted) ? null : "asks for more than the program has (egress, services): take it out, or have it exactly as in the program's manifest";
+        return ManifestReader.HashOf(asked) == ManifestReader.HashOf(granted) ? null : "asks for more than the program has (egress, services, mcp): take it out, or have it exactly as in the program's manifest";
     }
 }
