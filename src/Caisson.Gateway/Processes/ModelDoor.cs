@@ -44,10 +44,10 @@ internal sealed class ModelDoor(ModelCallPipeline pipeline)
             return;
         }
 
-        var (body, tooLarge) = await BodyAsync(http);
-        if (tooLarge)
+        var (body, problem) = await BodyAsync(http);
+        if (problem is not null)
         {
-            await AnswerAsync(http, wire, new WireError(WireProblem.TooLarge, $"caisson: a request may have {MostBody >> 20} MiB"), head);
+            await AnswerAsync(http, wire, problem, head);
             return;
         }
 
@@ -226,7 +226,7 @@ internal sealed class ModelDoor(ModelCallPipeline pipeline)
         await gone.Task;
     }
 
-    private static async Task<(ReadOnlyMemory<byte> Body, bool TooLarge)> BodyAsync(HttpContext http)
+    private static async Task<(ReadOnlyMemory<byte> Body, WireError? Problem)> BodyAsync(HttpContext http)
     {
         if (http.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } size)
             size.MaxRequestBodySize = MostBody;
@@ -234,11 +234,13 @@ internal sealed class ModelDoor(ModelCallPipeline pipeline)
         try
         {
             await http.Request.Body.CopyToAsync(body, http.RequestAborted);
-            return (body.GetBuffer().AsMemory(0, (int)body.Length), false);
+            return (body.GetBuffer().AsMemory(0, (int)body.Length), null);
         }
-        catch (BadHttpRequestException e) when (e.StatusCode == StatusCodes.Status413PayloadTooLarge)
+        catch (Exception e) when (e is IOException or OverflowException)
         {
-            return (default, true);
+            return (default, e is BadHttpRequestException { StatusCode: StatusCodes.Status413PayloadTooLarge }
+                ? new WireError(WireProblem.TooLarge, $"caisson: a request may have {MostBody >> 20} MiB")
+                : new WireError(WireProblem.Invalid, $"caisson: the request's body is not whole: {ProviderText.Quote(e.Message)}"));
         }
     }
 

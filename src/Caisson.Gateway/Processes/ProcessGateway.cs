@@ -30,6 +30,9 @@ public sealed class ProcessGateway : IProcessGateway, IAsyncDisposable
         builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
         {
             kestrel.AddServerHeader = false;
+            // A program has its few connections from its own box; one that only trickles does not keep them.
+            kestrel.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(10);
+            kestrel.Limits.MinRequestBodyDataRate = new MinDataRate(bytesPerSecond: 240, gracePeriod: TimeSpan.FromSeconds(5));
             kestrel.Listen(_listener.EndPoint, listen => listen.Protocols = HttpProtocols.Http1);
         });
         _web = builder.Build();

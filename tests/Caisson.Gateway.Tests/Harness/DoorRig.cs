@@ -37,6 +37,14 @@ internal sealed class DoorRig : IAsyncDisposable
         return new DoorRig(gateway, log);
     }
 
+    /// <summary>A connection of a client that need not speak HTTP as it should.</summary>
+    public async Task<NetworkStream> ConnectAsync()
+    {
+        var socket = new Socket(SocketType.Stream, ProtocolType.Tcp);
+        await socket.ConnectAsync(_listener.LocalEndpoint, TestContext.Current.CancellationToken);
+        return new NetworkStream(socket, ownsSocket: true);
+    }
+
     public async Task<HttpResponseMessage> PostAsync(string path, string body)
     {
         using var content = new StringContent(body, Encoding.UTF8, "application/json");
