@@ -72,6 +72,57 @@ public sealed class McpHostileTests
         await server.AssertSoundAsync();
     }
 
+    [Fact]
+    public async Task What_a_server_says_and_how_long_it_takes_has_a_bound()
+    {
+        const string program = """
+            import http.client, urllib.parse
+            for name in ["many", "pages", "wide", "long", "endless", "big", "doubtful", "slow"]:
+                print(name, said(name), sep="|")
+            at = urllib.parse.urlsplit(os.environ["CAISSON_URL"])
+            door = http.client.HTTPConnection(at.hostname, at.port)
+            door.putrequest("POST", at.path + "/mcp/big")
+            for name, value in {"content-type": "application/json", "accept": "application/json, text/event-stream", "content-length": str((4 << 20) + 1)}.items():
+                door.putheader(name, value)
+            door.endheaders()
+            print("asked", door.getresponse().status, sep="|")
+            """;
+        await using var server = await ServerProcess.StartAsync();
+
+        var run = await server.EndedAsync(await server.CreateAsync(Manifest(program, Of("many"), Of("pages"), Of("wide"), Of("long"), Of("endless"), Of("big"), Of("doubtful", "timeout: 1s"), Of("slow", "timeout: 1s, effect: read"))));
+
+        Assert.Equal(
+        [
+            "many|mcp_unavailable: MCP server 'many' cannot be used: it lists more than 1000 tools, or on more than 100 pages",
+            "pages|mcp_unavailable: MCP server 'pages' cannot be used: it lists more than 1000 tools, or on more than 100 pages",
+            "wide|mcp_unavailable: MCP server 'wide' cannot be used: its list of tools has more than 4 MiB",
+            "long|step_unknown: error: step 'long/work' failed: IOException: it wrote a message of more than 4 MiB: nobody knows whether it took effect",
+            "endless|step_unknown: error: step 'endless/work' failed: IOException: it wrote more than 16 MiB without being called again: nobody knows whether it took effect",
+            $"big|{3 << 20}",
+            "doubtful|step_unknown: error: step 'doubtful/work' failed: IOException: no answer within 1s: nobody knows whether it took effect",
+            "slow|step_timeout: error: tool 'work' of MCP server 'slow' did not answer within 1s",
+            "asked|413",
+        ], Lines(run));
+        await server.AssertSoundAsync();
+    }
+
+    [Fact]
+    public async Task A_server_that_does_not_start_is_named_with_the_reason()
+    {
+        const string program = """
+            print(said("missing"), said("broken"), rpc("tools/list", {}, "broken")["message"], sep="\n")
+            """;
+        await using var server = await ServerProcess.StartAsync();
+
+        var run = await server.EndedAsync(await server.CreateAsync(Manifest(program,
+            "missing: { command: [no-such-program] }",
+            """broken: { command: [python3, -c, "import sys; print('no configuration', file=sys.stderr); sys.exit(3)"] }""")));
+
+        const string ended = "mcp_unavailable: MCP server 'broken' cannot be used: it ended with exit code 3: no configuration";
+        Assert.Equal(["mcp_unavailable: MCP server 'missing' cannot be used: 'no-such-program': No such file or directory", ended, ended], Lines(run));
+        await server.AssertSoundAsync();
+    }
+
     private static string[] Lines(RunView run)
     {
         Assert.True(run.Status == RunStatus.Completed, $"{run.Status}: {run.Detail}");
