@@ -11,6 +11,7 @@ namespace Caisson.Gateway.Mcp;
 internal sealed class BoxProgram(ISandbox box, IReadOnlyList<string> command, IReadOnlyDictionary<string, string> environment, ILoggerFactory logs) : IClientTransport, IAsyncDisposable
 {
     public const int LongestMessage = 4 << 20;
+    private const int MostOutput = 16 << 20;
     private const int KeptOutput = 16 << 10;
 
     /// <summary>The run's own limits end it earlier; timers hold no more.</summary>
@@ -19,10 +20,15 @@ internal sealed class BoxProgram(ISandbox box, IReadOnlyList<string> command, IR
     private readonly Pipe _input = new();
     private readonly Pipe _output = new();
     private readonly CancellationTokenSource _end = new();
+    private readonly CancellationTokenSource _gone = new();
     private Task _running = Task.CompletedTask;
     private int _line;
+    private long _written;
 
     public string Name => command[0];
+
+    /// <summary>Cancelled when it has ended: the SDK does not fail a first request that is sent after the end. What it wrote before may still be unread.</summary>
+    public CancellationToken Gone => _gone.Token;
 
     /// <summary>How it ended, for people; <c>null</c> while it runs.</summary>
     public string? Ended { get; private set; }
@@ -32,6 +38,9 @@ internal sealed class BoxProgram(ISandbox box, IReadOnlyList<string> command, IR
         _running = Task.Run(RunAsync, CancellationToken.None);
         return await new StreamClientTransport(_input.Writer.AsStream(), _output.Reader.AsStream(), logs).ConnectAsync(cancellationToken);
     }
+
+    /// <summary>What it writes is bounded from one call to the next: a server that never stops would keep the gateway reading.</summary>
+    public void BeginCall() => Interlocked.Exchange(ref _written, 0);
 
     private async Task RunAsync()
     {
@@ -54,6 +63,7 @@ internal sealed class BoxProgram(ISandbox box, IReadOnlyList<string> command, IR
         {
             await _output.Writer.CompleteAsync();
             await _input.Reader.CompleteAsync();
+            await _gone.CancelAsync();
         }
     }
 
@@ -63,9 +73,10 @@ internal sealed class BoxProgram(ISandbox box, IReadOnlyList<string> command, IR
             return;
         var last = chunk.Bytes.Span.LastIndexOf((byte)'\n');
         _line = last < 0 ? _line + chunk.Bytes.Length : chunk.Bytes.Length - last - 1;
-        if (_line > LongestMessage)
+        var written = Interlocked.Add(ref _written, chunk.Bytes.Length);
+        if (_line > LongestMessage || written > MostOutput)
         {
-            Ended = $"it wrote a message of more than {LongestMessage >> 20} MiB";
+            Ended = _line > LongestMessage ? $"it wrote a message of more than {LongestMessage >> 20} MiB" : $"it wrote more than {MostOutput >> 20} MiB without being called again";
             await _end.CancelAsync();
             return;
         }
@@ -85,5 +96,6 @@ internal sealed class BoxProgram(ISandbox box, IReadOnlyList<string> command, IR
         await _end.CancelAsync();
         await _running;
         _end.Dispose();
+        _gone.Dispose();
     }
 }

@@ -22,18 +22,19 @@ internal sealed record McpDefinitions(Implementation Server, string? Instruction
     {
         var tools = new List<Tool>();
         string? cursor = null;
+        long size = 0;
         for (var page = 0; page == 0 || cursor is not null; page++)
         {
             var listed = client.ServerCapabilities.Tools is null ? new ListToolsResult() : await client.ListToolsAsync(new ListToolsRequestParams { Cursor = cursor }, cancellationToken);
             tools.AddRange(listed.Tools);
+            size += Serialize(listed.Tools).GetRawText().Length;
             cursor = listed.NextCursor;
             if (tools.Count > MostTools || page == MostPages)
                 throw new InvalidDataException($"it lists more than {MostTools} tools, or on more than {MostPages} pages");
+            if (size > MostBytes)
+                throw new InvalidDataException($"its list of tools has more than {MostBytes >> 20} MiB");
         }
 
-        var json = Serialize(tools);
-        if (json.GetRawText().Length > MostBytes)
-            throw new InvalidDataException($"its list of tools has more than {MostBytes >> 20} MiB");
         return new McpDefinitions(client.ServerInfo ?? new Implementation { Name = "unnamed", Version = "unknown" }, client.ServerInstructions, tools, HashOf(tools));
     }
 

@@ -57,7 +57,7 @@ internal sealed class McpLink : IAsyncDisposable
     {
         McpClient? client = null;
         using var limit = new CancellationTokenSource(StartLimit, clock);
-        using var both = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellationToken);
+        using var both = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellationToken, program?.Gone ?? default);
         try
         {
             var options = new McpClientOptions { ClientInfo = new Implementation { Name = "caisson", Version = "1" }, InitializationTimeout = StartLimit };
@@ -74,6 +74,9 @@ internal sealed class McpLink : IAsyncDisposable
             throw new StepFailedException(new Failure(ErrorCodes.McpUnavailable, $"MCP server '{server.Name}' cannot be used: {why}", Retryable: program is null && !IsRefusal(problem)));
         }
     }
+
+    /// <summary>What its program writes counts from here.</summary>
+    public void BeginCall() => _program?.BeginCall();
 
     /// <summary>The connection is of no use any more, whatever it says itself: the server has forgotten it.</summary>
     public void Forget() => _isForgotten = true;

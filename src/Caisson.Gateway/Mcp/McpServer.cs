@@ -72,6 +72,7 @@ internal sealed class McpServer(McpServerSettings settings, IProcessRun run, Tim
         var timeout = settings.Timeout ?? DefaultTimeout;
         using var limit = new CancellationTokenSource(timeout, clock);
         using var both = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, step.Cancellation);
+        link.BeginCall();
         try
         {
             return McpAnswer.Of(await link.Client.CallToolAsync(asked, both.Token));

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Net;
+using Caisson.Gateway.Tests.Egress;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Hosting.Server;
@@ -26,7 +27,7 @@ internal sealed class McpHttpServer : IAsyncDisposable
 
     internal int Port => new Uri(_web.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.Single()).Port;
 
-    internal static async Task<McpHttpServer> StartAsync(HttpServerSessionMode mode = HttpServerSessionMode.Stateless)
+    internal static async Task<McpHttpServer> StartAsync(HttpServerSessionMode mode = HttpServerSessionMode.Stateless, bool isTls = false)
     {
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory });
         McpHttpServer? self = null;
@@ -37,7 +38,11 @@ internal sealed class McpHttpServer : IAsyncDisposable
             options.Handlers.ListToolsHandler = (_, _) => new(new ListToolsResult { Tools = [new Tool { Name = "send" }, new Tool { Name = "refuse" }] });
             options.Handlers.CallToolHandler = (request, _) => self!.CallAsync(request.Params!);
         }).WithHttpTransport(options => options.SessionMode = mode);
-        builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0));
+        builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0, listen =>
+        {
+            if (isTls)
+                listen.UseHttps(TestAuthority.Issue("localhost"));
+        }));
         var web = builder.Build();
         self = new McpHttpServer(web);
         web.Use((http, next) =>
@@ -53,7 +58,7 @@ internal sealed class McpHttpServer : IAsyncDisposable
     private ValueTask<CallToolResult> CallAsync(CallToolRequestParams asked)
     {
         if (asked.Name == "refuse")
-            throw new ModelContextProtocol.McpProtocolException("not today", ModelContextProtocol.McpErrorCode.InvalidParams);
+            throw new ModelContextProtocol.McpProtocolException($"not today{string.Join(" ", Authorized.Keys)}", ModelContextProtocol.McpErrorCode.InvalidParams);
         var text = asked.Arguments!["text"].GetString()!;
         Calls.Enqueue($"{text}|{asked.Meta?["caisson/idempotency_key"]}");
         return new(new CallToolResult { Content = [new TextContentBlock { Text = $"sent {text}, signed {string.Join(" ", Authorized.Keys)}" }] });

@@ -1,4 +1,5 @@
 using Caisson.Contracts;
+using Caisson.Gateway.Tests.Egress;
 using Caisson.System.Tests.Harness;
 using ModelContextProtocol.AspNetCore;
 
@@ -35,6 +36,43 @@ public sealed class McpHttpTests
         Assert.Equal(["a", "c"], pages.Calls.Select(c => c.Split('|')[0]));
         Assert.All(pages.Calls, c => Assert.StartsWith(id + ".", c.Split('|')[1], StringComparison.Ordinal));
         await server.AssertSoundAsync();
+    }
+
+    [Fact]
+    public async Task A_secret_goes_with_calls_outside_of_the_box_and_comes_back_as_stars()
+    {
+        const string secret = "s3cr3t-of-the-operator";
+        const string program = """
+            import subprocess
+            def found(text):
+                return subprocess.run(["grep", "-rls", text, "/run", "/tmp", "/workspace", "/etc", "/proc/self/environ"], capture_output=True, text=True).stdout.split()
+            print(call("send", "pages", text="a"), call("refuse", "pages"), found("CAISSON_URL"), found("s3cr3t" + "-of-the-operator"), sep="|")
+            """;
+        using var folder = new Folder();
+        var trusted = folder.Write("ca.pem", TestAuthority.Certificate.ExportCertificatePem());
+        var file = folder.Write("token", secret + "\n");
+        await using var pages = await McpHttpServer.StartAsync(isTls: true);
+        await using var server = await ServerProcess.StartAsync(more: $"""
+            [egress]
+            allow_private = "127.0.0.1:{pages.Port}, [::1]:{pages.Port}"
+            trusted_file = "{trusted}"
+            [egress.secrets.token]
+            file = "{file}"
+            hosts = "localhost"
+            """);
+
+        var run = await server.EndedAsync(await server.CreateAsync(McpRig.Manifest(program, $"stateless: true\n    pages: {{ url: \"https://localhost:{pages.Port}/mcp\", secret: token }}")));
+
+        var stars = $"Bearer {new string('*', secret.Length)}";
+        Assert.Equal($"sent a, signed {stars}|refused: not today{stars}|['/proc/self/environ']|[]", run.Result);
+        Assert.Equal([$"Bearer {secret}"], pages.Authorized.Keys);
+        await server.AssertSoundAsync();
+
+        // What was said is in the database, the secret is not, nor in the log.
+        await server.KillAsync();
+        var files = Directory.EnumerateFiles(server.Data, "*.db*", SearchOption.AllDirectories).Select(File.ReadAllText).Concat(server.Log).ToList();
+        Assert.Contains(files, f => f.Contains(stars, StringComparison.Ordinal));
+        Assert.DoesNotContain(files, f => f.Contains(secret, StringComparison.Ordinal));
     }
 
     [Fact]
