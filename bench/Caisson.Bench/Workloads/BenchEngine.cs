@@ -61,7 +61,7 @@ internal sealed class BenchEngine : IAsyncDisposable
         var models = new ModelCallPipeline(providers, PriceTable.Embedded, clock, Random.Shared, NullLogger.Instance);
         var signals = new RunSignals();
         var builds = new AgentBuilds(new Dictionary<string, string> { [AgentName] = "1" });
-        var newRuns = new NewRuns(blobs, models, boxes, builds, clock, ids);
+        var newRuns = new NewRuns(blobs, models, boxes, builds, clock, ids, servesProcesses: processes is not null);
         var gateway = processes?.Invoke(models);
         var observed = new ObservedStore(store);
         var engine = new Engine(options ?? new EngineOptions(), new EngineParts
