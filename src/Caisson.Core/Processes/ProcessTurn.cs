@@ -151,6 +151,9 @@ internal sealed class ProcessTurn : IProcessRun
         }
 
         await SettledAsync(calls);
+
+        // A halt that comes after the program's own end leaves its box: no later start may find it, with the doors of this one.
+        await _box.CloseOwnAsync();
         await _box.CloseBesideAsync();
         try
         {
