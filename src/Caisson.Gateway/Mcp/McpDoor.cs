@@ -43,10 +43,7 @@ internal static class McpDoor
         var start = StartOf(http);
         if (start.Calls.Run.IsHalting)
         {
-            // The program is not told, and ends with its box.
-            var gone = new TaskCompletionSource();
-            await using var registration = http.RequestAborted.Register(gone.SetResult);
-            await gone.Task;
+            await ModelDoor.HoldAsync(http);
             return;
         }
 

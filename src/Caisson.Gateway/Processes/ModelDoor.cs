@@ -57,7 +57,16 @@ internal sealed class ModelDoor(ModelCallPipeline pipeline)
                 await AnswerAsync(http, wire, refused.Error, head);
                 break;
             case WireRead.Call { Value: var call }:
-                await AnswerAsync(http, start, call, head, [.. Passed.Where(http.Request.Headers.ContainsKey).Select(name => (name, http.Request.Headers[name].ToString()))]);
+                try
+                {
+                    await AnswerAsync(http, start, call, head, [.. Passed.Where(http.Request.Headers.ContainsKey).Select(name => (name, http.Request.Headers[name].ToString()))]);
+                }
+                catch (OperationCanceledException) when (!http.RequestAborted.IsCancellationRequested)
+                {
+                    // The ownership is over: nobody is answered any more.
+                    await HoldAsync(http);
+                }
+
                 break;
         }
     }

@@ -33,6 +33,9 @@ internal sealed class ReplayPool
 {
     private readonly Lock _lock = new();
     private readonly string _input;
+
+    // The last entry that an earlier start may have asked for: what comes later is of this one.
+    private readonly long _before;
     private readonly List<RecordedCall> _open;
 
     // The conversations that were recognised, each up to where it was.
@@ -45,7 +48,10 @@ internal sealed class ReplayPool
     {
         (_input, _open) = (input, []);
         foreach (var record in records)
+        {
             Add(record);
+            _before = record.Seq;
+        }
     }
 
     /// <summary>Records that nothing asked for yet.</summary>
@@ -78,14 +84,14 @@ internal sealed class ReplayPool
     }
 
     /// <summary>
-    /// A record that this request parts from: of its own conversation, no longer than it, and not asked for yet. A
+    /// A record of an earlier start that this request parts from: of its own conversation, no longer than it, and not asked for yet. A
     /// conversation is told from its beginning, so one that goes where it went has used up all that is shorter. What no
     /// record answers because its call was under way when the last start ended, parts from nothing.
     /// </summary>
     public RecordedCall? Parted(string wire, string conversation, MatchKeys keys)
     {
         lock (_lock)
-            return _open.FirstOrDefault(c => c.Exchange.Wire == wire && c.Exchange.Conversation == conversation && c.Exchange.Match.Prefixes.Count <= keys.Prefixes.Count);
+            return _open.FirstOrDefault(c => c.Record.Seq <= _before && c.Exchange.Wire == wire && c.Exchange.Conversation == conversation && c.Exchange.Match.Prefixes.Count <= keys.Prefixes.Count);
     }
 
     /// <summary>One more record that nobody was answered by.</summary>

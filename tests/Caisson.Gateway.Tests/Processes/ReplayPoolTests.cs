@@ -95,14 +95,28 @@ public sealed class ReplayPoolTests
         Assert.Null(Parted(pool, Call(User("hi"))));
     }
 
+    /// <summary>A client may give up on an answer and ask something else: that is no other way than the last start's.</summary>
+    [Fact]
+    public void Nobody_parts_from_what_this_very_start_has_asked()
+    {
+        var pool = Pool("", (User("hi"), "one"));
+        Assert.NotNull(pool.Take("openai.chat", Call(User("hi")).Match));
+
+        pool.Add(Record(7, After("hi", "one", "result"), "two"));
+
+        Assert.Null(Parted(pool, Call(After("hi", "another answer", "result"))));
+    }
+
     private static RecordedCall? Parted(ReplayPool pool, WireCall call) => pool.Parted("openai.chat", call.Conversation, call.Match);
 
     private static (string, ReplayLevel)? Take(ReplayPool pool, object[] messages, string? field = null, string? value = null) =>
         pool.Take("openai.chat", Call(messages, field, value).Match) is { } hit ? (hit.Call.Exchange.Body!, hit.Level) : null;
 
     private static ReplayPool Pool(string input, params (object[] Messages, string Answer)[] recorded) => new(
-        recorded.Select((r, i) => new StepRecord(i + 1, new StepKey($"k{i}"), new StepSubject(StepKind.Model, "mock/m", "x", null, null),
-            RecordedExchange.Of(Call(r.Messages), 200, "application/json", [Encoding.UTF8.GetBytes(r.Answer)]).Encode(), null, null)), input);
+        recorded.Select((r, i) => Record(i + 1, r.Messages, r.Answer)), input);
+
+    private static StepRecord Record(long seq, object[] messages, string answer) => new(seq, new StepKey($"k{seq}"), new StepSubject(StepKind.Model, "mock/m", "x", null, null),
+        RecordedExchange.Of(Call(messages), 200, "application/json", [Encoding.UTF8.GetBytes(answer)]).Encode(), null, null);
 
     private static object[] User(string text) => [new { role = "user", content = text }];
 

@@ -5,6 +5,7 @@ using Caisson.Core.Blobs;
 using Caisson.Core.Egress;
 using Caisson.Core.Lifecycle;
 using Caisson.Core.Models;
+using Caisson.Core.Processes;
 using Caisson.Core.Sandboxes;
 using Caisson.Storage.Tests.Sqlite;
 
@@ -33,9 +34,9 @@ public abstract class EngineTestBase : IAsyncLifetime
         GC.SuppressFinalize(this);
     }
 
-    private protected async Task<TestServer> StartAsync(Func<IRunContext, Task<string>>? agent = null, TimeProvider? clock = null, IModels? models = null, Random? random = null, EngineOptions? options = null, bool signals = true, Func<TestServer, Task>? before = null, AgentBuilds? builds = null, Func<IBlobStore, IBlobStore>? blobs = null, IReadOnlyList<ISandboxProvider>? sandboxes = null, IBoxEgress? egress = null)
+    private protected async Task<TestServer> StartAsync(Func<IRunContext, Task<string>>? agent = null, TimeProvider? clock = null, IModels? models = null, Random? random = null, EngineOptions? options = null, bool signals = true, Func<TestServer, Task>? before = null, AgentBuilds? builds = null, Func<IBlobStore, IBlobStore>? blobs = null, IReadOnlyList<ISandboxProvider>? sandboxes = null, IBoxEgress? egress = null, IProcessGateway? processes = null)
     {
-        var server = new TestServer(Folder, clock, models, random, options, signals, builds, blobs, sandboxes, egress);
+        var server = new TestServer(Folder, clock, models, random, options, signals, builds, blobs, sandboxes, egress, processes);
         _servers.Add(server);
         if (agent is not null)
             server.Register("test", agent);

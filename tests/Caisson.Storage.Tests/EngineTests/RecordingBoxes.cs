@@ -13,13 +13,22 @@ internal sealed class RecordingBoxes(Gate gate) : ISandboxProvider
     /// <summary>What a command does in its box; the outcome is its own where it gives one.</summary>
     internal Func<string, Task<ExecOutcome?>>? Does { get; init; }
 
+    private int _alive;
+
+    /// <summary>Boxes that were made and not ended yet.</summary>
+    internal int Alive => Volatile.Read(ref _alive);
+
     public string Name => "recording";
 
     public IsolationTier Tier => IsolationTier.Hardware;
 
     public Task<SandboxProbe> ProbeAsync(CancellationToken cancellationToken) => Task.FromResult(new SandboxProbe(true, "here", null));
 
-    public Task<SandboxCreateOutcome> CreateAsync(SandboxSpec spec, CancellationToken cancellationToken) => Task.FromResult<SandboxCreateOutcome>(new SandboxCreateOutcome.Started(new Box(this)));
+    public Task<SandboxCreateOutcome> CreateAsync(SandboxSpec spec, CancellationToken cancellationToken)
+    {
+        Interlocked.Increment(ref _alive);
+        return Task.FromResult<SandboxCreateOutcome>(new SandboxCreateOutcome.Started(new Box(this)));
+    }
 
     public Task<SandboxCreateOutcome> RestoreAsync(SandboxCheckpoint checkpoint, SandboxSpec spec, CancellationToken cancellationToken) => throw new InvalidOperationException("no checkpoints here");
 
@@ -48,6 +57,8 @@ internal sealed class RecordingBoxes(Gate gate) : ISandboxProvider
 
     private sealed class Box(RecordingBoxes boxes) : ISandbox
     {
+        private bool _isGone;
+
         public string Id => "box";
 
         public Task<ExecOutcome> ExecAsync(ExecRequest request, CancellationToken cancellationToken) => boxes.ExecAsync(request, cancellationToken);
@@ -76,6 +87,11 @@ internal sealed class RecordingBoxes(Gate gate) : ISandboxProvider
 
         public Task<SandboxStats> StatsAsync(CancellationToken cancellationToken) => Task.FromResult(new SandboxStats(0, TimeSpan.Zero, 0));
 
-        public Task DestroyAsync() => Task.CompletedTask;
+        public Task DestroyAsync()
+        {
+            if (!Interlocked.Exchange(ref _isGone, true))
+                Interlocked.Decrement(ref boxes._alive);
+            return Task.CompletedTask;
+        }
     }
 }

@@ -10,6 +10,7 @@ using Caisson.Core.Journal;
 using Caisson.Core.Lifecycle;
 using Caisson.Core.Models;
 using Caisson.Core.Operations;
+using Caisson.Core.Processes;
 using Caisson.Core.Sandboxes;
 using Caisson.Core.Stores;
 using Caisson.Sandboxes.Workspaces;
@@ -28,7 +29,7 @@ internal sealed class TestServer : IAsyncDisposable
     private readonly RunSignals _signals = new();
     private bool _stopped;
 
-    internal TestServer(string folder, TimeProvider? clock = null, IModels? models = null, Random? random = null, EngineOptions? options = null, bool signals = true, AgentBuilds? builds = null, Func<IBlobStore, IBlobStore>? blobs = null, IReadOnlyList<ISandboxProvider>? sandboxes = null, IBoxEgress? egress = null)
+    internal TestServer(string folder, TimeProvider? clock = null, IModels? models = null, Random? random = null, EngineOptions? options = null, bool signals = true, AgentBuilds? builds = null, Func<IBlobStore, IBlobStore>? blobs = null, IReadOnlyList<ISandboxProvider>? sandboxes = null, IBoxEgress? egress = null, IProcessGateway? processes = null)
     {
         builds ??= Builds;
         clock ??= TimeProvider.System;
@@ -39,7 +40,7 @@ internal sealed class TestServer : IAsyncDisposable
         var content = blobs?.Invoke(Files) ?? Files;
         var workspaces = new WorkspaceStore(content);
         Kills = new KillSwitches(Store, clock);
-        var newRuns = new NewRuns(content, models, sandboxes ?? [], builds, clock, ids, Kills, egress: egress);
+        var newRuns = new NewRuns(content, models, sandboxes ?? [], builds, clock, ids, Kills, egress: egress, servesProcesses: processes is not null);
         Engine = new Engine(options ?? new EngineOptions(), new EngineParts
         {
             Store = Store,
@@ -52,6 +53,7 @@ internal sealed class TestServer : IAsyncDisposable
             Sandboxes = sandboxes ?? [],
             Unconfirmed = Store,
             Egress = egress,
+            Processes = processes,
             Events = Store,
             Workspaces = workspaces,
             CodeAgents = Agents,

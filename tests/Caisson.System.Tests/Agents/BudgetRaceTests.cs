@@ -16,21 +16,6 @@ public sealed class BudgetRaceTests
     private const long NanoUsdOfOutput = 10_000;
     private const long OutputTokens = 200;
 
-    private const string Providers = """
-        [providers.claude]
-        wire = "anthropic"
-        base_url = "MODEL/v1"
-        [providers.claude.prices."*"]
-        input = 1.0
-        output = 10.0
-        [providers.gemini]
-        wire = "gemini"
-        base_url = "MODEL/v1beta"
-        [providers.gemini.prices."*"]
-        input = 1.0
-        output = 10.0
-        """;
-
     private static readonly (string Wire, string Path, string Body)[] Wires =
     [
         ("openai.chat", "/v1/chat/completions", """{"model": "m", "max_tokens": 300, "messages": [{"role": "user", "content": TEXT}]}"""),
@@ -57,7 +42,7 @@ public sealed class BudgetRaceTests
     public async Task Spend_never_passes_the_cap_by_one_nano_dollar_on_any_wire_and_across_a_crash()
     {
         var script = $"scripts:\n  - model: m\n    turns: [{{ say: \"{new string('x', 4 * (int)OutputTokens)}\", delay: 100ms }}]\n";
-        await using var server = await ServerProcess.StartAsync(script: script, more: Providers);
+        await using var server = await ServerProcess.StartAsync(script: script, more: ServerProcess.OtherWires);
         const long cap = Hundred * (OutputTokens * NanoUsdOfOutput + 20 * NanoUsdOfInput);
         Assert.Equal(0, (await server.RunAsync("budget", "set", "tenant:default", "--usd", Usd(cap))).Exit);
 

@@ -25,18 +25,7 @@ public sealed class ClientHouse : IAsyncLifetime
     internal static Task<ServerProcess> StartAsync(string image, string script, TimeProvider? clock = null, string more = "") => ServerProcess.StartAsync(script: script, modelTime: clock, more: $$"""
         [sandbox.images]
         clients = "dir:{{image}}"
-        [providers.messages]
-        wire = "anthropic"
-        base_url = "MODEL/v1"
-        [providers.messages.prices."*"]
-        input = 1.0
-        output = 10.0
-        [providers.contents]
-        wire = "gemini"
-        base_url = "MODEL/v1beta"
-        [providers.contents.prices."*"]
-        input = 1.0
-        output = 10.0
+        {{ServerProcess.OtherWires}}
         {{more}}
         """);
 

@@ -35,6 +35,23 @@ internal sealed class ServerProcess : IAsyncDisposable
             turns: [{ say: "expensive", usage: { output: 100 } }]
         """;
 
+    /// <summary>More of the configuration: the scripted model as a provider of the other two wires.</summary>
+    internal const string OtherWires = """
+        [providers.messages]
+        wire = "anthropic"
+        base_url = "MODEL/v1"
+        [providers.messages.prices."*"]
+        input = 1.0
+        output = 10.0
+        [providers.contents]
+        wire = "gemini"
+        base_url = "MODEL/v1beta"
+        [providers.contents.prices."*"]
+        input = 1.0
+        output = 10.0
+
+        """;
+
     private const string ModelLog = "requests.jsonl";
 
     private readonly Folder _folder;
