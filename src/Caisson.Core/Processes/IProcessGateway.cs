@@ -63,7 +63,7 @@ public interface IProcessRun
     /// <returns>A word of warning for the model, or <c>null</c>.</returns>
     Task<string?> WatchAsync(ConversationSeen seen, bool recorded);
 
-    /// <summary>What it does beside model calls: each a step, whose way is the engine's own.</summary>
+    /// <summary>What is executed for it beside model calls: each a step, whose way is the engine's own.</summary>
     IProcessTools Tools { get; }
 
     /// <summary>The run cannot go on like this: the program is ended, unanswered, and the run pauses or fails.</summary>

@@ -6,7 +6,7 @@ using Caisson.Core.Sandboxes;
 
 namespace Caisson.Core.Processes;
 
-/// <summary>Steps of a program that are no model calls, and the boxes that they work in.</summary>
+/// <summary>Steps that this process executes for a program, as calls of its tool servers, and the boxes that they work in. Those that the program executes itself are <see cref="IProcessSteps"/>.</summary>
 public interface IProcessTools
 {
     /// <summary>

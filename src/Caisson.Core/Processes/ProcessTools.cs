@@ -11,7 +11,7 @@ using Caisson.Core.Turns;
 namespace Caisson.Core.Processes;
 
 /// <summary>
-/// Steps of a program beside its model calls.
+/// Steps that this process executes for a program, beside its model calls.
 /// <para>
 /// Problem: the program may die while its step is under way or waits for a person, and begin again. States of a step:
 /// waits for a yes → under way → recorded. Invariants: a step waits for its yes without having begun, so whoever dies
